@@ -1,0 +1,31 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A study stands alone: config.yaml is the study only where no other is given.
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/study.smk"
+include: "workflow/rules/images.smk"
+include: "workflow/rules/weights.smk"
+include: "workflow/rules/clean.smk"
+include: "workflow/rules/attack.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/similarity.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{RESULTS}/study.json",
+        f"{RESULTS}/similarity/sat.csv",
+        f"{RESULTS}/analysis/clusters.csv",
+        f"{RESULTS}/figures/clustermap.svg",
+        f"{RESULTS}/figures/tsne.svg",

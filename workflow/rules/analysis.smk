@@ -1,0 +1,35 @@
+# One rule an analysis, each from the matrix or the pair table to tables under analysis/.
+
+
+rule clusters:
+    input:
+        sat=ancient(f"{RESULTS}/similarity/sat.csv"),
+        sat_sidecar=f"{RESULTS}/similarity/sat.csv.json",
+    output:
+        clusters=report(
+            f"{RESULTS}/analysis/clusters.csv",
+            category="Families",
+            labels={"what": "clusters", "kind": "table"},
+            caption="../report/clusters.rst",
+        ),
+        clusters_sidecar=f"{RESULTS}/analysis/clusters.csv.json",
+        features=f"{RESULTS}/analysis/spectral_features.csv",
+        features_sidecar=f"{RESULTS}/analysis/spectral_features.csv.json",
+        tsne=f"{RESULTS}/analysis/tsne.csv",
+        tsne_sidecar=f"{RESULTS}/analysis/tsne.csv.json",
+    params:
+        step=plan.clusters.json,
+    log:
+        f"{RESULTS}/logs/analysis/clusters.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/analysis/clusters.tsv"
+    conda:
+        "../../envs/sat.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+        gpu=0,
+    shell:
+        "python -m sat clusters --step {params.step:q} --sat {input.sat:q} --clusters {output.clusters:q}"
+        " --features {output.features:q} --tsne {output.tsne:q} 2> {log:q}"

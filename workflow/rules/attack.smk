@@ -1,0 +1,31 @@
+rule attack:
+    input:
+        weights=ancient(f"{RESULTS}/weights/{{model}}.safetensors"),
+        weights_sidecar=f"{RESULTS}/weights/{{model}}.safetensors.json",
+        images=ancient(f"{RESULTS}/images/attack.h5"),
+        images_sidecar=f"{RESULTS}/images/attack.h5.json",
+        clean=ancient(f"{RESULTS}/clean/{{model}}.h5"),
+        clean_sidecar=f"{RESULTS}/clean/{{model}}.h5.json",
+        gate=ancient(f"{RESULTS}/clean/{{model}}.gate.json"),
+    output:
+        adversarial=f"{RESULTS}/adversarial/{{model}}.h5",
+        sidecar=f"{RESULTS}/adversarial/{{model}}.h5.json",
+    params:
+        step=lambda wildcards: plan.adversarial(wildcards.model).json,
+    log:
+        f"{RESULTS}/logs/attack/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/attack/{{model}}.tsv"
+    conda:
+        "../../envs/sat.yaml"
+    threads: compute.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=gpus,
+        device=compute.device,
+        batch=compute.batch_size,
+    shell:
+        "python -m sat attack --step {params.step:q} --weights {input.weights:q} --images {input.images:q}"
+        " --clean {input.clean:q} --out {output.adversarial:q}"
+        " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"

@@ -1,0 +1,75 @@
+# What all rules share: the study, its plan, and how commands are called.
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+sys.path.insert(0, f"{workflow.basedir}/workflow")
+
+from sat.errors import SatError
+from sat.store.environment import export_git
+from sat.study.plan import Plan
+from sat.study.study import build_study
+
+try:
+    study = build_study(
+        config,
+        [Path(file) for file in workflow.overwrite_configfiles] or [Path(workflow.basedir, "config.yaml")],
+    )
+except SatError as error:
+    raise WorkflowError(str(error)) from None
+
+plan = Plan(study)
+compute = study.config.compute
+RESULTS = f"results/{study.name}"
+
+
+# A job of the cluster parses this file too, and keeps what the main process has exported.
+if workflow.is_main_process:
+    export_git(Path(workflow.basedir))
+
+
+def environment_prefix():
+    """Shell lines before every command: strict mode, the library, this interpreter."""
+    path = [f"export PYTHONPATH={shlex.quote(sys.path[0])}"]
+    # Conda's own interpreter comes first where conda is used.
+    if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+        path.append(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH")
+    return "; ".join(["set -euo pipefail", *path, ""])
+
+
+shell.prefix(environment_prefix())
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, plan.needed)),
+    target="|".join(plan.tiles),
+    source="|".join(plan.tiles),
+    split="train|eval|attack",
+
+
+# A big artefact is ancient() as an input, and its sidecar is the true one: a touched file
+# reruns nothing, a replaced one comes with another sidecar.
+def sidecars(paths):
+    return [f"{path}.json" for path in paths]
+
+
+def weights_of(tile):
+    return [f"{RESULTS}/weights/{model}.safetensors" for model in plan.tiles[tile]]
+
+
+def adversarial_of(tile):
+    return [f"{RESULTS}/adversarial/{model}.h5" for model in plan.tiles[tile]]
+
+
+def models_with_weights(source):
+    """Wildcard constraint: the models whose weights come from a source; nothing where there are none."""
+    names = [model for model in plan.needed if study.model[model].weights == source]
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+gpus = 1 if compute.device == "cuda" else 0

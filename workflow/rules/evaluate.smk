@@ -1,0 +1,30 @@
+rule evaluate:
+    input:
+        images=ancient(f"{RESULTS}/images/attack.h5"),
+        images_sidecar=f"{RESULTS}/images/attack.h5.json",
+        weights=ancient(lambda wildcards: weights_of(wildcards.target)),
+        weights_sidecars=lambda wildcards: sidecars(weights_of(wildcards.target)),
+        adversarial=ancient(lambda wildcards: adversarial_of(wildcards.source)),
+        adversarial_sidecars=lambda wildcards: sidecars(adversarial_of(wildcards.source)),
+    output:
+        tile=f"{RESULTS}/tiles/{{target}}/{{source}}.h5",
+        sidecar=f"{RESULTS}/tiles/{{target}}/{{source}}.h5.json",
+    params:
+        step=lambda wildcards: plan.tile(wildcards.target, wildcards.source).json,
+    log:
+        f"{RESULTS}/logs/evaluate/{{target}}/{{source}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{target}}/{{source}}.tsv"
+    conda:
+        "../../envs/sat.yaml"
+    threads: compute.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=gpus,
+        device=compute.device,
+        batch=compute.batch_size,
+    shell:
+        "python -m sat evaluate --step {params.step:q} --images {input.images:q} --weights {input.weights:q}"
+        " --adversarial {input.adversarial:q} --out {output.tile:q}"
+        " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"

@@ -1,0 +1,48 @@
+"""Entry of ``python -m sat``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+
+from sat.errors import SatError
+from sat.study.stages import STAGES
+
+TOOLS = ("summary", "verify", "schema", "stages")
+"""Commands for people; all others are stages, which Snakemake calls."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Words of the command line.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 after a mistake that its maker can mend.
+    """
+    parser = argparse.ArgumentParser(prog="python -m sat", description="Similarity of image classifiers by attack transferability.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in (*TOOLS, *STAGES):
+        module = importlib.import_module(f"sat.cli.{name}")
+        summary = (module.__doc__ or "").splitlines()[0]
+        module.add_arguments(commands.add_parser(name, help=summary, description=summary))
+    parsed = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.captureWarnings(True)
+    try:
+        status: int | None = importlib.import_module(f"sat.cli.{parsed.command}").run(parsed)
+        return status or 0
+    except SatError as error:
+        print(f"\nError: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

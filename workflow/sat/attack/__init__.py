@@ -1,0 +1,1 @@
+"""Attacks on models, and every model tried on every other model's adversarial images."""

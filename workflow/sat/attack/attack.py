@@ -1,0 +1,145 @@
+"""Projected gradient descent on the lattice of grey levels.
+
+The state is an integer perturbation, so what is attacked, stored and evaluated
+is the same tensor, and the bound is exact by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sat.models.classifier import Classifier, padded, to_unit
+from sat.seeds import generator
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What an attack on a batch of images gives."""
+
+    perturbation: NDArray[np.int8]
+    """Grey levels, shape (n, 3, S, S); never beyond eps, never out of 0 to 255 on its image."""
+    fooled: NDArray[np.bool_]
+    """Whether the attacked model itself errs, shape (n,)."""
+    zero_gradients: NDArray[np.int64]
+    """Number of steps in which the gradient was zero everywhere, shape (n,)."""
+
+
+def pgd_linf(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    *,
+    eps: int,
+    step: int,
+    steps: int,
+    start: NDArray[np.integer] | None = None,
+    device: str = "cpu",
+) -> Attacked:
+    """Attack one batch with L-infinity PGD; the last iterate, no early stop.
+
+    ``d <- clip(d + step * sign(gradient), -eps, eps)``, then
+    ``d <- clip(x + d, 0, 255) - x``; the model sees ``(x + d) / 255``. The loss
+    is the sum of the cross-entropies, so an image's gradient does not depend on
+    its neighbours (Madry et al., ICLR 2018, with the lattice of Carlini & Wagner).
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Frozen.
+    images : uint8 array, shape (n, 3, S, S)
+        Grey levels of the canvas.
+    labels : int array, shape (n,)
+        True classes.
+    eps, step : int
+        Grey levels.
+    steps : int
+    start : int array, shape (n, 3, S, S), optional
+        Perturbation to start from, in grey levels; none by default.
+    device : str
+
+    Returns
+    -------
+    Attacked
+
+    Raises
+    ------
+    FloatingPointError
+        If a gradient is not finite.
+    """
+    count = len(images)
+    padding = -count % 16
+    clean = padded(images, padding).to(device).to(torch.int16)
+    target = padded(np.asarray(labels, np.int64), padding).to(device)
+    if start is None:
+        change = torch.zeros_like(clean)
+    else:
+        change = _onto_lattice(clean, padded(start, padding).to(device).to(torch.int16), eps)
+    zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    for _ in range(steps):
+        unit = to_unit(clean + change).requires_grad_()
+        loss = F.cross_entropy(classifier(unit).float(), target, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, unit)
+        zero += (gradient == 0).flatten(1).all(1)
+        finite &= gradient.isfinite().all()
+        change = _onto_lattice(clean, change + step * gradient.sign().to(torch.int16), eps)
+    if not finite:
+        raise FloatingPointError("a gradient is not finite")
+    with torch.no_grad():
+        fooled = classifier(to_unit(clean + change)).argmax(1) != target
+    return Attacked(
+        change[:count].to(torch.int8).cpu().numpy(), fooled[:count].cpu().numpy(), zero[:count].cpu().numpy()
+    )
+
+
+def _onto_lattice(clean: Tensor, change: Tensor, eps: int) -> Tensor:
+    return (clean + change.clamp(-eps, eps)).clamp(0, 255) - clean
+
+
+def random_start(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int, model: str) -> NDArray[np.int16]:
+    """Whole grey levels drawn uniformly from -eps to eps, keyed by seed, image and model.
+
+    Parameters
+    ----------
+    ids : int array, shape (n,)
+        Ids of the images; position and neighbours play no part.
+    shape : tuple of int
+        Of one image.
+    eps : int
+        Grey levels.
+    seed : int
+    model : str
+
+    Returns
+    -------
+    int16 array, shape (n, *shape)
+    """
+    draws = [generator("random start", seed, int(image), model).integers(-eps, eps, shape, np.int16, endpoint=True) for image in ids]
+    return np.stack(draws) if draws else np.empty((0, *shape), np.int16)
+
+
+def sign_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int) -> NDArray[np.int16]:
+    """Noise of +eps or -eps grey levels at every pixel, keyed by seed and image: the same for all models.
+
+    Parameters
+    ----------
+    ids : int array, shape (n,)
+    shape : tuple of int
+        Of one image.
+    eps : int
+        Grey levels.
+    seed : int
+
+    Returns
+    -------
+    int16 array, shape (n, *shape)
+        Not yet clipped to the images' range.
+    """
+    draws = [generator("sign noise", seed, int(image)).integers(0, 2, shape, np.int16) for image in ids]
+    return np.stack(draws) * np.int16(2 * eps) - np.int16(eps)

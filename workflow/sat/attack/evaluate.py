@@ -1,0 +1,72 @@
+"""Every target on every source's adversarial images."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat.models.classifier import Classifier, predict
+
+ABSENT = -1
+"""Prediction where the source was not attacked."""
+
+
+def perturb(images: NDArray[np.uint8], perturbation: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Add perturbations to images, within 0 to 255.
+
+    Parameters
+    ----------
+    images : uint8 array, shape (n, 3, S, S)
+    perturbation : int array, same shape
+        Grey levels.
+
+    Returns
+    -------
+    uint8 array, same shape
+    """
+    return np.clip(images.astype(np.int16) + perturbation, 0, 255).astype(np.uint8)
+
+
+def evaluate(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    perturbation: NDArray[np.integer],
+    attacked: NDArray[np.bool_],
+    batch: int,
+    device: str = "cpu",
+) -> NDArray[np.int16]:
+    """Predictions of a target on a source's adversarial images.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The target, frozen.
+    images : uint8 array, shape (n, 3, S, S)
+        The attack images.
+    perturbation : int array, shape (n, 3, S, S)
+        Grey levels.
+    attacked : bool array, shape (n,)
+        Images that the source was attacked on.
+    batch : int
+        Images at once; a multiple of 16.
+    device : str
+
+    Returns
+    -------
+    int16 array, shape (n,)
+        Predicted class, -1 where the source was not attacked.
+
+    Raises
+    ------
+    FloatingPointError
+        If a logit is not finite.
+    """
+    prediction = np.full(len(images), ABSENT, np.int16)
+    for start in range(0, len(images), batch * 16):
+        # Some batches at a time, so that 5,000 images of 224 px need not be in memory twice.
+        part = slice(start, start + batch * 16)
+        chosen = np.flatnonzero(attacked[part]) + start
+        if len(chosen):
+            adversarial = perturb(images[chosen], perturbation[chosen])
+            prediction[chosen] = predict(classifier, adversarial, batch, device).argmax(1)
+    return prediction

@@ -1,0 +1,57 @@
+"""Predict the clean images with a model: the one record of what it gets right."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.cli.common import add_step, log, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser, compute=True)
+    parser.add_argument("--weights", required=True, help="weights/<model>.safetensors")
+    parser.add_argument("--attack-images", required=True, help="images/attack.h5")
+    parser.add_argument("--eval-images", required=True, help="images/eval.h5")
+    parser.add_argument("--out", required=True, help="clean/<model>.h5")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Predict the evaluation images; attack images are among them, and are looked up."""
+    import numpy as np
+
+    from sat.cli.common import progress
+    from sat.errors import SatError
+    from sat.models.classifier import load_classifier, predict
+    from sat.store import hdf5
+
+    job = start(arguments)
+    model = job.step.params["model"]
+    classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    with hdf5.reading(job.input("attack_images", arguments.attack_images)) as file:
+        attack_ids = file["id"][:]
+    logits = []
+    with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
+        labels, ids = file["label"][:], file["id"][:]
+        if classifier.blueprint.num_classes <= labels.max():
+            raise SatError(
+                f"model {model!r}: has {classifier.blueprint.num_classes} classes, and the images have labels up to {labels.max()}; "
+                "a model must know the classes of the study's images."
+            )
+        for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
+            part = slice(first, first + arguments.batch)
+            try:
+                logits.append(predict(classifier, file["image"][part], arguments.batch, arguments.device))
+            except FloatingPointError as error:
+                raise SatError(f"model {model!r}: {error}; its weights are damaged, or it needs another input size.") from None
+    eval_logits = np.concatenate(logits)
+    prediction = eval_logits.argmax(1).astype(np.int16)
+    place = {image: row for row, image in enumerate(ids.tolist())}
+    with hdf5.writing(arguments.out) as file:
+        file["attack_prediction"] = prediction[[place[image] for image in attack_ids.tolist()]]
+        file["eval_prediction"] = prediction
+        # Half precision holds logits up to 65,504; a larger one would become infinite.
+        file["eval_logits"] = eval_logits.clip(-65504, 65504).astype(np.float16)
+    right = int((prediction == labels).sum())
+    log.info("%s: accuracy %.4f (%d of %d evaluation images)", model, right / len(labels), right, len(labels))
+    job.finish(arguments.out, accuracy=right / len(labels), n_correct=right, n_images=len(labels))

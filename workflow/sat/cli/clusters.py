@@ -1,0 +1,52 @@
+"""Find families of models: spectral clusters and their t-SNE picture."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.cli.common import add_step, log, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser)
+    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
+    parser.add_argument("--clusters", required=True, help="analysis/clusters.csv")
+    parser.add_argument("--features", required=True, help="analysis/spectral_features.csv")
+    parser.add_argument("--tsne", required=True, help="analysis/tsne.csv")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Cluster the models that have no NaN."""
+    import pandas as pd
+
+    from sat.analysis.clusters import spectral_clusters, tsne_picture, without_nan
+    from sat.errors import SatError
+    from sat.store.artefact import replacing
+    from sat.store.tables import read_matrix
+
+    job = start(arguments)
+    params = job.step.params
+    matrix, dropped = without_nan(read_matrix(job.input("sat", arguments.sat)))
+    for model in dropped:
+        log.warning("%s: has no image in common with some other model, and is left out", model)
+    try:
+        found = spectral_clusters(matrix, params["k"], params["starts"], params["seed"])
+    except ValueError as error:
+        raise SatError(f"{arguments.sat}: cannot be clustered: {error}; see key 'clusters.k'.") from None
+    if found.n_clipped:
+        log.warning("%d pairs have SAT below 0 and count as 0", found.n_clipped)
+    picture = tsne_picture(found.features, params["perplexity"], params["seed"])
+    if picture is None:
+        log.warning("t-SNE is skipped: %d models, and it needs 4", len(matrix))
+        picture = pd.DataFrame(columns=["model", "x", "y"])
+    facts = {"dropped": dropped, "n_clipped": found.n_clipped, "inertia": found.inertia}
+    log.info("%d clusters, inertia %.4f", params["k"], found.inertia)
+    for path, frame in (
+        (arguments.clusters, found.table),
+        (arguments.features, found.features.rename_axis("model").reset_index()),
+        (arguments.tsne, picture),
+    ):
+        with replacing(path) as temporary:
+            frame.to_csv(temporary, index=False)
+        job.finish(path, **facts)

@@ -1,0 +1,67 @@
+"""Try every target of a tile on the adversarial images of every source of it."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.cli.common import add_step, log, progress, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser, compute=True)
+    parser.add_argument("--images", required=True, help="images/attack.h5")
+    parser.add_argument("--weights", required=True, nargs="+", help="weights of the targets")
+    parser.add_argument("--adversarial", required=True, nargs="+", help="adversarial sets of the sources")
+    parser.add_argument("--out", required=True, help="tiles/<target tile>/<source tile>.h5")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Load each target once; the sources stream past it."""
+    import numpy as np
+
+    from sat.attack.attack import sign_noise
+    from sat.attack.evaluate import ABSENT, evaluate
+    from sat.errors import SatError
+    from sat.models.classifier import load_classifier
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+
+    job = start(arguments)
+    params = job.step.params
+    targets, sources = params["targets"], params["sources"]
+    digest = read_sidecar(arguments.images)["sha256"]
+    with hdf5.reading(job.input("images", arguments.images)) as file:
+        images, ids = file["image"][:], file["id"][:]
+    weights = job.input_group("weights", arguments.weights)
+    sets = job.input_group("adversarial", arguments.adversarial)
+    prediction = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
+    noise = params.get("noise")
+    noise_prediction = np.full((len(targets), len(images)), ABSENT, np.int16)
+    work = [(target, source) for target in range(len(targets)) for source in range(len(sources))]
+    for target, source in progress(work, "evaluate"):
+        if source == 0:
+            classifier = load_classifier(weights[target], arguments.device)
+        with hdf5.reading(sets[source]) as file:
+            if file.attrs["images_sha256"] != digest:
+                raise SatError(f"{sets[source]}: belongs to other images than {arguments.images}; delete it and run Snakemake again.")
+            perturbation, attacked = file["perturbation"], file["attacked"][:]
+            try:
+                prediction[target, source] = evaluate(
+                    classifier, images, perturbation[:], attacked, arguments.batch, arguments.device
+                )
+                if noise and source == 0:
+                    random = sign_noise(ids, images.shape[1:], noise["eps"], noise["seed"])
+                    everywhere = np.ones(len(images), bool)
+                    noise_prediction[target] = evaluate(
+                        classifier, images, random, everywhere, arguments.batch, arguments.device
+                    )
+            except FloatingPointError as error:
+                raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
+    with hdf5.writing(arguments.out) as file:
+        file["prediction"] = prediction
+        file["target"], file["source"] = targets, sources
+        if noise:
+            file["noise_prediction"] = noise_prediction
+    log.info("%d targets on %d sources done", len(targets), len(sources))
+    job.finish(arguments.out, n_pairs=len(work))

@@ -1,0 +1,39 @@
+"""Check every result against the study, and say how to repair what is stale."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from sat.cli.tools import add_study
+
+    add_study(parser)
+    parser.add_argument("--full", action="store_true", help="hash every file whole, which finds bit-rot too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print findings and the command that repairs them; status 1 if there are any."""
+    from sat.cli.tools import results_folder, study_of
+    from sat.store.verify import verify
+    from sat.study.plan import Plan
+
+    study = study_of(arguments)
+    plan, results = Plan(study), results_folder(study)
+    total = len(plan.artefacts())
+    findings = list(verify(plan, results, arguments.full))
+    for finding in findings:
+        print(f"{finding.kind:<11}{finding.path}: {finding.reason}")
+    if not findings:
+        print(f"{total} artefacts of {results}: all as the study asks.")
+        return 0
+    present = [finding.path for finding in findings if finding.kind != "missing"]
+    print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")
+    files = " ".join(f"'{path}'" if " " in str(path) else str(path) for path in present)
+    configfile = "" if arguments.study == ["config.yaml"] else f" --configfile {' '.join(arguments.study)}"
+    overrides = f" --config {' '.join(arguments.config)}" if arguments.config else ""
+    print(f"  snakemake --cores all{configfile}{overrides}{f' --forcerun {files}' if files else ''}")
+    return 1
+
+

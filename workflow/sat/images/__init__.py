@@ -1,0 +1,1 @@
+"""The images of a study: sampled, and brought to the canvas."""

@@ -1,0 +1,1 @@
+"""Image classifiers: built, trained, wrapped, asked for predictions."""

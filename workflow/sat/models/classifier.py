@@ -1,0 +1,261 @@
+"""The wrapper around every model: canvas in, logits out, with nothing hidden between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sat.errors import SatError
+
+SLICE = 16
+"""Batches are whole multiples of this. Gradients differ in the last bits between
+batches of 1, 7 or 15 and others, and agree between 16, 32, 64, ..."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that is needed to build a model around its weights; travels within the weights file."""
+
+    architecture: str
+    """Name of a timm architecture."""
+    num_classes: int
+    """Outputs."""
+    input_size: int
+    """Side in pixels of the model's own input."""
+    mean: tuple[float, ...]
+    """Of each channel, in units of [0, 1]."""
+    std: tuple[float, ...]
+    """Of each channel, in units of [0, 1]."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of timm.create_model."""
+
+
+class Classifier(nn.Module):
+    """A model as the study sees it.
+
+    Resizes the canvas to the model's own input (bicubic, antialiased; not at
+    native size) and normalises, both within the gradient.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Takes normalised images of the blueprint's input size, returns logits.
+    blueprint : Blueprint
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, blueprint: Blueprint) -> None:
+        super().__init__()
+        self.net = net
+        self.blueprint = blueprint
+        self.register_buffer("mean", torch.tensor(blueprint.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(blueprint.std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of images.
+
+        Parameters
+        ----------
+        images : float Tensor, shape (n, 3, S, S)
+            In units of [0, 1].
+
+        Returns
+        -------
+        float Tensor, shape (n, classes)
+        """
+        size = self.blueprint.input_size
+        if images.shape[-1] != size:
+            images = F.interpolate(images, (size, size), mode="bicubic", antialias=True, align_corners=False)
+        logits: Tensor = self.net((images - self.mean) / self.std)
+        return logits
+
+    def freeze(self, device: str = "cpu") -> Classifier:
+        """Make ready for inference and attack: eval mode, frozen parameters, on a device.
+
+        Frozen parameters also save the activations that only their gradients would need.
+        """
+        self.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+        return self
+
+
+def plan_blueprint(architecture: str, num_classes: int, input_size: int) -> Blueprint:
+    """Blueprint of a model that is to be trained from scratch.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of a timm architecture.
+    num_classes : int
+    input_size : int
+        Side of its input in pixels.
+
+    Returns
+    -------
+    Blueprint
+        With the mean and standard deviation that timm gives for the architecture.
+
+    Raises
+    ------
+    SatError
+        If timm knows no such architecture.
+    """
+    try:
+        config = timm.create_model(architecture).pretrained_cfg
+    except RuntimeError:
+        close = ", ".join(timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5])
+        raise SatError(f"architecture {architecture!r}: timm {timm.__version__} knows no such model; close to it: {close or 'none'}.") from None
+    # Nets with position embeddings or windows are built for one size; others take any and refuse the option.
+    options = {"img_size": input_size} if config.get("fixed_input_size") else {}
+    return Blueprint(architecture, num_classes, input_size, tuple(config["mean"]), tuple(config["std"]), options)
+
+
+def build(blueprint: Blueprint) -> Classifier:
+    """Build a classifier with random weights.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+
+    Returns
+    -------
+    Classifier
+        In training mode, on the CPU.
+    """
+    net = timm.create_model(blueprint.architecture, num_classes=blueprint.num_classes, **blueprint.options)
+    return Classifier(net, blueprint)
+
+
+def save_classifier(classifier: Classifier, path: Path | str) -> None:
+    """Write a classifier as safetensors, its blueprint in the metadata.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    path : path
+    """
+    state = {name: value.contiguous() for name, value in classifier.net.state_dict().items()}
+    save_file(state, path, metadata={"blueprint": json.dumps(asdict(classifier.blueprint))})
+
+
+def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
+    """Read a classifier that `save_classifier` wrote, frozen and ready.
+
+    Parameters
+    ----------
+    path : path
+    device : str
+
+    Returns
+    -------
+    Classifier
+
+    Raises
+    ------
+    SatError
+        If the file is damaged, or its weights do not fit its architecture.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            raw = json.loads(file.metadata()["blueprint"])
+        classifier = build(Blueprint(**raw))
+        classifier.net.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise SatError(f"{path}: the weights cannot be read ({reason}); delete the file and run Snakemake again.") from None
+    return classifier.freeze(device)
+
+
+def pick_device(device: str) -> str:
+    """Check that a device is there.
+
+    Raises
+    ------
+    SatError
+        If CUDA is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SatError(
+            "compute.device is 'cuda', and PyTorch finds no GPU on this machine; set it to 'cpu', or run on a node with one."
+        )
+    return device
+
+
+def to_unit(levels: Tensor) -> Tensor:
+    """Grey levels 0 to 255 of any type as float32 in [0, 1]: the one way from stored images to a model."""
+    return levels.to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
+
+
+def batches(count: int, size: int) -> Iterator[tuple[slice, int]]:
+    """Cut a range into batches of whole slices of 16, the last one padded.
+
+    Parameters
+    ----------
+    count : int
+        Number of images.
+    size : int
+        Images a batch; a multiple of 16.
+
+    Yields
+    ------
+    slice
+        Of the images.
+    int
+        Number of images to append, so that the batch is a multiple of 16.
+    """
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        yield slice(start, stop), -(stop - start) % SLICE
+
+
+def padded(array: NDArray[Any], padding: int) -> Tensor:
+    """An array as a Tensor, its last item repeated `padding` times."""
+    if padding:
+        array = np.concatenate([array, np.repeat(array[-1:], padding, axis=0)])
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+@torch.no_grad()
+def predict(classifier: Classifier, images: NDArray[np.uint8], batch: int, device: str = "cpu") -> NDArray[np.float32]:
+    """Logits of images.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Frozen.
+    images : uint8 array, shape (n, 3, S, S)
+        Grey levels of the canvas.
+    batch : int
+        Images at once; a multiple of 16.
+    device : str
+
+    Returns
+    -------
+    float32 array, shape (n, classes)
+
+    Raises
+    ------
+    FloatingPointError
+        If a logit is not finite.
+    """
+    found = np.empty((len(images), classifier.blueprint.num_classes), np.float32)
+    for where, padding in batches(len(images), batch):
+        logits = classifier(to_unit(padded(images[where], padding).to(device))).float().cpu().numpy()
+        found[where] = logits[: where.stop - where.start]
+    if not np.isfinite(found).all():
+        raise FloatingPointError(f"{int((~np.isfinite(found)).any(1).sum())} of {len(images)} images give logits that are not finite")
+    return found

@@ -1,0 +1,1 @@
+"""Figures, and the words at the end of a run."""

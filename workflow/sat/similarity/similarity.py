@@ -1,0 +1,185 @@
+"""SAT: similarity by attack transferability (Hwang et al., ECCV 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sat.similarity.intervals import wilson
+
+Bools = NDArray[np.bool_]
+
+
+def pair_table(
+    correct: Mapping[str, Bools],
+    fooled: Mapping[tuple[str, str], Bools],
+    fooled_by_noise: Mapping[str, Bools],
+    eps_s: float,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Count, for every ordered pair, how often the source's adversarial images fool the target.
+
+    Only images that source and target both classify correctly count: X_AB.
+
+    Parameters
+    ----------
+    correct : mapping of str to bool array, shape (n,)
+        For each model, the clean images that it classifies correctly.
+    fooled : mapping of (source, target) to bool array, shape (n,)
+        Whether the target errs on the source's adversarial image. Only
+        images of X_AB are looked at.
+    fooled_by_noise : mapping of str to bool array, shape (n,)
+        Whether the target errs on the image under random +-eps sign noise.
+    eps_s : float
+        Floor of the mean of both directions, in per cent.
+    confidence : float
+        Level of the Wilson intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row an ordered pair, the diagonal included, sorted by source and
+        target: source, target, n_both_correct, n_fooled, rate, rate_low,
+        rate_high, n_noise, noise_rate, noise_low, noise_high, above_noise (the
+        rate's interval lies above the noise rate's), at_floor (the mean of both
+        directions lies below eps_s). Rates are shares; NaN where
+        n_both_correct is 0.
+    """
+    models = sorted(correct)
+    rows = []
+    for source, target in product(models, models):
+        both = correct[source] & correct[target]
+        rows.append(
+            (
+                source,
+                target,
+                int(both.sum()),
+                int((fooled[source, target] & both).sum()),
+                int((fooled_by_noise[target] & both).sum()),
+            )
+        )
+    table = pd.DataFrame(rows, columns=["source", "target", "n_both_correct", "n_fooled", "n_noise"])
+    n = table["n_both_correct"].to_numpy()
+    for name, count in (("rate", "n_fooled"), ("noise", "n_noise")):
+        low, high = wilson(table[count], n, confidence)
+        table["rate" if name == "rate" else "noise_rate"] = table[count] / np.where(n > 0, n, np.nan)
+        table[f"{name}_low"], table[f"{name}_high"] = low, high
+    table["above_noise"] = table["rate_low"] > table["noise_high"]
+    # Sorted by source, then target: the other direction of a pair is its place in the transposed square.
+    square = table["rate"].to_numpy().reshape(len(models), len(models))
+    table["at_floor"] = (100 * (square + square.T) / 2 < eps_s).ravel()
+    return table[
+        ["source", "target", "n_both_correct", "n_fooled", "rate", "rate_low", "rate_high"]
+        + ["n_noise", "noise_rate", "noise_low", "noise_high", "above_noise", "at_floor"]
+    ]
+
+
+def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95) -> pd.DataFrame:
+    """SAT of every unordered pair of different models, most similar first, and of every model with itself.
+
+    SAT(A,B) = ln max{eps_s, 100 * 1/(2|X_AB|) * sum over x in X_AB of
+    (1[A(x_B) != y] + 1[B(x_A) != y])} (Hwang et al., Eq. 1).
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        The pair table.
+    eps_s : float
+        Floor within the logarithm, in per cent.
+    confidence : float
+        Level of the interval. It is Wilson's for the mean of the two
+        indicators, with |X_AB| trials: as if both directions agreed on every
+        image, so it is rather too wide than too narrow.
+
+    Returns
+    -------
+    DataFrame
+        model_a <= model_b, n_both_correct, rate (mean of both directions), sat,
+        sat_low, sat_high, at_floor (the mean lies below eps_s), above_noise
+        (both directions do).
+    """
+    ordered = pairs.set_index(["source", "target"])
+    models = sorted(pairs["source"].unique())
+    names = [(a, b) for i, a in enumerate(models) for b in models[i:]]
+    forth = ordered.loc[names].reset_index(drop=True)
+    back = ordered.loc[[(b, a) for a, b in names]].reset_index(drop=True)
+    n = forth["n_both_correct"].to_numpy(float)
+    hits = (forth["n_fooled"] + back["n_fooled"]).to_numpy(float) / 2
+    rate = hits / np.where(n > 0, n, np.nan)
+    low, high = wilson(hits, n, confidence)
+    table = pd.DataFrame(names, columns=["model_a", "model_b"])
+    table["n_both_correct"] = forth["n_both_correct"]
+    table["rate"] = rate
+    table["sat"], table["sat_low"], table["sat_high"] = (log_rate(share, eps_s) for share in (rate, low, high))
+    table["at_floor"] = 100 * rate < eps_s
+    table["above_noise"] = forth["above_noise"] & back["above_noise"]
+    return table.sort_values("sat", ascending=False, kind="stable", ignore_index=True)
+
+
+def log_rate(rate: NDArray[np.float64], eps_s: float) -> NDArray[np.float64]:
+    """Natural logarithm of a share in per cent, not below ln(eps_s); NaN stays NaN."""
+    return np.log(np.maximum(100 * np.asarray(rate, float), eps_s))
+
+
+def sat_matrix(unordered: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Arrange the SAT of unordered pairs as a symmetric matrix.
+
+    Parameters
+    ----------
+    unordered : DataFrame
+        From `unordered_pairs`.
+    models : sequence of str
+        Order of rows and columns.
+
+    Returns
+    -------
+    DataFrame, shape (len(models), len(models))
+        NaN where no image is classified correctly by both.
+    """
+    half = unordered.set_index(["model_a", "model_b"])["sat"].unstack()
+    half = half.reindex(index=list(models), columns=list(models))
+    full = half.combine_first(half.T).reindex(index=list(models), columns=list(models))
+    return full.rename_axis(index=None, columns=None)
+
+
+def model_table(pairs: pd.DataFrame, families: Mapping[str, str], accuracy: Mapping[str, float], min_whitebox: float) -> pd.DataFrame:
+    """What decides whether a model's row and column can be trusted.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        The pair table.
+    families : mapping of str to str
+    accuracy : mapping of str to float
+        Share of evaluation images classified correctly.
+    min_whitebox : float
+        Least share of its attacked images on which a model has to fool itself.
+
+    Returns
+    -------
+    DataFrame
+        model, family, accuracy, n_attacked, whitebox, whitebox_low,
+        whitebox_high, low_whitebox (the flag), noise_rate, and
+        most_fooled_by_own (no other source fools the model more often).
+    """
+    own = pairs[pairs["source"] == pairs["target"]].sort_values("source").reset_index(drop=True)
+    strongest = pairs.groupby("target")["rate"].max()
+    return pd.DataFrame(
+        {
+            "model": own["source"],
+            "family": own["source"].map(families),
+            "accuracy": own["source"].map(accuracy),
+            "n_attacked": own["n_both_correct"],
+            "whitebox": own["rate"],
+            "whitebox_low": own["rate_low"],
+            "whitebox_high": own["rate_high"],
+            # No attacked image at all is no success either.
+            "low_whitebox": ~(own["rate"] >= min_whitebox),
+            "noise_rate": own["noise_rate"],
+            "most_fooled_by_own": own["rate"] >= own["source"].map(strongest),
+        }
+    )

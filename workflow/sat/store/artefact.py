@@ -1,0 +1,213 @@
+"""Artefacts and their sidecars.
+
+An artefact is written under a temporary name in its own folder, flushed, and
+renamed; its sidecar comes last. Snakemake's metadata is a cache, the sidecar is
+the truth: it says which step made the artefact, from which inputs, and what
+its bytes hash to. Readers refuse an artefact that another step has made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sat.errors import SatError
+from sat.store.environment import environment
+from sat.study.plan import Step, group_recipe
+
+
+def sidecar_path(path: Path | str) -> Path:
+    """Path of an artefact's sidecar; a .json file is its own."""
+    path = Path(path)
+    return path if path.suffix == ".json" else path.with_name(path.name + ".json")
+
+
+def read_sidecar(path: Path | str) -> dict[str, Any]:
+    """Read an artefact's sidecar.
+
+    Raises
+    ------
+    SatError
+        If it is missing, or cut off.
+    """
+    sidecar = sidecar_path(path)
+    try:
+        content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
+        content["recipe"]  # noqa: B018  every sidecar has one
+    except OSError as error:
+        raise SatError(f"{sidecar}: the sidecar cannot be read ({error.strerror}); {_REMAKE}") from None
+    except (ValueError, KeyError, TypeError):
+        raise SatError(f"{sidecar}: is no sidecar; delete it. {_REMAKE}") from None
+    return content
+
+
+_REMAKE = "'python -m sat verify' says how to make it again."
+
+
+def file_digest(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Write a file so that nobody ever sees half of it.
+
+    Yields
+    ------
+    Path
+        A temporary name in the same folder. On success it is flushed to disk
+        and renamed; on failure it is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass
+class Job:
+    """One run of a stage: reads inputs, writes artefacts, and keeps the account of both.
+
+    Parameters
+    ----------
+    step : Step
+        What the artefacts are made of.
+    run : mapping
+        How the job runs, for the sidecars: device, threads, batch size.
+    """
+
+    step: Step
+    run: Mapping[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def input(self, name: str, path: Path | str) -> Path:
+        """Accept an input if it is what the step asks for.
+
+        Parameters
+        ----------
+        name : str
+            Name of the input in the step.
+        path : path
+            The artefact.
+
+        Returns
+        -------
+        Path
+            The artefact's path.
+
+        Raises
+        ------
+        SatError
+            If another step has made it, or its bytes are not those of its sidecar.
+        """
+        return self.input_group(name, [path], single=True)[0]
+
+    def input_group(self, name: str, paths: Sequence[Path | str], single: bool = False) -> list[Path]:
+        """Accept a list of inputs, in the order of the plan; see `input`."""
+        sidecars = [read_sidecar(path) for path in paths]
+        recipes = [sidecar["recipe"] for sidecar in sidecars]
+        recipe = recipes[0] if single else group_recipe(recipes)
+        if recipe != self.step.inputs[name]:
+            which = str(paths[0]) if len(paths) == 1 else f"one of the {len(paths)} inputs '{name}' ({paths[0]}, ...)"
+            raise SatError(
+                f"{which}: was made by another step than this study asks for (other settings, stage version or inputs). "
+                "'python -m sat verify' names what is stale and prints the command that repairs it."
+            )
+        for path, sidecar in zip(paths, sidecars, strict=True):
+            check_content(path, sidecar)
+        accounts = [
+            {"path": str(path), "sha256": sidecar["sha256"], "recipe": sidecar["recipe"]}
+            for path, sidecar in zip(paths, sidecars, strict=True)
+        ]
+        self.inputs[name] = accounts[0] if single else accounts
+        return [Path(path) for path in paths]
+
+    def finish(self, path: Path | str, **facts: Any) -> None:
+        """Write the sidecar of an artefact that has just been written.
+
+        Parameters
+        ----------
+        path : path
+            The artefact.
+        **facts
+            What the stage found: counts, accuracies, warnings.
+        """
+        ended = datetime.now(UTC)
+        sidecar = sidecar_path(path)
+        record = {
+            "stage": self.step.stage,
+            "stage_version": self.step.version,
+            "params": self.step.params,
+            "recipe": self.step.recipe,
+            "inputs": self.inputs,
+            **({} if sidecar == Path(path) else content_account(path)),
+            "facts": facts,
+            "run": dict(self.run),
+            **environment(),
+            "started": self.started.isoformat(timespec="seconds"),
+            "seconds": round((ended - self.started).total_seconds(), 3),
+        }
+        with replacing(sidecar) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+    def write_record(self, path: Path | str, **facts: Any) -> None:
+        """Write an artefact that is nothing but a sidecar: what was found."""
+        self.finish(path, **facts)
+
+
+def content_account(path: Path | str) -> dict[str, str]:
+    """Digests of an artefact for its sidecar: of the file, and of the arrays of an HDF5 file."""
+    account = {"sha256": file_digest(path)}
+    if Path(path).suffix == ".h5":
+        from sat.store.hdf5 import stored_digest
+
+        account["content_sha256"] = stored_digest(path)
+    return account
+
+
+def check_content(path: Path | str, sidecar: Mapping[str, Any], full: bool = False) -> None:
+    """Compare an artefact with its sidecar.
+
+    Parameters
+    ----------
+    path : path
+    sidecar : mapping
+    full : bool
+        Hash an HDF5 file whole. By default only the digest that is stored in
+        it is compared, which tells a file from another but finds no bit-rot.
+
+    Raises
+    ------
+    SatError
+        If they differ, or the artefact cannot be read.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        return
+    if path.suffix == ".h5" and not full:
+        from sat.store.hdf5 import stored_digest
+
+        same = stored_digest(path) == sidecar.get("content_sha256")
+    else:
+        try:
+            same = file_digest(path) == sidecar.get("sha256")
+        except OSError as error:
+            raise SatError(f"{path}: cannot be read ({error.strerror}). {_REMAKE}") from None
+    if not same:
+        raise SatError(f"{path}: its content is not what its sidecar {sidecar_path(path).name} says. {_REMAKE}")

@@ -1,0 +1,71 @@
+"""Where a job ran: what a sidecar records beside its results."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("snakemake", "torch", "timm", "numpy", "scipy", "scikit-learn", "pandas", "h5py", "safetensors", "pillow", "seaborn")
+COMMIT, DIRTY = "SAT_GIT_COMMIT", "SAT_GIT_DIRTY"
+
+
+def export_git(folder: Path) -> None:
+    """Put the project's commit into the environment, for the sidecars of all jobs.
+
+    Parameters
+    ----------
+    folder : Path
+        The project. Without git, or outside a checkout, nothing is exported.
+    """
+    os.environ.pop(COMMIT, None)
+    os.environ.pop(DIRTY, None)
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        dirty = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return
+    os.environ[COMMIT], os.environ[DIRTY] = commit, str(int(bool(dirty)))
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout.strip()
+
+
+def environment() -> dict[str, Any]:
+    """Code, packages and machine of this process.
+
+    Returns
+    -------
+    dict
+        ``git`` (commit and dirty flag; null where there is no git),
+        ``packages``, ``python``, ``machine``.
+    """
+    commit = os.environ.get(COMMIT)
+    return {
+        "git": {"commit": commit, "dirty": os.environ.get(DIRTY) == "1" if commit else None},
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "machine": {"host": platform.node(), "system": platform.platform(), "cpu": _cpu()},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+@cache
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""What is to be measured: the study, its models, its tiles, and the steps between them."""

@@ -1,0 +1,257 @@
+"""A study's config file: typed, validated, with a JSON schema generated from it.
+
+Torch-free and quick to import, because the Snakefile reads it in every job.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+
+def check_name(name: str) -> str:
+    """Accept a name that is safe as a file name on every system.
+
+    Raises
+    ------
+    ValueError
+        If it is not: it would escape its folder, or hide.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(
+            f"{name!r} is no usable name: it becomes a file name, so use letters, digits, '.', '_' and '-' alone, and start with a letter or digit"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of every part of a config: unknown keys and loose types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Images(Section):
+    """Where the images come from and how they reach the canvas."""
+
+    source: Literal["digits"]
+    """`digits`: scikit-learn's handwritten digits, 1,797 images of 8 x 8 px and 17 grey levels."""
+    canvas: Annotated[int, Field(ge=8)] = 224
+    """Side in pixels of the common uint8 image that every model sees."""
+    crop_pct: Annotated[float, Field(gt=0, le=1)] = 0.875
+    """The short side is resized to round(canvas / crop_pct), then the centre is cropped."""
+    train_fraction: Share = 0.6
+    """Share of every class that models are trained on; the rest are the evaluation images."""
+    attack_images: Count | Literal["all"] = "all"
+    """How many of the evaluation images are attacked: a prefix of one stratified permutation."""
+
+
+class Training(Section):
+    """How models with `weights: train` are trained on the study's training images."""
+
+    epochs: Count = 10
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    """Images a step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 0.003
+    """Peak of the one-cycle schedule of AdamW."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """Decoupled weight decay."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Keeps logits small, so that the attack's gradients do not vanish."""
+    clip_gradient: Annotated[float, Field(gt=0)] = 1.0
+    """Largest L2 norm of the gradient of one step."""
+    noise: Annotated[float, Field(ge=0)] = 0.03
+    """Standard deviation of the Gaussian noise on training images, in units of [0, 1]."""
+
+
+def grey_levels(value: str | float) -> Fraction:
+    """Read a size in pixels of [0, 1], such as "8/255" or 0.1, as grey levels.
+
+    Parameters
+    ----------
+    value : str or float
+        A fraction as text, or a number in [0, 1].
+
+    Returns
+    -------
+    Fraction
+        The size in grey levels, 0 to 255; not rounded.
+
+    Raises
+    ------
+    ValueError
+        If it is not a number from 0 to 1.
+    """
+    try:
+        parts = [Fraction(part.strip()) for part in str(value).split("/")]
+        unit = parts[0] / parts[1] if len(parts) == 2 else parts[0]
+        if len(parts) > 2 or not 0 <= unit <= 1:
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{value!r} is not a size in [0, 1]; write whole grey levels such as '8/255'") from None
+    return unit * 255
+
+
+def _nearest_whole(levels: Fraction) -> str:
+    low = max(1, levels.numerator // levels.denominator)
+    return f"'{low}/255' or '{low + 1}/255'"
+
+
+class Attack(Section):
+    """The attack; sizes are whole grey levels of the canvas, written as "8/255"."""
+
+    method: Literal["pgd_linf"] = "pgd_linf"
+    """`pgd_linf`: projected gradient descent within an L-infinity ball, last iterate."""
+    eps: str | float = "8/255"
+    """Radius of the ball."""
+    step: str | float = "2/255"
+    """Step size. From 2 x eps on, every touched pixel is pinned to an end of the ball."""
+    steps: Count = 10
+    """Number of steps."""
+    random_start: bool = True
+    """Start from whole grey levels drawn uniformly from -eps to eps, keyed by seed, image and model."""
+
+    @field_validator("eps")
+    @classmethod
+    def _check_eps(cls, value: str | float) -> str | float:
+        levels = grey_levels(value)
+        if levels.denominator != 1:
+            raise ValueError(f"{value!r} is {float(levels):g} grey levels, not a whole number; write {_nearest_whole(levels)}")
+        if not 1 <= levels <= 127:
+            raise ValueError(f"{value!r} is {levels} grey levels; 1 to 127 are possible")
+        return value
+
+    @model_validator(mode="after")
+    def _check_step(self) -> Attack:
+        levels = grey_levels(self.step)
+        if levels <= 0 or (levels.denominator != 1 and levels < 2 * self.eps_levels):
+            raise ValueError(
+                f"step: {self.step!r} is {float(levels):g} grey levels, neither a whole number from 1 on nor at least "
+                f"2 x eps; write {_nearest_whole(levels)}"
+            )
+        return self
+
+    @property
+    def eps_levels(self) -> int:
+        """Radius of the ball in grey levels."""
+        return int(grey_levels(self.eps))
+
+    @property
+    def step_levels(self) -> int:
+        """Step in grey levels; a step that pins is equal to 2 x eps, whatever was written."""
+        return int(min(grey_levels(self.step), 2 * self.eps_levels))
+
+
+class Clusters(Section):
+    """Spectral clustering of the matrix."""
+
+    k: Annotated[int, Field(ge=2)] = 10
+    """Number of clusters."""
+    starts: Annotated[int, Field(ge=300)] = 300
+    """k-means starts; the one with the least inertia is kept."""
+
+
+class Tsne(Section):
+    """The t-SNE picture of the spectral features."""
+
+    perplexity: Annotated[float, Field(gt=0)] = 30.0
+    """Upper bound; (n - 1) / 3 is used where that is less."""
+
+
+class Compute(Section):
+    """Where and how jobs run. Nothing here changes a result by more than float rounding, so nothing reruns."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """`cuda` asks for one GPU a job."""
+    threads: Count = 1
+    """CPU threads of a job that runs models."""
+    batch_size: Annotated[int, Field(ge=16, multiple_of=16)] = 128
+    """Images that a model sees at once in clean, attack and evaluate: a multiple of 16."""
+
+
+class Config(Section):
+    """A study's config file."""
+
+    study: Name
+    """Name of the study: its results live in results/<study>/."""
+    models: str | list[str]
+    """Model table (CSV), or several; paths are relative to this file."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random in the study."""
+    images: Images
+    training: Training = Training()
+    min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least accuracy on the evaluation images that a model needs to be attacked."""
+    on_low_accuracy: Literal["stop", "flag"] = "stop"
+    """A model below min_accuracy stops the run, or is only flagged."""
+    attack: Attack = Attack()
+    min_whitebox: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Models whose attack fools themselves on a smaller share of images are flagged everywhere."""
+    tile_size: Count = 8
+    """One evaluate job takes tile_size x tile_size pairs; 1 is a job a pair. A change evaluates all again."""
+    eps_s: Annotated[float, Field(gt=0, le=100)] = 0.01
+    """Floor of the mean transfer success within the logarithm, in per cent."""
+    confidence: Share = 0.95
+    """Level of all intervals."""
+    clusters: Clusters = Clusters()
+    tsne: Tsne = Tsne()
+    compute: Compute = Compute()
+
+
+def explain(error: ValidationError) -> str:
+    """All faults of a pydantic error as one paragraph, each with its key.
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+
+    Returns
+    -------
+    str
+    """
+    faults = []
+    for fault in error.errors(include_url=False):
+        # Branches of a union end the path with the branch's own name; a reader wants the key alone.
+        path = [str(part) for part in fault["loc"] if re.fullmatch(r"[A-Za-z0-9_]+", str(part)) and part not in _BRANCHES]
+        key = ".".join(path) or "the whole file"
+        match fault["type"]:
+            case "extra_forbidden":
+                message = f"unknown key '{key}'; remove it or correct its spelling"
+            case "missing":
+                message = f"key '{key}' is missing"
+            case "value_error":
+                message = f"key '{key}': {fault['ctx']['error']}"
+            case _:
+                message = f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, not {fault['input']!r}"
+        if message not in faults:
+            faults.append(message)
+    return "; ".join(faults) + "."
+
+
+_BRANCHES = {"str", "float", "int", "constrained-int"}
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON schema of a config file, for editors.
+
+    Returns
+    -------
+    dict
+    """
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

@@ -1,0 +1,249 @@
+"""The plan: every artefact of a study, and what exactly must have made it.
+
+A step is what decides an artefact's content: the stage, its version, its
+params, and the recipes of its inputs. Rules hand a step to its command, the
+command records it in the artefact's sidecar, readers and ``sat verify``
+compare. So there is one place that says what an artefact is made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+from sat.errors import SatError
+from sat.study.stages import stage_versions
+from sat.study.study import Study
+from sat.study.tiles import cut_tiles
+
+
+@dataclass(frozen=True)
+class Step:
+    """What makes one artefact."""
+
+    stage: str
+    """Name of the stage."""
+    version: int
+    """Version of the stage."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever changes the result, as JSON values; sizes of perturbations in grey levels."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Recipe of each input; a group of inputs has one recipe, of all of them in order."""
+
+    @cached_property
+    def recipe(self) -> str:
+        """Digest of the step: 16 hexadecimal digits."""
+        return _digest(self.json)
+
+    @cached_property
+    def json(self) -> str:
+        """The step as one line of JSON, as rules put it on a command line."""
+        return json.dumps(
+            {"stage": self.stage, "version": self.version, "params": self.params, "inputs": self.inputs}, sort_keys=True
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Step:
+        """Read a step from a command line.
+
+        Raises
+        ------
+        SatError
+            If it is not a step.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError):
+            raise SatError(f"--step {text[:80]!r} is no step; copy the command from 'snakemake -n -p'.") from None
+
+
+def group_recipe(recipes: Iterable[str]) -> str:
+    """Recipe of several inputs that a stage takes as one list.
+
+    Parameters
+    ----------
+    recipes : iterable of str
+        In the order in which the stage gets the files.
+
+    Returns
+    -------
+    str
+    """
+    return _digest("\n".join(recipes))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Plan:
+    """The steps of a study.
+
+    Parameters
+    ----------
+    study : Study
+    versions : mapping of str to int, optional
+        Versions of the stages; those of the lock by default.
+    """
+
+    def __init__(self, study: Study, versions: Mapping[str, int] | None = None) -> None:
+        self.study = study
+        self.config = study.config
+        self.versions = versions or stage_versions()
+        self.tiles = cut_tiles(study.models, self.config.tile_size)
+        # Each step is asked for many times; a thousand models have a million pairs.
+        self.weights = cache(self._weights)
+        self.adversarial = cache(self._adversarial)
+        self.images = cache(self._images)
+        self.clean = cache(self._clean)
+
+    def _step(self, stage: str, params: Mapping[str, Any], **inputs: Step | list[Step]) -> Step:
+        recipes = {
+            name: group_recipe(step.recipe for step in given) if isinstance(given, list) else given.recipe
+            for name, given in inputs.items()
+        }
+        return Step(stage, self.versions[stage], params, recipes)
+
+    def describe(self) -> Step:
+        """study.json."""
+        # How jobs run changes no result, and their sidecars record it.
+        return self._step("study", json.loads(self.study.model_dump_json(exclude={"config": {"compute"}})))
+
+    def _images(self, split: str) -> Step:
+        """images/<split>.h5, for train, eval and attack."""
+        images = self.config.images
+        params = images.model_dump(include={"source", "canvas", "crop_pct", "train_fraction"})
+        if split == "attack":
+            params["attack_images"] = images.attack_images
+        return self._step("images", {"split": split, "seed": self.config.seed, **params})
+
+    def _weights(self, model: str) -> Step:
+        """weights/<model>.safetensors."""
+        row = self.study.model[model]
+        params = {
+            "model": model,
+            "architecture": row.architecture,
+            "input_size": row.input_size,
+            "seed": self.config.seed,
+            **self.config.training.model_dump(),
+            **row.training,
+        }
+        return self._step("weights", params, images=self.images("train"))
+
+    def _clean(self, model: str) -> Step:
+        """clean/<model>.h5."""
+        return self._step(
+            "clean",
+            {"model": model},
+            weights=self.weights(model),
+            attack_images=self.images("attack"),
+            eval_images=self.images("eval"),
+        )
+
+    def gate(self, model: str) -> Step:
+        """clean/<model>.gate.json."""
+        # A retired model only holds its place in its tile, so it stops nobody.
+        stop = self.config.on_low_accuracy == "stop" and self.study.model[model].use
+        params = {"model": model, "min_accuracy": self.config.min_accuracy, "on_low_accuracy": "stop" if stop else "flag"}
+        return self._step("gate", params, clean=self.clean(model))
+
+    def _adversarial(self, model: str) -> Step:
+        """adversarial/<model>.h5."""
+        attack = self.config.attack
+        params = {
+            "model": model,
+            "method": attack.method,
+            "eps": attack.eps_levels,
+            "step": attack.step_levels,
+            "steps": attack.steps,
+            "random_start": attack.random_start,
+            "seed": self.config.seed,
+        }
+        return self._step(
+            "attack", params, weights=self.weights(model), images=self.images("attack"), clean=self.clean(model)
+        )
+
+    def tile(self, target: str, source: str) -> Step:
+        """tiles/<target tile>/<source tile>.h5."""
+        targets, sources = self.tiles[target], self.tiles[source]
+        params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
+        if target == source:
+            # Every target is on the diagonal once, so that is where its errors under noise are found.
+            params["noise"] = {"eps": self.config.attack.eps_levels, "seed": self.config.seed}
+        return self._step(
+            "evaluate",
+            params,
+            images=self.images("attack"),
+            weights=[self.weights(model) for model in targets],
+            adversarial=[self.adversarial(model) for model in sources],
+        )
+
+    @cached_property
+    def used_tiles(self) -> tuple[tuple[str, str], ...]:
+        """(target tile, source tile) of all that hold a pair of models in use."""
+        used = [name for name, models in self.tiles.items() if any(self.study.model[model].use for model in models)]
+        return tuple((target, source) for target in used for source in used)
+
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """Models that the tiles in use hold, sorted; a retired one keeps its place in its tile."""
+        return tuple(sorted({model for tile, _ in self.used_tiles for model in self.tiles[tile]}))
+
+    @cached_property
+    def similarity(self) -> Step:
+        """All files under similarity/."""
+        params = {
+            "models": {name: self.study.model[name].family for name in self.study.used},
+            **self.config.model_dump(include={"eps_s", "min_whitebox", "confidence"}),
+        }
+        return self._step(
+            "similarity",
+            params,
+            images=self.images("attack"),
+            clean=[self.clean(model) for model in self.study.used],
+            tiles=[self.tile(*pair) for pair in self.used_tiles],
+        )
+
+    @cached_property
+    def clusters(self) -> Step:
+        """All files of the spectral clustering under analysis/."""
+        params = {
+            "k": self.config.clusters.k,
+            "starts": self.config.clusters.starts,
+            "perplexity": self.config.tsne.perplexity,
+            "seed": self.config.seed,
+        }
+        return self._step("clusters", params, sat=self.similarity)
+
+    @cached_property
+    def figures(self) -> Step:
+        """All files under figures/."""
+        tables = {"sat": self.similarity, "most_similar": self.similarity, "models": self.similarity}
+        return self._step("figures", {}, **tables, clusters=self.clusters, tsne=self.clusters)
+
+    def artefacts(self) -> dict[str, Step]:
+        """Every artefact of the study with its step.
+
+        Returns
+        -------
+        dict of str to Step
+            Paths are relative to results/<study>/, in the order of the flow.
+            The sidecar of a path is the path + ".json"; study.json and the
+            gates are their own sidecars.
+        """
+        steps = {"study.json": self.describe()}
+        steps |= {f"images/{split}.h5": self.images(split) for split in ("train", "eval", "attack")}
+        for model in self.needed:
+            steps[f"weights/{model}.safetensors"] = self.weights(model)
+            steps[f"clean/{model}.h5"] = self.clean(model)
+            steps[f"clean/{model}.gate.json"] = self.gate(model)
+            steps[f"adversarial/{model}.h5"] = self.adversarial(model)
+        steps |= {f"tiles/{target}/{source}.h5": self.tile(target, source) for target, source in self.used_tiles}
+        steps |= {f"similarity/{name}": self.similarity for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")}
+        steps |= {f"analysis/{name}": self.clusters for name in ("clusters.csv", "spectral_features.csv", "tsne.csv")}
+        steps |= {f"figures/{name}": self.figures for name in ("clustermap.svg", "tsne.svg")}
+        return steps

@@ -1,0 +1,139 @@
+"""The study: one typed, validated object from a config file and its model tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sat.errors import SatError
+from sat.study.config import Config, explain
+from sat.study.table import Model, read_tables
+
+Valid = TypeVar("Valid", bound=BaseModel)
+
+
+class Study(BaseModel):
+    """The effective study: the config and the rows of its model tables.
+
+    This is what results/<study>/study.json holds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config: Config
+    models: tuple[Model, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self.config.study
+
+    @cached_property
+    def model(self) -> dict[str, Model]:
+        """Every row by model name, retired ones included."""
+        return {row.model: row for row in self.models}
+
+    @cached_property
+    def used(self) -> tuple[str, ...]:
+        """Names of the models that are not retired, sorted."""
+        return tuple(sorted(row.model for row in self.models if row.use))
+
+
+def load_study(paths: Iterable[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read and validate a study.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Config files; each is merged over those before it. Paths within the
+        study are relative to the first. A single study.json is read as it is.
+    overrides : mapping, optional
+        Merged over the files, as Snakemake does with `--config`.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    SatError
+        With file, row and key, if anything is wrong.
+    """
+    files = [Path(path) for path in paths]
+    if len(files) == 1 and files[0].suffix == ".json" and not overrides:
+        raw = _read_yaml(files[0])
+        return _validated(Study, raw, str(files[0]))
+    merged: dict[str, Any] = {}
+    for file in files:
+        _merge(merged, _read_yaml(file))
+    _merge(merged, overrides or {})
+    return build_study(merged, files)
+
+
+def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
+    """Validate a config that has been read and merged already, and read its model tables.
+
+    Parameters
+    ----------
+    config : mapping
+        The merged config.
+    files : list of Path
+        Where it came from, for messages; table paths are relative to the first.
+
+    Raises
+    ------
+    SatError
+        With file, row and key, if anything is wrong.
+    """
+    where = " + ".join(str(file) for file in files)
+    valid = _validated(Config, {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items()}, where)
+    tables = [valid.models] if isinstance(valid.models, str) else valid.models
+    models = read_tables([files[0].parent / table for table in tables])
+    study = Study(config=valid, models=models)
+    count = len(study.used)
+    if count < 2:
+        raise SatError(
+            f"{' and '.join(tables)}: a study compares at least two models, and {count} row(s) are in use; "
+            "add rows, or set their column 'use' to yes."
+        )
+    if valid.clusters.k > count:
+        raise SatError(f"{where}: key 'clusters.k': {count} models cannot form {valid.clusters.k} clusters; write 2 to {count}.")
+    return study
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SatError(f"{file}: cannot be read ({error.strerror}); give a study's config file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SatError(f"{file}: is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise SatError(f"{file}: holds no 'key: value' lines; see config.yaml for an example.")
+    return content
+
+
+def _typed(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a section's values their types: in --config 'attack={steps: 50}', Snakemake leaves them text."""
+    return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in section.items()}
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _validated(kind: type[Valid], raw: object, where: str) -> Valid:
+    try:
+        return kind.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        raise SatError(f"{where}: {explain(error)}") from None
