@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Attack batch by batch, and write each as it is done."""
+    job = start(arguments)
     import numpy as np
 
     from sat.attack.attack import pgd_linf, random_start
@@ -26,7 +27,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
 
-    job = start(arguments)
     params = job.step.params
     model = params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)

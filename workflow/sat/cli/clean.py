@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Predict the evaluation images; attack images are among them, and are looked up."""
+    job = start(arguments)
     import numpy as np
 
     from sat.cli.common import progress
@@ -25,7 +26,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.classifier import load_classifier, predict
     from sat.store import hdf5
 
-    job = start(arguments)
     model = job.step.params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     with hdf5.reading(job.input("attack_images", arguments.attack_images)) as file:

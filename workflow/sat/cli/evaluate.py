@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Load each target once; the sources stream past it."""
+    job = start(arguments)
     import numpy as np
 
     from sat.attack.attack import sign_noise
@@ -27,7 +28,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
 
-    job = start(arguments)
     params = job.step.params
     targets, sources = params["targets"], params["sources"]
     digest = read_sidecar(arguments.images)["sha256"]

@@ -16,13 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train the model and write its weights."""
+    job = start(arguments)
     from sat.errors import SatError
     from sat.models.classifier import plan_blueprint, save_classifier
     from sat.models.weights import train
     from sat.store import hdf5
     from sat.store.artefact import replacing
 
-    job = start(arguments)
     params = dict(job.step.params)
     model, architecture = params.pop("model"), params.pop("architecture")
     input_size, seed = params.pop("input_size"), params.pop("seed")

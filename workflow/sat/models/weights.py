@@ -71,7 +71,7 @@ def train(
     # One generator, on the CPU: the order and the noise are the same on every device.
     random = torch.Generator().manual_seed(key("order and noise", *seed) % 2**63)
     steps = len(images) // batch_size
-    optimiser = torch.optim.AdamW(classifier.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimiser = torch.optim.AdamW(classifier.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=epochs * steps)
     all_images, all_labels = torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
     for epoch in range(1, epochs + 1):

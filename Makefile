@@ -1,0 +1,41 @@
+# Two targets for everybody: demo and test. Both work from a fresh clone with Python >= 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+# Small nets run one thread a job, jobs side by side.
+export OMP_NUM_THREADS ?= 1
+
+.DELETE_ON_ERROR:
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed ## from images to report: the study of config.yaml
+	$(BIN)/snakemake --cores all --logger rich
+	$(BIN)/snakemake --cores all --quiet all --report results/digits/report/report.html
+	@PYTHONPATH=workflow $(BIN)/python -m sat summary
+
+test: .venv/installed-test lint ## the whole test suite
+	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+
+bench: .venv/installed-test ## every benchmark, a table each
+	$(BIN)/python benchmarks/run.py
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: envs/requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	touch $@
+
+.venv/installed-test: envs/requirements-test.txt envs/requirements-peers.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/requirements-peers.txt
+	touch $@
+
+clean: ## results, but not the installation
+	rm -rf results .snakemake
