@@ -17,8 +17,6 @@ rule clusters:
         features_sidecar=f"{RESULTS}/analysis/spectral_features.csv.json",
         tsne=f"{RESULTS}/analysis/tsne.csv",
         tsne_sidecar=f"{RESULTS}/analysis/tsne.csv.json",
-    params:
-        step=plan.clusters.json,
     log:
         f"{RESULTS}/logs/analysis/clusters.log",
     benchmark:
@@ -30,6 +28,8 @@ rule clusters:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
         gpu=0,
+    params:
+        step=plan.clusters.json,
     shell:
         "python -m sat clusters --step {params.step:q} --sat {input.sat:q} --clusters {output.clusters:q}"
         " --features {output.features:q} --tsne {output.tsne:q} 2> {log:q}"

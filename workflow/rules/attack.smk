@@ -10,8 +10,6 @@ rule attack:
     output:
         adversarial=f"{RESULTS}/adversarial/{{model}}.h5",
         sidecar=f"{RESULTS}/adversarial/{{model}}.h5.json",
-    params:
-        step=lambda wildcards: plan.adversarial(wildcards.model).json,
     log:
         f"{RESULTS}/logs/attack/{{model}}.log",
     benchmark:
@@ -25,6 +23,8 @@ rule attack:
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,
+    params:
+        step=lambda wildcards: plan.adversarial(wildcards.model).json,
     shell:
         "python -m sat attack --step {params.step:q} --weights {input.weights:q} --images {input.images:q}"
         " --clean {input.clean:q} --out {output.adversarial:q}"

@@ -9,8 +9,6 @@ rule clean:
     output:
         clean=f"{RESULTS}/clean/{{model}}.h5",
         sidecar=f"{RESULTS}/clean/{{model}}.h5.json",
-    params:
-        step=lambda wildcards: plan.clean(wildcards.model).json,
     log:
         f"{RESULTS}/logs/clean/{{model}}.log",
     benchmark:
@@ -24,6 +22,8 @@ rule clean:
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,
+    params:
+        step=lambda wildcards: plan.clean(wildcards.model).json,
     shell:
         "python -m sat clean --step {params.step:q} --weights {input.weights:q}"
         " --attack-images {input.attack_images:q} --eval-images {input.eval_images:q} --out {output.clean:q}"
@@ -37,8 +37,6 @@ rule gate:
         clean_sidecar=f"{RESULTS}/clean/{{model}}.h5.json",
     output:
         f"{RESULTS}/clean/{{model}}.gate.json",
-    params:
-        step=lambda wildcards: plan.gate(wildcards.model).json,
     log:
         f"{RESULTS}/logs/gate/{{model}}.log",
     benchmark:
@@ -50,5 +48,7 @@ rule gate:
         mem_mb=500,
         runtime=5,
         gpu=0,
+    params:
+        step=lambda wildcards: plan.gate(wildcards.model).json,
     shell:
         "python -m sat gate --step {params.step:q} --clean {input.clean:q} --out {output:q} 2> {log:q}"

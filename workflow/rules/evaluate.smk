@@ -9,8 +9,6 @@ rule evaluate:
     output:
         tile=f"{RESULTS}/tiles/{{target}}/{{source}}.h5",
         sidecar=f"{RESULTS}/tiles/{{target}}/{{source}}.h5.json",
-    params:
-        step=lambda wildcards: plan.tile(wildcards.target, wildcards.source).json,
     log:
         f"{RESULTS}/logs/evaluate/{{target}}/{{source}}.log",
     benchmark:
@@ -24,6 +22,8 @@ rule evaluate:
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,
+    params:
+        step=lambda wildcards: plan.tile(wildcards.target, wildcards.source).json,
     shell:
         "python -m sat evaluate --step {params.step:q} --images {input.images:q} --weights {input.weights:q}"
         " --adversarial {input.adversarial:q} --out {output.tile:q}"

@@ -2,8 +2,6 @@ rule images:
     output:
         images=f"{RESULTS}/images/{{split}}.h5",
         sidecar=f"{RESULTS}/images/{{split}}.h5.json",
-    params:
-        step=lambda wildcards: plan.images(wildcards.split).json,
     log:
         f"{RESULTS}/logs/images/{{split}}.log",
     benchmark:
@@ -15,5 +13,7 @@ rule images:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
         gpu=0,
+    params:
+        step=lambda wildcards: plan.images(wildcards.split).json,
     shell:
         "python -m sat images --step {params.step:q} --out {output.images:q} 2> {log:q}"

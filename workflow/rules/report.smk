@@ -28,8 +28,6 @@ rule figures:
             caption="../report/tsne.rst",
         ),
         tsne_sidecar=f"{RESULTS}/figures/tsne.svg.json",
-    params:
-        step=plan.figures.json,
     log:
         f"{RESULTS}/logs/report/figures.log",
     benchmark:
@@ -41,6 +39,8 @@ rule figures:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
         gpu=0,
+    params:
+        step=plan.figures.json,
     shell:
         "python -m sat figures --step {params.step:q} --sat {input.sat:q} --most-similar {input.most_similar:q}"
         " --models {input.models:q} --clusters {input.clusters:q} --tsne {input.tsne:q}"

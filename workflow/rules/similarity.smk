@@ -34,8 +34,6 @@ rule similarity:
             caption="../report/models.rst",
         ),
         models_sidecar=f"{RESULTS}/similarity/models.csv.json",
-    params:
-        step=plan.similarity.json,
     log:
         f"{RESULTS}/logs/similarity/similarity.log",
     benchmark:
@@ -47,6 +45,8 @@ rule similarity:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
         gpu=0,
+    params:
+        step=plan.similarity.json,
     shell:
         "python -m sat similarity --step {params.step:q} --images {input.images:q} --clean {input.clean:q}"
         " --tiles {input.tiles:q} --pairs {output.pairs:q} --sat {output.sat:q}"

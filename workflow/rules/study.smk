@@ -6,8 +6,6 @@ localrules:
 rule study:
     output:
         f"{RESULTS}/study.json",
-    params:
-        step=plan.describe().json,
     log:
         f"{RESULTS}/logs/study/study.log",
     benchmark:
@@ -19,7 +17,11 @@ rule study:
         mem_mb=500,
         runtime=5,
         gpu=0,
+    params:
+        step=plan.describe().json,
     shell:
-        """python -m sat study --step - --out {output:q} 2> {log:q} <<'STEP'
+        """
+        python -m sat study --step - --out {output:q} 2>{log:q} <<'STEP'
 {params.step}
-STEP"""
+STEP
+        """

@@ -10,14 +10,12 @@ rule train:
     output:
         weights=f"{RESULTS}/weights/{{model}}.safetensors",
         sidecar=f"{RESULTS}/weights/{{model}}.safetensors.json",
-    params:
-        step=lambda wildcards: plan.weights(wildcards.model).json,
-    wildcard_constraints:
-        model=models_with_weights("train"),
     log:
         f"{RESULTS}/logs/weights/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/weights/{{model}}.tsv"
+    wildcard_constraints:
+        model=models_with_weights("train"),
     conda:
         "../../envs/sat.yaml"
     threads: compute.threads
@@ -27,6 +25,8 @@ rule train:
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,
+    params:
+        step=lambda wildcards: plan.weights(wildcards.model).json,
     shell:
         "python -m sat weights --step {params.step:q} --images {input.images:q} --out {output.weights:q}"
         " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"

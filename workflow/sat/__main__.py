@@ -27,14 +27,18 @@ def main(arguments: list[str] | None = None) -> int:
     int
         Exit status: 0, or 1 after a mistake that its maker can mend.
     """
-    parser = argparse.ArgumentParser(prog="python -m sat", description="Similarity of image classifiers by attack transferability.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sat", description="Similarity of image classifiers by attack transferability."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in (*TOOLS, *STAGES):
         module = importlib.import_module(f"sat.cli.{name}")
         summary = (module.__doc__ or "").splitlines()[0]
         module.add_arguments(commands.add_parser(name, help=summary, description=summary))
     parsed = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
     logging.captureWarnings(True)
     try:
         status: int | None = importlib.import_module(f"sat.cli.{parsed.command}").run(parsed)

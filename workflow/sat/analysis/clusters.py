@@ -97,7 +97,9 @@ def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int
     table = pd.DataFrame({"model": matrix.index, "cluster": _by_size(means.labels_)})
     columns = [f"feature_{i + 1}" for i in range(k)]
     clipped = int(np.triu(sat < 0).sum())
-    return Clustering(table, pd.DataFrame(features, index=matrix.index, columns=columns), float(means.inertia_), clipped)
+    return Clustering(
+        table, pd.DataFrame(features, index=matrix.index, columns=columns), float(means.inertia_), clipped
+    )
 
 
 def _by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:

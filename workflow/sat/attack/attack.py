@@ -102,7 +102,9 @@ def _onto_lattice(clean: Tensor, change: Tensor, eps: int) -> Tensor:
     return (clean + change.clamp(-eps, eps)).clamp(0, 255) - clean
 
 
-def random_start(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int, model: str) -> NDArray[np.int16]:
+def random_start(
+    ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int, model: str
+) -> NDArray[np.int16]:
     """Whole grey levels drawn uniformly from -eps to eps, keyed by seed, image and model.
 
     Parameters
@@ -120,7 +122,10 @@ def random_start(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, see
     -------
     int16 array, shape (n, *shape)
     """
-    draws = [generator("random start", seed, int(image), model).integers(-eps, eps, shape, np.int16, endpoint=True) for image in ids]
+    draws = [
+        generator("random start", seed, int(image), model).integers(-eps, eps, shape, np.int16, endpoint=True)
+        for image in ids
+    ]
     return np.stack(draws) if draws else np.empty((0, *shape), np.int16)
 
 

@@ -43,7 +43,11 @@ def run(arguments: argparse.Namespace) -> None:
             rows = chosen[first : first + arguments.batch]
             # Single reads: HDF5's fancy indexing is hundreds of times slower.
             batch = np.stack([images["image"][row] for row in rows])
-            begin = random_start(ids[rows], shape[1:], params["eps"], params["seed"], model) if params["random_start"] else None
+            begin = (
+                random_start(ids[rows], shape[1:], params["eps"], params["seed"], model)
+                if params["random_start"]
+                else None
+            )
             try:
                 result = pgd_linf(
                     classifier,
@@ -56,7 +60,9 @@ def run(arguments: argparse.Namespace) -> None:
                     device=arguments.device,
                 )
             except FloatingPointError as error:
-                raise SatError(f"model {model!r}: {error}; its weights are damaged, or it needs another input size.") from None
+                raise SatError(
+                    f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
+                ) from None
             for row, change in zip(rows, result.perturbation, strict=True):
                 perturbation[row] = change
             fooled += int(result.fooled.sum())

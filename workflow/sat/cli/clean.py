@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
         labels, ids = file["label"][:], file["id"][:]
         if classifier.blueprint.num_classes <= labels.max():
             raise SatError(
-                f"model {model!r}: has {classifier.blueprint.num_classes} classes, and the images have labels up to {labels.max()}; "
+                f"model {model!r}: has {classifier.blueprint.num_classes} classes, and the images have labels up to "
+                f"{labels.max()}; "
                 "a model must know the classes of the study's images."
             )
         for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
@@ -43,7 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
             try:
                 logits.append(predict(classifier, file["image"][part], arguments.batch, arguments.device))
             except FloatingPointError as error:
-                raise SatError(f"model {model!r}: {error}; its weights are damaged, or it needs another input size.") from None
+                raise SatError(
+                    f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
+                ) from None
     eval_logits = np.concatenate(logits)
     prediction = eval_logits.argmax(1).astype(np.int16)
     place = {image: row for row, image in enumerate(ids.tolist())}

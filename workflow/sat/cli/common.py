@@ -28,7 +28,9 @@ def add_step(parser: argparse.ArgumentParser, compute: bool = False) -> None:
     compute : bool
         Also those of stages that run models.
     """
-    parser.add_argument("--step", required=True, help="what to make, as one line of JSON; '-' reads it from standard input")
+    parser.add_argument(
+        "--step", required=True, help="what to make, as one line of JSON; '-' reads it from standard input"
+    )
     if compute:
         parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
         parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -47,7 +49,9 @@ def start(arguments: argparse.Namespace) -> Job:
     Job
     """
     step = Step.parse(sys.stdin.read() if arguments.step == "-" else arguments.step)
-    log.info("%s (version %d): %s", step.stage, step.version, dict(step.params) if len(str(step.params)) < 2000 else "...")
+    log.info(
+        "%s (version %d): %s", step.stage, step.version, dict(step.params) if len(str(step.params)) < 2000 else "..."
+    )
     run: dict[str, Any] = {}
     if "device" in arguments:
         # Nothing that imports make is garbage; not looking for any saves a second of six.
@@ -90,4 +94,12 @@ def progress(items: Iterable[Item], description: str, total: int | None = None) 
         if now - shown > 10 or done == total:
             shown = now
             left = (now - begun) / done * (total - done)
-            log.info("%s: %d of %d (%.0f %%), %.0f s so far, about %.0f s left", description, done, total, 100 * done / total, now - begun, left)
+            log.info(
+                "%s: %d of %d (%.0f %%), %.0f s so far, about %.0f s left",
+                description,
+                done,
+                total,
+                100 * done / total,
+                now - begun,
+                left,
+            )

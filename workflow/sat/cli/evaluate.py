@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
             classifier = load_classifier(weights[target], arguments.device)
         with hdf5.reading(sets[source]) as file:
             if file.attrs["images_sha256"] != digest:
-                raise SatError(f"{sets[source]}: belongs to other images than {arguments.images}; delete it and run Snakemake again.")
+                raise SatError(
+                    f"{sets[source]}: belongs to other images than {arguments.images}; delete it, run Snakemake again."
+                )
             perturbation, attacked = file["perturbation"], file["attacked"][:]
             try:
                 prediction[target, source] = evaluate(

@@ -67,19 +67,26 @@ def run(arguments: argparse.Namespace) -> None:
     for fact, meaning in (
         ("pairs_without_common_images", "no image is classified correctly by both, so SAT is NaN"),
         ("pairs_at_floor", "mean transfer below eps_s"),
-        ("models_below_min_whitebox", f"white-box success below {params['min_whitebox']:g}: row and column are too low"),
+        (
+            "models_below_min_whitebox",
+            f"white-box success below {params['min_whitebox']:g}: row and column are too low",
+        ),
     ):
         for name in facts[fact]:
             log.warning("%s: %s", name, meaning)
     log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(unordered))
-    for path, frame in ((arguments.pairs, pairs), (arguments.sat, matrix.rename_axis("model").reset_index()), (arguments.most_similar, unordered), (arguments.models, table)):
+    for path, frame in (
+        (arguments.pairs, pairs),
+        (arguments.sat, matrix.rename_axis("model").reset_index()),
+        (arguments.most_similar, unordered),
+        (arguments.models, table),
+    ):
         with replacing(path) as temporary:
             if path == arguments.pairs:
                 frame.to_parquet(temporary, index=False)
             else:
                 frame.to_csv(temporary, index=False)
         job.finish(path, **facts)
-
 
 
 def _names(unordered: pd.DataFrame) -> list[str]:

@@ -7,7 +7,9 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("verdict", nargs="?", choices=("same", "bump"), help="the output means the same, or it does not")
+    parser.add_argument(
+        "verdict", nargs="?", choices=("same", "bump"), help="the output means the same, or it does not"
+    )
     parser.add_argument("stages", nargs="*", help="stages; all whose code has changed by default (same only)")
 
 

@@ -28,5 +28,3 @@ def run(arguments: argparse.Namespace) -> None:
         print(summarise(results, study.config, inaccurate, arguments.pairs))
     except OSError as error:
         raise SatError(f"{error.filename}: is not there yet; run snakemake first.") from None
-
-

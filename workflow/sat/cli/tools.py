@@ -14,8 +14,20 @@ from sat.study.study import Study, load_study
 
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose a study."""
-    parser.add_argument("--study", nargs="+", default=["config.yaml"], metavar="FILE", help="config file(s) of the study (default: config.yaml)")
-    parser.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="settings over those of the file, as for snakemake --config")
+    parser.add_argument(
+        "--study",
+        nargs="+",
+        default=["config.yaml"],
+        metavar="FILE",
+        help="config file(s) of the study (default: config.yaml)",
+    )
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings over those of the file, as for snakemake --config",
+    )
 
 
 def study_of(arguments: argparse.Namespace) -> Study:

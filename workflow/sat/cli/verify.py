@@ -35,5 +35,3 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = f" --config {' '.join(arguments.config)}" if arguments.config else ""
     print(f"  snakemake --cores all{configfile}{overrides}{f' --forcerun {files}' if files else ''}")
     return 1
-
-

@@ -34,10 +34,18 @@ def run(arguments: argparse.Namespace) -> None:
 
     def report(record: dict[str, float]) -> None:
         history.append(record)
-        log.info("epoch %d of %d: loss %.4f, accuracy %.4f", record["epoch"], params["epochs"], record["loss"], record["accuracy"])
+        log.info(
+            "epoch %d of %d: loss %.4f, accuracy %.4f",
+            record["epoch"],
+            params["epochs"],
+            record["loss"],
+            record["accuracy"],
+        )
 
     try:
-        classifier = train(blueprint, images, labels, seed=(seed, model), device=arguments.device, report=report, **params)
+        classifier = train(
+            blueprint, images, labels, seed=(seed, model), device=arguments.device, report=report, **params
+        )
     except (ValueError, FloatingPointError) as error:
         raise SatError(f"model {model!r}: cannot be trained: {error}.") from None
     with replacing(arguments.out) as temporary:

@@ -87,8 +87,8 @@ class Classifier(nn.Module):
 
         Frozen parameters also save the activations that only their gradients would need.
         """
-        self.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
-        return self
+        self.requires_grad_(False).eval()
+        return self.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def plan_blueprint(architecture: str, num_classes: int, input_size: int) -> Blueprint:
@@ -113,10 +113,13 @@ def plan_blueprint(architecture: str, num_classes: int, input_size: int) -> Blue
         If timm knows no such architecture.
     """
     try:
-        config = timm.create_model(architecture).pretrained_cfg
+        config: Any = timm.create_model(architecture).pretrained_cfg
     except RuntimeError:
         close = ", ".join(timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5])
-        raise SatError(f"architecture {architecture!r}: timm {timm.__version__} knows no such model; close to it: {close or 'none'}.") from None
+        raise SatError(
+            f"architecture {architecture!r}: timm {timm.__version__} knows no such model; close to it: "
+            f"{close or 'none'}."
+        ) from None
     # Nets with position embeddings or windows are built for one size; others take any and refuse the option.
     options = {"img_size": input_size} if config.get("fixed_input_size") else {}
     return Blueprint(architecture, num_classes, input_size, tuple(config["mean"]), tuple(config["std"]), options)
@@ -176,7 +179,9 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
         classifier.net.load_state_dict(load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise SatError(f"{path}: the weights cannot be read ({reason}); delete the file and run Snakemake again.") from None
+        raise SatError(
+            f"{path}: the weights cannot be read ({reason}); delete the file and run Snakemake again."
+        ) from None
     return classifier.freeze(device)
 
 
@@ -190,7 +195,7 @@ def pick_device(device: str) -> str:
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise SatError(
-            "compute.device is 'cuda', and PyTorch finds no GPU on this machine; set it to 'cpu', or run on a node with one."
+            "compute.device is 'cuda', and PyTorch finds no GPU here; set it to 'cpu', or run on a machine with one."
         )
     return device
 
@@ -257,5 +262,7 @@ def predict(classifier: Classifier, images: NDArray[np.uint8], batch: int, devic
         logits = classifier(to_unit(padded(images[where], padding).to(device))).float().cpu().numpy()
         found[where] = logits[: where.stop - where.start]
     if not np.isfinite(found).all():
-        raise FloatingPointError(f"{int((~np.isfinite(found)).any(1).sum())} of {len(images)} images give logits that are not finite")
+        raise FloatingPointError(
+            f"{int((~np.isfinite(found)).any(1).sum())} of {len(images)} images give logits that are not finite"
+        )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -15,7 +16,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 matplotlib.use("Agg")
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "sat",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -91,7 +92,13 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
     grid.ax_row_colors.set_xticks([])
     handles = [Patch(color=colour, label=name) for name, colour in family.items()]
     grid.ax_heatmap.legend(
-        handles=handles, title="family", loc="upper left", bbox_to_anchor=(0, -0.32 if len(names) <= 24 else -0.15), ncols=min(5, len(handles)), frameon=False, fontsize=8
+        handles=handles,
+        title="family",
+        loc="upper left",
+        bbox_to_anchor=(0, -0.32 if len(names) <= 24 else -0.15),
+        ncols=min(5, len(handles)),
+        frameon=False,
+        fontsize=8,
     )
     pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
     half = ((pairs["sat_high"] - pairs["sat_low"]) / 2).median()
@@ -103,13 +110,19 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
     if dropped:
         notes.append(f"left out, no image in common: {', '.join(dropped)}")
     grid.figure.suptitle("\n".join(notes), x=0.12, y=1.0, ha="left", va="bottom", fontsize=9)
-    return grid.figure
+    figure: Figure = grid.figure
+    return figure
 
 
 def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame) -> pd.DataFrame:
     text = matrix.map(lambda value: f"{value:.1f}")
     for pair in most_similar.itertuples():
-        if not pair.above_noise and pair.model_a in text.index and pair.model_b in text.index and pair.model_a != pair.model_b:
+        if (
+            not pair.above_noise
+            and pair.model_a in text.index
+            and pair.model_b in text.index
+            and pair.model_a != pair.model_b
+        ):
             text.loc[pair.model_a, pair.model_b] += "n"
             text.loc[pair.model_b, pair.model_a] += "n"
     return text
@@ -141,12 +154,25 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, models: pd.DataFr
     data["cluster"] = data["cluster"].astype(str)
     order = sorted(data["cluster"].unique(), key=int)
     sns.scatterplot(
-        data, x="x", y="y", hue="cluster", style="family", s=110, ax=axes, hue_order=order, style_order=sorted(data["family"].unique()),
+        data,
+        x="x",
+        y="y",
+        hue="cluster",
+        hue_order=order,
         palette="tab10" if len(order) <= 10 else "husl",
-    )  # fmt: skip
+        style="family",
+        style_order=sorted(data["family"].unique()),
+        s=110,
+        ax=axes,
+    )
     for row in data.itertuples():
         axes.annotate(row.model, (row.x, row.y), xytext=(6, 5), textcoords="offset points", fontsize=7)
-    axes.set(xticks=[], yticks=[], ylabel="", xlabel="t-SNE of the spectral features; distances between clusters mean nothing")
+    axes.set(
+        xticks=[],
+        yticks=[],
+        ylabel="",
+        xlabel="t-SNE of the spectral features; distances between clusters mean nothing",
+    )
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     sns.despine(figure, left=True, bottom=True)
     return figure

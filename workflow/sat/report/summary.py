@@ -32,22 +32,40 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
     models = read_table(results / "similarity/models.csv").set_index("model")
     clusters = read_table(results / "analysis/clusters.csv")
     lines = ["", f"Study {config.study}: {len(models)} models.", ""]
-    for label, name in (("matrix", "similarity/sat.csv"), ("pair table", "similarity/pairs.parquet"), ("figures", "figures/"), ("report", "report/report.html")):
+    for label, name in (
+        ("matrix", "similarity/sat.csv"),
+        ("pair table", "similarity/pairs.parquet"),
+        ("figures", "figures/"),
+        ("report", "report/report.html"),
+    ):
         if (results / name).exists():
             lines.append(f"  {label:<11}{results / name}")
-    width = max(len(f"{pair.model_a}  {pair.model_b}") for pair in similar.head(n_pairs).itertuples()) if len(similar) else 0
-    lines += ["", f"Most similar pairs (SAT, {config.confidence:.0%} interval; overlapping intervals mean no certain order):"]
+    width = (
+        max(len(f"{pair.model_a}  {pair.model_b}") for pair in similar.head(n_pairs).itertuples())
+        if len(similar)
+        else 0
+    )
+    lines += [
+        "",
+        f"Most similar pairs (SAT, {config.confidence:.0%} interval; overlapping intervals mean no certain order):",
+    ]
     for pair in similar.head(n_pairs).itertuples():
         mark = "" if pair.above_noise else "  not above noise"
-        lines.append(f"  {f'{pair.model_a}  {pair.model_b}':<{width}}  {pair.sat:.2f}  [{pair.sat_low:.2f}, {pair.sat_high:.2f}]{mark}")
+        lines.append(
+            f"  {f'{pair.model_a}  {pair.model_b}':<{width}}  {pair.sat:.2f}"
+            f"  [{pair.sat_low:.2f}, {pair.sat_high:.2f}]{mark}"
+        )
     lines += ["", f"Families found (spectral clusters, k = {config.clusters.k} as configured):"]
     for number, members in clusters.groupby("cluster")["model"]:
         lines.append(f"  {number}: {', '.join(members)}")
     warnings = [
-        f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {config.min_whitebox:g}; its row and column are too low"
+        f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {config.min_whitebox:g}; "
+        "its row and column are too low"
         for name in models.index[models["low_whitebox"]]
     ]
-    warnings += [f"{name}: accuracy {value:.3f} < min_accuracy {config.min_accuracy:g}" for name, value in inaccurate.items()]
+    warnings += [
+        f"{name}: accuracy {value:.3f} < min_accuracy {config.min_accuracy:g}" for name, value in inaccurate.items()
+    ]
     weak = int((~similar["above_noise"]).sum())
     if weak:
         warnings.append(f"{weak} of {len(similar)} pairs are not above random noise of the same size")

@@ -12,6 +12,21 @@ from numpy.typing import NDArray
 from sat.similarity.intervals import wilson
 
 Bools = NDArray[np.bool_]
+PAIR_COLUMNS = (
+    "source",
+    "target",
+    "n_both_correct",
+    "n_fooled",
+    "rate",
+    "rate_low",
+    "rate_high",
+    "n_noise",
+    "noise_rate",
+    "noise_low",
+    "noise_high",
+    "above_noise",
+    "at_floor",
+)
 
 
 def pair_table(
@@ -72,10 +87,7 @@ def pair_table(
     # Sorted by source, then target: the other direction of a pair is its place in the transposed square.
     square = table["rate"].to_numpy().reshape(len(models), len(models))
     table["at_floor"] = (100 * (square + square.T) / 2 < eps_s).ravel()
-    return table[
-        ["source", "target", "n_both_correct", "n_fooled", "rate", "rate_low", "rate_high"]
-        + ["n_noise", "noise_rate", "noise_low", "noise_high", "above_noise", "at_floor"]
-    ]
+    return table[list(PAIR_COLUMNS)]
 
 
 def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95) -> pd.DataFrame:
@@ -100,7 +112,7 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
     DataFrame
         model_a <= model_b, n_both_correct, rate (mean of both directions), sat,
         sat_low, sat_high, at_floor (the mean lies below eps_s), above_noise
-        (both directions do).
+        (its interval lies above that of the mean rate under random noise).
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())
@@ -116,13 +128,15 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
     table["rate"] = rate
     table["sat"], table["sat_low"], table["sat_high"] = (log_rate(share, eps_s) for share in (rate, low, high))
     table["at_floor"] = 100 * rate < eps_s
-    table["above_noise"] = forth["above_noise"] & back["above_noise"]
+    noise = (forth["n_noise"] + back["n_noise"]).to_numpy(float) / 2
+    table["above_noise"] = low > wilson(noise, n, confidence)[1]
     return table.sort_values("sat", ascending=False, kind="stable", ignore_index=True)
 
 
 def log_rate(rate: NDArray[np.float64], eps_s: float) -> NDArray[np.float64]:
     """Natural logarithm of a share in per cent, not below ln(eps_s); NaN stays NaN."""
-    return np.log(np.maximum(100 * np.asarray(rate, float), eps_s))
+    logarithm: NDArray[np.float64] = np.log(np.maximum(100 * np.asarray(rate, float), eps_s))
+    return logarithm
 
 
 def sat_matrix(unordered: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
@@ -146,7 +160,9 @@ def sat_matrix(unordered: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     return full.rename_axis(index=None, columns=None)
 
 
-def model_table(pairs: pd.DataFrame, families: Mapping[str, str], accuracy: Mapping[str, float], min_whitebox: float) -> pd.DataFrame:
+def model_table(
+    pairs: pd.DataFrame, families: Mapping[str, str], accuracy: Mapping[str, float], min_whitebox: float
+) -> pd.DataFrame:
     """What decides whether a model's row and column can be trusted.
 
     Parameters

@@ -40,7 +40,7 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
     sidecar = sidecar_path(path)
     try:
         content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
-        content["recipe"]  # noqa: B018  every sidecar has one
+        content["recipe"]
     except OSError as error:
         raise SatError(f"{sidecar}: the sidecar cannot be read ({error.strerror}); {_REMAKE}") from None
     except (ValueError, KeyError, TypeError):
@@ -74,7 +74,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -126,7 +126,7 @@ class Job:
         if recipe != self.step.inputs[name]:
             which = str(paths[0]) if len(paths) == 1 else f"one of the {len(paths)} inputs '{name}' ({paths[0]}, ...)"
             raise SatError(
-                f"{which}: was made by another step than this study asks for (other settings, stage version or inputs). "
+                f"{which}: was made by another step than this study asks for (other settings, version or inputs). "
                 "'python -m sat verify' names what is stale and prints the command that repairs it."
             )
         for path, sidecar in zip(paths, sidecars, strict=True):

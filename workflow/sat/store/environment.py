@@ -10,7 +10,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("snakemake", "torch", "timm", "numpy", "scipy", "scikit-learn", "pandas", "h5py", "safetensors", "pillow", "seaborn")
+PACKAGES = (
+    "snakemake",
+    "torch",
+    "timm",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "h5py",
+    "safetensors",
+    "pillow",
+    "seaborn",
+)
 COMMIT, DIRTY = "SAT_GIT_COMMIT", "SAT_GIT_DIRTY"
 
 

@@ -27,11 +27,10 @@ def writing(path: Path | str) -> Iterator[h5py.File]:
     ------
     h5py.File
     """
-    with replacing(path) as temporary:
-        with h5py.File(temporary, "x", locking=False) as file:
-            yield file
-            file.attrs[DIGEST] = content_digest(file)
-            file.flush()
+    with replacing(path) as temporary, h5py.File(temporary, "x", locking=False) as file:
+        yield file
+        file.attrs[DIGEST] = content_digest(file)
+        file.flush()
 
 
 @contextmanager
@@ -46,7 +45,9 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise SatError(f"{path}: cannot be read as HDF5 ({str(error).splitlines()[0]}); delete it and run Snakemake again.") from None
+        raise SatError(
+            f"{path}: cannot be read as HDF5 ({str(error).splitlines()[0]}); delete it and run Snakemake again."
+        ) from None
     with file:
         yield file
 
@@ -74,7 +75,11 @@ def content_digest(file: h5py.File) -> str:
         digest.update(f"{name} {data.dtype} {data.shape}\n".encode())
         for start in range(0, len(data), SLICE):
             values = data[start : start + SLICE]
-            digest.update("\n".join(data.asstr()[start : start + SLICE]).encode() if values.dtype == object else np.ascontiguousarray(values).tobytes())
+            digest.update(
+                "\n".join(data.asstr()[start : start + SLICE]).encode()
+                if values.dtype == object
+                else np.ascontiguousarray(values).tobytes()
+            )
     return digest.hexdigest()
 
 
@@ -92,4 +97,6 @@ def image_dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any
     dtype : dtype
     """
     # gzip is in every HDF5 build, and level 1 is nearly as small as 9 on perturbations.
-    return file.create_dataset(name, shape=shape, dtype=dtype, chunks=(1, *shape[1:]), compression="gzip", compression_opts=1)
+    return file.create_dataset(
+        name, shape=shape, dtype=dtype, chunks=(1, *shape[1:]), compression="gzip", compression_opts=1
+    )

@@ -48,7 +48,9 @@ def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
             yield finding
 
 
-def _examine(path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty: set[str], full: bool) -> Finding | None:
+def _examine(
+    path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty: set[str], full: bool
+) -> Finding | None:
     if not path.exists():
         return Finding(path, "missing", "not made yet")
     try:
@@ -60,7 +62,9 @@ def _examine(path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty
         check_content(path, sidecar, full)
     except SatError as error:
         return Finding(path, "changed", str(error))
-    inputs = [entry for given in sidecar["inputs"].values() for entry in (given if isinstance(given, list) else [given])]
+    inputs = [
+        entry for given in sidecar["inputs"].values() for entry in (given if isinstance(given, list) else [given])
+    ]
     for entry in inputs:
         if entry["path"] in faulty:
             return Finding(path, "downstream", f"made from {entry['path']}")

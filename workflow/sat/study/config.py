@@ -30,7 +30,8 @@ def check_name(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(
-            f"{name!r} is no usable name: it becomes a file name, so use letters, digits, '.', '_' and '-' alone, and start with a letter or digit"
+            f"{name!r} is no usable name: it becomes a file name, so use letters, digits, '.', '_' and '-' alone, "
+            "and start with a letter or digit"
         )
     return name
 
@@ -91,7 +92,7 @@ def grey_levels(value: str | float) -> Fraction:
     Returns
     -------
     Fraction
-        The size in grey levels, 0 to 255; not rounded.
+        The size in grey levels, 0 to 255; whole if it is so to four decimals.
 
     Raises
     ------
@@ -105,7 +106,10 @@ def grey_levels(value: str | float) -> Fraction:
             raise ValueError
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{value!r} is not a size in [0, 1]; write whole grey levels such as '8/255'") from None
-    return unit * 255
+    levels = unit * 255
+    # 8/255 written as a decimal number is 8 grey levels all the same.
+    whole = Fraction(round(levels))
+    return whole if abs(levels - whole) < Fraction(1, 10**4) else levels
 
 
 def _nearest_whole(levels: Fraction) -> str:
@@ -132,7 +136,9 @@ class Attack(Section):
     def _check_eps(cls, value: str | float) -> str | float:
         levels = grey_levels(value)
         if levels.denominator != 1:
-            raise ValueError(f"{value!r} is {float(levels):g} grey levels, not a whole number; write {_nearest_whole(levels)}")
+            raise ValueError(
+                f"{value!r} is {float(levels):g} grey levels, not a whole number; write {_nearest_whole(levels)}"
+            )
         if not 1 <= levels <= 127:
             raise ValueError(f"{value!r} is {levels} grey levels; 1 to 127 are possible")
         return value
@@ -155,7 +161,7 @@ class Attack(Section):
     @property
     def step_levels(self) -> int:
         """Step in grey levels; a step that pins is equal to 2 x eps, whatever was written."""
-        return int(min(grey_levels(self.step), 2 * self.eps_levels))
+        return int(min(grey_levels(self.step), Fraction(2 * self.eps_levels)))
 
 
 class Clusters(Section):
@@ -228,7 +234,9 @@ def explain(error: ValidationError) -> str:
     faults = []
     for fault in error.errors(include_url=False):
         # Branches of a union end the path with the branch's own name; a reader wants the key alone.
-        path = [str(part) for part in fault["loc"] if re.fullmatch(r"[A-Za-z0-9_]+", str(part)) and part not in _BRANCHES]
+        path = [
+            str(part) for part in fault["loc"] if re.fullmatch(r"[A-Za-z0-9_]+", str(part)) and part not in _BRANCHES
+        ]
         key = ".".join(path) or "the whole file"
         match fault["type"]:
             case "extra_forbidden":

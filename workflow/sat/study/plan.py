@@ -146,9 +146,7 @@ class Plan:
 
     def gate(self, model: str) -> Step:
         """clean/<model>.gate.json."""
-        # A retired model only holds its place in its tile, so it stops nobody.
-        stop = self.config.on_low_accuracy == "stop" and self.study.model[model].use
-        params = {"model": model, "min_accuracy": self.config.min_accuracy, "on_low_accuracy": "stop" if stop else "flag"}
+        params = {"model": model, **self.config.model_dump(include={"min_accuracy", "on_low_accuracy"})}
         return self._step("gate", params, clean=self.clean(model))
 
     def _adversarial(self, model: str) -> Step:
@@ -243,7 +241,10 @@ class Plan:
             steps[f"clean/{model}.gate.json"] = self.gate(model)
             steps[f"adversarial/{model}.h5"] = self.adversarial(model)
         steps |= {f"tiles/{target}/{source}.h5": self.tile(target, source) for target, source in self.used_tiles}
-        steps |= {f"similarity/{name}": self.similarity for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")}
+        steps |= {
+            f"similarity/{name}": self.similarity
+            for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
+        }
         steps |= {f"analysis/{name}": self.clusters for name in ("clusters.csv", "spectral_features.csv", "tsne.csv")}
         steps |= {f"figures/{name}": self.figures for name in ("clustermap.svg", "tsne.svg")}
         return steps

@@ -92,10 +92,13 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         With file, row and key, if anything is wrong.
     """
     where = " + ".join(str(file) for file in files)
-    valid = _validated(Config, {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items()}, where)
+    valid = _validated(
+        Config, {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items()}, where
+    )
     tables = [valid.models] if isinstance(valid.models, str) else valid.models
     models = read_tables([files[0].parent / table for table in tables])
-    study = Study(config=valid, models=models)
+    # The order of rows means nothing, and sorting them makes it so.
+    study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)))
     count = len(study.used)
     if count < 2:
         raise SatError(
@@ -103,7 +106,9 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
             "add rows, or set their column 'use' to yes."
         )
     if valid.clusters.k > count:
-        raise SatError(f"{where}: key 'clusters.k': {count} models cannot form {valid.clusters.k} clusters; write 2 to {count}.")
+        raise SatError(
+            f"{where}: key 'clusters.k': {count} models cannot form {valid.clusters.k} clusters; write 2 to {count}."
+        )
     return study
 
 

@@ -71,7 +71,10 @@ def read_tables(files: Iterable[Path]) -> tuple[Model, ...]:
             # Names that differ by case alone would share a file on some systems.
             earlier = seen.setdefault(row.model.casefold(), place)
             if earlier != place:
-                raise SatError(f"{place}, column 'model': {row.model!r} stands already in {earlier}; give each model a name of its own.")
+                raise SatError(
+                    f"{place}, column 'model': {row.model!r} stands already in {earlier}; "
+                    "give each model a name of its own."
+                )
             rows.append(row)
     return tuple(rows)
 
@@ -84,13 +87,20 @@ def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
             lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SatError(f"{file}: the model table cannot be read ({reason}); the study's key 'models' names it.") from None
+        raise SatError(
+            f"{file}: the model table cannot be read ({reason}); the study's key 'models' names it."
+        ) from None
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise SatError(f"{file}, row 1: missing column(s) {', '.join(missing)}; a model table needs {', '.join(REQUIRED)}.")
+        raise SatError(
+            f"{file}, row 1: missing column(s) {', '.join(missing)}; a model table needs {', '.join(REQUIRED)}."
+        )
     twice = {name for name in header if header.count(name) > 1 or not name}
     if twice:
-        raise SatError(f"{file}, row 1: column names must differ and not be empty; found {', '.join(map(repr, sorted(twice)))} more than once.")
+        raise SatError(
+            f"{file}, row 1: column names must differ and not be empty; these do not: "
+            f"{', '.join(map(repr, sorted(twice)))}."
+        )
     for number, cells in lines:
         if not any(cells):
             continue
@@ -111,19 +121,13 @@ def _row(cells: dict[str, str], place: str) -> Model:
     use = cells.get("use", "").lower() or "yes"
     if use not in ("yes", "no"):
         raise SatError(f"{place}, column 'use': {cells['use']!r} is neither yes nor no.")
-    numbers: dict[str, int | float | None] = {}
+    numbers: dict[str, Any] = {}
     for name in ("cohort", *NUMBERS):
-        text = cells.get(name, "")
-        if not text:
-            numbers[name] = 1 if name == "cohort" else None
-            continue
-        try:
-            numbers[name] = float(text) if name == "gmacs" else int(text)
-        except ValueError:
-            numbers[name] = 0
-        if not numbers[name] or not 0 < float(text if numbers[name] else 0) < float("inf"):
-            kind = "number" if name == "gmacs" else "whole number from 1 on"
-            raise SatError(f"{place}, column '{name}': {text!r} is not a {kind}.")
+        if cells.get(name):
+            numbers[name] = _number(cells[name], float if name == "gmacs" else int)
+            if numbers[name] is None:
+                kind = "number above 0" if name == "gmacs" else "whole number from 1 on"
+                raise SatError(f"{place}, column '{name}': {cells[name]!r} is not a {kind}.")
     training = {name: yaml.safe_load(text) for name, text in cells.items() if name.startswith(TRAINING) and text}
     try:
         Training.model_validate({name.removeprefix(TRAINING): value for name, value in training.items()})
@@ -131,10 +135,19 @@ def _row(cells: dict[str, str], place: str) -> Model:
         reason = explain(error) if isinstance(error, ValidationError) else f"{error}."
         raise SatError(f"{place}, columns '{TRAINING}...': {reason}") from None
     known = {*REQUIRED, *NUMBERS, "cohort", "use"}
+    required: dict[str, Any] = {name: cells[name] for name in REQUIRED}
     return Model(
-        **{name: cells[name] for name in REQUIRED},
-        **numbers,  # type: ignore[arg-type]
+        **required,
+        **numbers,
         use=use == "yes",
         training={name.removeprefix(TRAINING): value for name, value in training.items()},
-        groups={name: text for name, text in cells.items() if name not in known and name not in training},
+        groups={name: cell for name, cell in cells.items() if name not in known and not name.startswith(TRAINING)},
     )
+
+
+def _number(text: str, kind: type[int] | type[float]) -> float | None:
+    try:
+        value = kind(text)
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None

@@ -1,0 +1,123 @@
+"""What all benchmarks share: ratios of interleaved runs, tables, and small studies in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+# As the Snakefile does it, so that nothing needs to be installed.
+sys.path.insert(0, str(ROOT / "workflow"))
+# Before anything imports torch, and for every process that is started from here.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+TINY = {"convnext": "test_convnext", "efficientnet": "test_efficientnet", "resnet": "test_resnet", "vit": "test_vit"}
+"""Models of the small study, and their architectures."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a benchmark found."""
+
+    title: str
+    note: str
+    """How to read the numbers."""
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __str__(self) -> str:
+        cells = [[str(cell) for cell in row] for row in (self.header, *self.rows)]
+        width = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        cells.insert(1, ["-" * length for length in width])
+        lines = [" | ".join(map(str.ljust, row, width)) for row in cells]
+        return "\n".join([f"## {self.title}", "", self.note, "", *(f"| {line} |" for line in lines), ""])
+
+
+def interleave(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each contender, run in turn: a neighbour on the machine slows all of them alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, call in contenders.items():
+            begun = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def ratio(seconds: Iterable[float], peer: Iterable[float]) -> str:
+    """Median, and least to greatest, of the ratios of runs that stood next to each other."""
+    found = [mine / other for mine, other in zip(seconds, peer, strict=True)]
+    return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def say(what: str) -> None:
+    """Tell who waits at the terminal; tables alone go to standard output."""
+    print(f"{what} ...", file=sys.stderr, flush=True)
+
+
+class Project:
+    """A copy of the project in a temporary folder, whose studies derive from config.yaml."""
+
+    def __init__(self) -> None:
+        self._temporary = TemporaryDirectory(prefix="sat-benchmark-")
+        self.folder = Path(self._temporary.name)
+        shutil.copy(ROOT / "Snakefile", self.folder)
+        for name in ("workflow", "profiles", "envs"):
+            shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def add_study(self, study: str, models: Mapping[str, str], **settings: Any) -> None:
+        """Write a study of models, given with their architectures; settings are merged over the default study's."""
+        config = yaml.safe_load((ROOT / "config.yaml").read_text())
+        for key, value in {"study": study, "models": f"{study}.csv", **settings}.items():
+            config[key] = {**config[key], **value} if isinstance(value, Mapping) else value
+        self.config(study).write_text(yaml.safe_dump(config))
+        rows = [f"{model},{architecture},train,{model}" for model, architecture in models.items()]
+        table = "\n".join(["model,architecture,weights,family", *rows])
+        (self.folder / f"{study}.csv").write_text(table + "\n")
+
+    def config(self, study: str) -> Path:
+        return self.folder / f"{study}.yaml"
+
+    def results(self, study: str) -> Path:
+        return self.folder / "results" / study
+
+    def snakemake(self, study: str, *arguments: str) -> str:
+        """Run Snakemake on one core, whatever the machine has: ratios are of work, not of idle cores."""
+        return self.run("--cores", "1", "--configfile", str(self.config(study)), *arguments)
+
+    def run(self, *arguments: str) -> str:
+        """Run a Snakemake command and return what it printed."""
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        done = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise RuntimeError(f"'snakemake {' '.join(arguments)}' failed:\n{done.stdout[-3000:]}")
+        return done.stdout
+
+
+@cache
+def tiny_project() -> Project:
+    """A project with the small study 'tiny'; made once a run, since several benchmarks use it."""
+    project = Project()
+    project.add_study(
+        "tiny",
+        TINY,
+        images={"attack_images": 64},
+        training={"epochs": 1, "learning_rate": 0.005},
+        min_accuracy=0.0,
+        clusters={"k": 2},
+    )
+    say("making the small study")
+    project.snakemake("tiny")
+    return project

@@ -1,0 +1,94 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from projects import ROOT, Project, locked_copy
+
+# Two torch threads on two busy cores are several times slower than one; the workers fill the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TINY = {
+    "study": "tiny",
+    "models": "models.csv",
+    "images": {"source": "digits", "canvas": 32, "crop_pct": 1.0, "train_fraction": 0.6, "attack_images": 48},
+    "training": {"epochs": 1, "batch_size": 64, "learning_rate": 0.002},
+    "attack": {"eps": "24/255", "step": "8/255", "steps": 3},
+    "tile_size": 2,
+    "clusters": {"k": 2},
+    "compute": {"batch_size": 32},
+}
+ROWS = [
+    {
+        "model": "resnet",
+        "architecture": "test_resnet",
+        "weights": "train",
+        "family": "conv",
+        "cohort": "1",
+        "use": "yes",
+    },
+    {"model": "vit", "architecture": "test_vit", "weights": "train", "family": "vit", "cohort": "1", "use": "yes"},
+    {
+        "model": "byobnet",
+        "architecture": "test_byobnet",
+        "weights": "train",
+        "family": "conv",
+        "cohort": "1",
+        "use": "yes",
+    },
+]
+ADDED = {
+    "model": "mambaout",
+    "architecture": "test_mambaout",
+    "weights": "train",
+    "family": "conv",
+    "cohort": "2",
+    "use": "yes",
+}
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> Callable[..., Path]:
+    """Write a config file and its table; keywords replace keys of the tiny study."""
+
+    def write(rows: list[dict[str, str]] | None = None, **changes: object) -> Path:
+        rows = ROWS if rows is None else rows
+        with (tmp_path / "models.csv").open("w", newline="") as stream:
+            table = csv.DictWriter(stream, rows[0].keys())
+            table.writeheader()
+            table.writerows(rows)
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump({**TINY, **changes}))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose tiny study has been run; not to be changed. One for all workers."""
+    shared = (
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
+    )
+
+    def make(folder: Path) -> None:
+        project = Project.new(folder, TINY, ROWS)
+        project.run()
+
+    return Project(locked_copy(shared / "finished", make))
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, with all times kept, to do anything to."""
+    return finished.copy(tmp_path / "a project")
+
+
+__all__ = ["ADDED", "ROOT"]

@@ -1,0 +1,126 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
+
+EPS_S = 0.01
+
+
+def study(seed, models=4, images=60, accuracy=0.8, transfer=0.3):
+    """Random predictions of models on images with ten classes; X_AB differs from pair to pair."""
+    random = np.random.default_rng(seed)
+    names = [f"m{i}" for i in range(models)]
+    label = random.integers(0, 10, images)
+
+    def predict(share):
+        return np.where(random.random(images) < share, label, (label + 1) % 10)
+
+    clean = {name: predict(accuracy) for name in names}
+    adversarial = {(a, b): predict(0.02 if a == b else 1 - transfer) for a in names for b in names}
+    return names, label, clean, adversarial
+
+
+def tables(names, label, clean, adversarial, noise=None):
+    correct = {name: clean[name] == label for name in names}
+    fooled = {pair: prediction != label for pair, prediction in adversarial.items()}
+    noise = noise or {name: np.zeros(len(label), bool) for name in names}
+    pairs = pair_table(correct, fooled, noise, EPS_S)
+    unordered = unordered_pairs(pairs, EPS_S)
+    return pairs, unordered, sat_matrix(unordered, names)
+
+
+def brute_force(label, clean, adversarial, a, b):
+    """The formula, image by image. adversarial[s, t][i]: what t predicts on the image that was made on s."""
+    total, count = 0, 0
+    for i in range(len(label)):
+        if clean[a][i] == label[i] and clean[b][i] == label[i]:
+            count += 1
+            total += int(adversarial[b, a][i] != label[i]) + int(adversarial[a, b][i] != label[i])
+    return math.log(max(EPS_S, 100 * total / (2 * count)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sat_against_a_double_loop(seed):
+    names, label, clean, adversarial = study(seed, transfer=[0, 0.01, 0.1, 0.5, 0.9][seed])
+    _, _, matrix = tables(names, label, clean, adversarial)
+    sizes = {(clean[a] == label)[clean[b] == label].sum() for a in names for b in names}
+    assert len(sizes) > 3, "X_AB differs"
+    for a in names:
+        for b in names:
+            assert matrix.loc[a, b] == pytest.approx(brute_force(label, clean, adversarial, a, b), abs=1e-12)
+    assert matrix.equals(matrix.T)
+
+
+def test_a_model_that_always_fools_itself_has_sat_ln_100():
+    names, label, clean, adversarial = study(0)
+    adversarial = {(a, b): (label + 1) % 10 if a == b else value for (a, b), value in adversarial.items()}
+    _, _, matrix = tables(names, label, clean, adversarial)
+    assert np.diag(matrix) == pytest.approx(math.log(100))
+
+
+def test_floor():
+    names, label, clean, adversarial = study(0)
+    adversarial = dict.fromkeys(adversarial, label)
+    pairs, unordered, matrix = tables(names, label, clean, adversarial)
+    assert np.allclose(matrix, math.log(EPS_S))
+    assert pairs["at_floor"].all() and unordered["at_floor"].all()
+
+
+def test_one_direction_above_the_floor_lifts_both():
+    names, label, clean, adversarial = study(0, models=2)
+    adversarial = dict.fromkeys(adversarial, label)
+    adversarial["m0", "m1"] = (label + 1) % 10
+    pairs, _, matrix = tables(names, label, clean, adversarial)
+    assert pairs.set_index(["source", "target"])["at_floor"].to_dict() == {
+        ("m0", "m0"): True, ("m0", "m1"): False, ("m1", "m0"): False, ("m1", "m1"): True,
+    }  # fmt: skip
+    assert matrix.loc["m0", "m1"] == pytest.approx(math.log(50))
+
+
+def test_no_common_image_gives_nan_and_leaves_the_rest():
+    names, label, clean, adversarial = study(1)
+    even = np.arange(len(label)) % 2 == 0
+    clean["m0"] = np.where(even, label, label + 1)
+    clean["m1"] = np.where(even, label + 1, label)
+    pairs, unordered, matrix = tables(names, label, clean, adversarial)
+    assert np.isnan(matrix.loc["m0", "m1"]) and np.isnan(matrix.loc["m1", "m0"])
+    assert matrix.isna().sum().sum() == 2
+    row = pairs[(pairs["source"] == "m0") & (pairs["target"] == "m1")].iloc[0]
+    assert row["n_both_correct"] == 0 and np.isnan(row["rate"])
+    assert not row["above_noise"] and not row["at_floor"]
+    empty = unordered[unordered["n_both_correct"] == 0].iloc[0]
+    assert (empty["model_a"], empty["model_b"]) == ("m0", "m1")
+    assert empty["sat_high"] == pytest.approx(math.log(100))
+
+
+def test_above_noise_needs_intervals_apart():
+    names, label, clean, adversarial = study(2, images=400, accuracy=1, transfer=0.3)
+    random = np.random.default_rng(0)
+    noise = {name: random.random(len(label)) < (0.28 if name == "m0" else 0.0) for name in names}
+    pairs, unordered, _ = tables(names, label, clean, adversarial, noise)
+    onto = pairs[pairs["source"] != pairs["target"]].groupby("target")["above_noise"].all()
+    assert onto.to_dict() == {"m0": False, "m1": True, "m2": True, "m3": True}
+    # The mean of both directions is 0.3, and that of their noise 0.14.
+    assert unordered["above_noise"].all()
+    rate = pairs.set_index(["source", "target"]).loc[("m1", "m0"), "noise_rate"]
+    assert rate == pytest.approx(noise["m0"].mean())
+
+
+def test_intervals_hold_the_value_and_are_sorted():
+    _, unordered, _ = tables(*study(3))
+    assert ((unordered["sat_low"] <= unordered["sat"]) & (unordered["sat"] <= unordered["sat_high"])).all()
+    assert unordered["sat"].is_monotonic_decreasing
+
+
+def test_model_table():
+    names, label, clean, adversarial = study(4, transfer=0.5)
+    adversarial["m2", "m2"] = label
+    pairs, _, _ = tables(names, label, clean, adversarial)
+    table = model_table(pairs, dict.fromkeys(names, "f"), dict.fromkeys(names, 0.8), 0.9).set_index("model")
+    assert table["low_whitebox"].to_dict() == {"m0": False, "m1": False, "m2": True, "m3": False}
+    assert table.loc["m2", "whitebox"] == 0
+    assert table["most_fooled_by_own"].to_dict() == {"m0": True, "m1": True, "m2": False, "m3": True}
+    assert isinstance(table, pd.DataFrame)

@@ -1,0 +1,168 @@
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, ROWS
+from sat.errors import SatError
+from sat.study.config import Attack, config_schema, grey_levels
+from sat.study.study import load_study
+
+
+def fault(path: Path) -> str:
+    with pytest.raises(SatError) as caught:
+        load_study([path])
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "advice"),
+    [
+        ({"atack": {}}, "atack", "unknown key"),
+        ({"attack": {"epsilon": "8/255"}}, "attack.epsilon", "unknown key"),
+        ({"attack": {"eps": "7.5/255"}}, "attack.eps", "'7/255' or '8/255'"),
+        ({"attack": {"eps": "128/255"}}, "attack.eps", "1 to 127"),
+        ({"attack": {"eps": "8"}}, "attack.eps", "8/255"),
+        ({"attack": {"eps": "eight"}}, "attack.eps", "8/255"),
+        ({"attack": {"eps": "8/255", "step": "0.5/255"}}, "attack", "'1/255' or '2/255'"),
+        ({"attack": {"steps": "many"}}, "attack.steps", "integer"),
+        ({"attack": {"steps": 0}}, "attack.steps", "greater than or equal to 1"),
+        ({"attack": {"random_start": "perhaps"}}, "attack.random_start", "boolean"),
+        ({"tile_size": 0}, "tile_size", "greater than or equal to 1"),
+        ({"tile_size": 1.5}, "tile_size", "integer"),
+        ({"min_accuracy": 95}, "min_accuracy", "less than or equal to 1"),
+        ({"study": "../elsewhere"}, "study", "file name"),
+        ({"clusters": {"k": 4}}, "clusters.k", "3 models cannot form 4 clusters"),
+        ({"compute": {"batch_size": 24}}, "compute.batch_size", "multiple of 16"),
+        ({"images": None}, "images", "not None"),
+        ({"on_low_accuracy": "ignore"}, "on_low_accuracy", "stop"),
+    ],
+)
+def test_a_fault_of_the_config_names_file_and_key(write_study, change, key, advice):
+    path = write_study(**change)
+    message = fault(path)
+    assert str(path) in message
+    assert f"'{key}'" in message
+    assert advice in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("row", "place", "advice"),
+    [
+        ({"model": "../x"}, "row 5, column 'model'", "file name"),
+        ({"model": ".hidden"}, "row 5, column 'model'", "file name"),
+        ({"model": "a/b"}, "row 5, column 'model'", "file name"),
+        ({"model": "RESNET"}, "row 5, column 'model'", "row 2"),
+        ({"model": "resnet"}, "row 5, column 'model'", "row 2"),
+        ({"architecture": ""}, "row 5, column 'architecture'", "empty"),
+        ({"cohort": "0"}, "row 5, column 'cohort'", "whole number"),
+        ({"cohort": "two"}, "row 5, column 'cohort'", "whole number"),
+        ({"use": "maybe"}, "row 5, column 'use'", "yes nor no"),
+    ],
+)
+def test_a_fault_of_the_table_names_file_row_and_column(write_study, row, place, advice):
+    path = write_study([*ROWS, {**ROWS[0], "model": "another", **row}])
+    message = fault(path)
+    assert f"models.csv, {place}" in message
+    assert advice in message
+
+
+def test_missing_and_double_columns_are_named(write_study, tmp_path):
+    path = write_study([{name: text for name, text in row.items() if name != "family"} for row in ROWS])
+    assert "missing column(s) family" in fault(path)
+    (tmp_path / "models.csv").write_text("model,architecture,weights,family,family\na,b,train,c,d\n")
+    assert "'family'" in fault(path)
+    (tmp_path / "models.csv").write_text("model,architecture,weights,family\na,b,train,c,d\n")
+    assert "row 2: 5 cells under 4 columns" in fault(path)
+    (tmp_path / "models.csv").unlink()
+    assert "models.csv" in fault(path)
+
+
+def test_training_columns_override_the_config_for_their_row(write_study):
+    rows = [{**row, "training.epochs": "7" if row["model"] == "vit" else ""} for row in ROWS]
+    study = load_study([write_study(rows)])
+    assert study.model["vit"].training == {"epochs": 7}
+    assert study.model["resnet"].training == {}
+    rows[0]["training.epochs"] = "few"
+    message = fault(write_study(rows))
+    assert "row 2" in message
+    assert "'epochs'" in message
+
+
+def test_fewer_than_two_models_in_use(write_study):
+    rows = [{**row, "use": "yes" if row["model"] == "vit" else "no"} for row in ROWS]
+    assert "at least two models" in fault(write_study(rows))
+
+
+def test_no_file_and_no_yaml(tmp_path):
+    assert "cannot be read" in fault(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    assert "not valid YAML" in fault(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- a")
+    assert "key: value" in fault(tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        ("8/255", 8),
+        (8 / 255, 8),
+        ("0.0313725", 8),
+        ("0/255", 0),
+        (0.1, Fraction(51, 2)),
+        ("0.1", Fraction(51, 2)),
+        (1, 255),
+    ],
+)
+def test_grey_levels(text, levels):
+    assert grey_levels(text) == levels
+
+
+def test_a_step_that_pins_equals_twice_eps():
+    # 0.1 is 25.5 grey levels, no whole number; from 16 on every step of an 8/255 ball pins.
+    assert Attack(eps="8/255", step=0.1).step_levels == 16
+    assert Attack(eps="8/255", step="16/255").step_levels == 16
+    assert Attack(eps="8/255", step="2/255").step_levels == 2
+
+
+def test_later_files_and_overrides_win_key_by_key(write_study, tmp_path):
+    first = write_study()
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("attack: {steps: 9}\ntile_size: 5\n")
+    # Snakemake leaves values within --config's braces as text.
+    study = load_study([first, overlay], {"tile_size": 7, "attack": {"step": "4/255", "steps": "11"}})
+    assert (study.config.tile_size, study.config.attack.steps, study.config.attack.step) == (7, 11, "4/255")
+    assert study.config.attack.eps == "24/255"
+
+
+def test_default_study_is_valid_and_complete():
+    study = load_study([ROOT / "config.yaml"])
+    assert len(study.used) == 12
+    assert len({model.family for model in study.models}) >= 5
+    written = set(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    assert written == set(type(study.config).model_fields), "config.yaml shows every key"
+
+
+def test_schema_is_in_step():
+    assert json.loads((ROOT / "workflow/schema.json").read_text()) == config_schema(), (
+        "python -m sat schema > workflow/schema.json"
+    )
+
+
+def test_the_study_needs_no_torch():
+    code = """
+import sys
+sys.modules["torch"] = sys.modules["timm"] = None
+from sat.study.plan import Plan
+from sat.study.study import load_study
+print(len(Plan(load_study(["config.yaml"])).artefacts()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": "workflow"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,264 @@
+"""What reruns and what does not: each promise proved by Snakemake itself on a finished study."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from conftest import ADDED, ROWS
+from projects import Project
+from sat.study.plan import Plan
+from sat.study.stages import STAGES
+from sat.study.study import load_study
+
+pytestmark = pytest.mark.slow
+
+BELOW = {"similarity", "clusters", "figures", "all"}
+ARTEFACTS = "{images,weights,clean,adversarial,tiles}/**/*"
+
+
+def rules(planned: dict[str, list[str]]) -> set[str]:
+    return set(planned) - {"all"}
+
+
+def test_a_second_run_has_nothing_to_do(project: Project):
+    assert project.planned() == {}
+
+
+def test_touching_every_file_in_random_order_reruns_nothing(project: Project):
+    files = [path for path in project.folder.rglob("*") if path.is_file() and ".snakemake" not in path.parts]
+    assert len(files) > 100
+    random.Random(0).shuffle(files)
+    for offset, path in enumerate(files):
+        # Seconds apart, so that the order is beyond doubt.
+        os.utime(path, (offset * 10 + 1_790_000_000,) * 2)
+    assert project.planned() == {}
+
+
+def test_moving_the_folder_reruns_nothing(project: Project, tmp_path: Path):
+    moved = Project(project.folder.rename(tmp_path / "elsewhere"))
+    assert moved.planned() == {}
+    assert moved.sat("verify").returncode == 0
+
+
+NEW = {
+    "train": ["weights/mambaout.safetensors"],
+    "clean": ["clean/mambaout.h5"],
+    "gate": ["clean/mambaout.gate.json"],
+    "attack": ["adversarial/mambaout.h5"],
+    "evaluate": [
+        "tiles/c1-000/c2-000.h5",
+        "tiles/c1-001/c2-000.h5",
+        "tiles/c2-000/c1-000.h5",
+        "tiles/c2-000/c1-001.h5",
+        "tiles/c2-000/c2-000.h5",
+    ],
+    "similarity": ["similarity/pairs.parquet"],
+    "clusters": ["analysis/clusters.csv"],
+    "figures": ["figures/clustermap.svg"],
+    "study": ["study.json"],
+}
+
+
+def test_a_model_in_a_new_cohort_runs_its_own_jobs_alone(project: Project, finished: Project, tmp_path: Path):
+    old = {
+        pattern: project.state(pattern)
+        for pattern in ("tiles/**/*", "adversarial/*", "weights/*", "clean/*", "images/*")
+    }
+    project.write_table([ADDED, *ROWS])
+    assert project.planned() == NEW
+    project.run()
+    for pattern, before in old.items():
+        after = project.state(pattern)
+        assert before.items() <= after.items(), "an old file has changed"
+        assert len(after) > len(before) or pattern == "images/*"
+    assert project.planned() == {}
+    assert project.sat("verify").returncode == 0
+
+    # Another day, another model: again its own jobs, and nothing else.
+    second = {**ADDED, "model": "convnext", "architecture": "test_convnext", "cohort": "3"}
+    project.write_table([*ROWS, second, ADDED])
+    planned = project.planned()
+    assert planned["train"] == ["weights/convnext.safetensors"]
+    assert planned["attack"] == ["adversarial/convnext.h5"]
+    assert len(planned["evaluate"]) == 7 and all("c3-000" in tile for tile in planned["evaluate"])
+
+    # From scratch, the same models give the same arrays, byte for byte.
+    project.write_table([*ROWS, ADDED])
+    scratch = Project.new(tmp_path / "scratch", project.config, [ADDED, *reversed(ROWS)])
+    scratch.run()
+    compared = 0
+    for path in sorted(project.results.glob("**/*.h5")):
+        with h5py.File(path) as ours, h5py.File(scratch.results / path.relative_to(project.results)) as theirs:
+            assert set(ours) == set(theirs)
+            for name in ours:
+                assert ours[name].dtype == theirs[name].dtype
+                assert np.array_equal(ours[name][:], theirs[name][:]), (path, name)
+                compared += 1
+    assert compared > 50
+    for name in ("similarity/sat.csv", "similarity/pairs.parquet", "analysis/clusters.csv", "figures/clustermap.svg"):
+        assert (project.results / name).read_bytes() == (scratch.results / name).read_bytes(), name
+    for model in ("resnet", "mambaout"):
+        name = f"weights/{model}.safetensors"
+        assert (project.results / name).read_bytes() == (scratch.results / name).read_bytes()
+
+
+def test_a_re_sorted_table_reruns_nothing(project: Project):
+    project.write_table(sorted(ROWS, key=lambda row: row["model"], reverse=True))
+    assert project.planned() == {}
+
+
+@pytest.mark.parametrize("model", ["resnet", "vit"], ids=["among others in its tile", "alone in its tile"])
+def test_retiring_a_model_reruns_similarity_and_below(project: Project, model: str):
+    project.write_table([{**row, "use": "no" if row["model"] == model else "yes"} for row in ROWS])
+    assert rules(project.planned()) == {"study", "similarity", "clusters", "figures"}
+    before = project.state("tiles/**/*")
+    project.run()
+    assert project.state("tiles/**/*") == before
+    assert model not in (project.results / "similarity/sat.csv").read_text()
+    assert project.sat("verify").returncode == 0
+
+
+DESCENDANTS = {
+    "study": {"study"},
+    "images": {"images", "train", "clean", "gate", "attack", "evaluate", *BELOW},
+    "weights": {"train", "clean", "gate", "attack", "evaluate", *BELOW},
+    "clean": {"clean", "gate", "attack", "evaluate", *BELOW},
+    "gate": {"gate"},
+    "attack": {"attack", "evaluate", *BELOW},
+    "evaluate": {"evaluate", *BELOW},
+    "similarity": BELOW,
+    "clusters": {"clusters", "figures", "all"},
+    "figures": {"figures", "all"},
+}
+
+
+def raise_version(project: Project, stage: str) -> None:
+    lock = project.folder / "workflow/sat/stages.lock.json"
+    content = json.loads(lock.read_text())
+    content[stage]["version"] += 1
+    lock.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Project, stage: str):
+    raise_version(project, stage)
+    assert rules(project.planned()) == DESCENDANTS[stage] - {"all"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"eps_s": 0.5}, {"study", *BELOW}),
+        ({"min_whitebox": 0.5}, {"study", *BELOW}),
+        ({"min_accuracy": 0.01}, {"study", "gate"}),
+        ({"clusters": {"k": 3}}, {"study", "clusters", "figures"}),
+        ({"tile_size": 1}, {"study", "evaluate", *BELOW}),
+        ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "attack", "evaluate", *BELOW}),
+        ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study"}),
+        ({"compute": {"batch_size": 64, "threads": 2}}, set()),
+        ({"compute": {"device": "cuda"}}, set()),
+    ],
+)
+def test_a_setting_reruns_what_depends_on_it(project: Project, change: dict[str, object], expected: set[str]):
+    project.configure(**change)
+    assert rules(project.planned()) == expected - {"all"}
+
+
+def test_a_space_in_a_shell_command_reruns_nothing(project: Project):
+    rule = project.folder / "workflow/rules/attack.smk"
+    text = rule.read_text()
+    rule.write_text(text.replace("python -m sat attack", "python  -m sat attack"))
+    assert rule.read_text() != text
+    assert project.planned() == {}
+
+
+def test_tile_size_1_is_a_job_a_pair(project: Project):
+    project.configure(tile_size=1)
+    assert len(project.planned()["evaluate"]) == 9
+
+
+def test_a_replaced_artefact_reruns_its_consumers(project: Project):
+    adversarial = project.results / "adversarial/vit.h5"
+    with h5py.File(adversarial, "r+") as file:
+        file["perturbation"][0] = 0
+    sidecar = project.results / "adversarial/vit.h5.json"
+    sidecar.write_text(sidecar.read_text().replace('"sha256": "', '"sha256": "0'))
+    planned = project.planned()
+    assert "attack" not in planned
+    assert planned["evaluate"] == ["tiles/c1-000/c1-001.h5", "tiles/c1-001/c1-001.h5"]
+
+
+def stale(project: Project) -> tuple[set[str], str]:
+    done = project.sat("verify")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = re.findall(r"^(?:missing|stale|changed|downstream) +results/tiny/(\S+): ", done.stdout, re.MULTILINE)
+    return set(found), done.stdout
+
+
+def test_verify_knows_what_is_stale_when_snakemake_has_forgotten(project: Project):
+    shutil.rmtree(project.folder / ".snakemake/metadata")
+    raise_version(project, "evaluate")
+    # Snakemake has nothing to compare with, and sees files that are there.
+    assert "evaluate" not in project.planned()
+    found, output = stale(project)
+    tiles = {f"tiles/{target}/{source}.h5" for target in ("c1-000", "c1-001") for source in ("c1-000", "c1-001")}
+    similarity = {f"similarity/{name}" for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")}
+    analysis = {f"analysis/{name}" for name in ("clusters.csv", "spectral_features.csv", "tsne.csv")}
+    assert found == tiles | similarity | analysis | {"figures/clustermap.svg", "figures/tsne.svg"}
+    # The command that it prints repairs everything, and runs nothing else.
+    command = output.strip().splitlines()[-1].split()
+    assert command[0] == "snakemake"
+    before = project.state("adversarial/*")
+    project.run(*command[1:])
+    assert project.sat("verify", "--full").returncode == 0
+    assert project.state("adversarial/*") == before
+
+
+def test_verify_finds_a_restored_older_file_and_bit_rot(project: Project):
+    path = project.results / "adversarial/vit.h5"
+    original = path.read_bytes()
+    # An older attack, restored over the new one, with a time as old as it is.
+    with h5py.File(path, "r+") as file:
+        file["attacked"][0] = ~file["attacked"][0]
+        file.attrs["content_sha256"] = "0" * 64
+    os.utime(path, (1_700_000_000,) * 2)
+    assert project.planned() == {}, "Snakemake sees nothing"
+    found, output = stale(project)
+    assert "adversarial/vit.h5" in found and "adversarial/resnet.h5" not in found
+    assert "tiles/c1-000/c1-001.h5" in found and "tiles/c1-000/c1-000.h5" not in found
+    assert "content is not what its sidecar" in output
+
+    # One bit of one image: its stored digest stands, so only a full check can tell.
+    with h5py.File(project.results / "adversarial/resnet.h5") as file:
+        data = file["perturbation"].id
+        offset = data.get_chunk_info(data.get_num_chunks() - 1).byte_offset
+    path.write_bytes(original)
+    rotten = project.results / "adversarial/resnet.h5"
+    content = bytearray(rotten.read_bytes())
+    content[offset + 20] ^= 1
+    rotten.write_bytes(content)
+    assert project.sat("verify").returncode == 0
+    full = project.sat("verify", "--full")
+    assert full.returncode == 1 and "results/tiny/adversarial/resnet.h5: " in full.stdout
+
+
+def test_readers_refuse_what_another_step_made(project: Project):
+    for suffix in ("", ".json"):
+        shutil.copy(project.results / f"clean/resnet.h5{suffix}", project.results / f"clean/vit.h5{suffix}")
+    step = Plan(load_study([project.folder / "config.yaml"])).adversarial("vit")
+    inputs = {"weights": "weights/vit.safetensors", "images": "images/attack.h5", "clean": "clean/vit.h5"}
+    words = [word for name, path in inputs.items() for word in (f"--{name}", f"results/tiny/{path}")]
+    done = project.sat("attack", "--step", step.json, *words, "--out", "results/tiny/out.h5")
+    assert done.returncode == 1
+    assert "results/tiny/clean/vit.h5: was made by another step" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project.results / "out.h5").exists()
