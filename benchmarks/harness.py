@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 # Before anything imports torch, and for every process that is started from here.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+SNAKEMAKE = ("-m", "snakemake")
 TINY = {"convnext": "test_convnext", "efficientnet": "test_efficientnet", "resnet": "test_resnet", "vit": "test_vit"}
 """Models of the small study, and their architectures."""
 
@@ -93,13 +94,13 @@ class Project:
     def results(self, study: str) -> Path:
         return self.folder / "results" / study
 
-    def snakemake(self, study: str, *arguments: str) -> str:
+    def snakemake(self, study: str, *arguments: str, program: Sequence[str] = SNAKEMAKE) -> str:
         """Run Snakemake on one core, whatever the machine has: ratios are of work, not of idle cores."""
-        return self.run("--cores", "1", "--configfile", str(self.config(study)), *arguments)
+        return self.run("--cores", "1", "--configfile", str(self.config(study)), *arguments, program=program)
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, program: Sequence[str] = SNAKEMAKE) -> str:
         """Run a Snakemake command and return what it printed."""
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        command = [sys.executable, *program, *arguments]
         done = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             raise RuntimeError(f"'snakemake {' '.join(arguments)}' failed:\n{done.stdout[-3000:]}")
@@ -113,7 +114,7 @@ def tiny_project() -> Project:
     project.add_study(
         "tiny",
         TINY,
-        images={"attack_images": 64},
+        images={"attack_images": 256},
         training={"epochs": 1, "learning_rate": 0.005},
         min_accuracy=0.0,
         clusters={"k": 2},

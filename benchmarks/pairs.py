@@ -31,7 +31,7 @@ def run(repeats: int) -> Table:
         rows.append((size, len(runs[0]), *cells[0], *cells[1]))
     return Table(
         "pairs",
-        f"The {len(TINY) ** 2} pairs of {len(TINY)} models on 64 images, one job at a time: seconds of the evaluate "
+        f"The {len(TINY) ** 2} pairs of {len(TINY)} models on 256 images, one job at a time: seconds of the evaluate "
         "commands alone and of the whole `snakemake --until evaluate`, each with its ratio to tile_size 8. A full tile "
         "holds 64 pairs rather than these 16 and saves more.",
         ("tile_size", "jobs", "evaluate, s", "to tile_size 8", "snakemake, s", "to tile_size 8"),

@@ -12,6 +12,13 @@ from sat.study.study import load_study
 
 MODELS = {f"model{number:02d}": "test_vit" for number in range(69)}
 
+# Snakemake sleeps a tenth of a second for every job that it touches: eight minutes of 4,761 tiles.
+TOUCHING = (
+    "-c",
+    "from snakemake.executors.touch import Executor; Executor.SLEEPING_TIME = 0; "
+    "from snakemake.cli import main; main()",
+)
+
 
 def run(repeats: int) -> Table:
     project = tiny_project()
@@ -61,4 +68,4 @@ def _pretend_finished(project: Project, study: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         sidecar_path(path).touch()
-    project.snakemake(study, "--touch", "--forceall")
+    project.snakemake(study, "--touch", "--forceall", program=TOUCHING)
