@@ -39,18 +39,21 @@ class Project:
         self.results = folder / "results/tiny"
 
     @classmethod
-    def new(cls, folder: Path, config: Mapping[str, object], rows: Iterable[Mapping[str, str]]) -> Project:
-        """Lay out the project's own files, and a study."""
+    def new(
+        cls, folder: Path, config: Mapping[str, object] | None = None, rows: Iterable[Mapping[str, str]] = ()
+    ) -> Project:
+        """Lay out the project's own files, and a study; without one, the default study."""
         folder.mkdir(parents=True)
-        for name in ("Snakefile", "workflow", "envs", "profiles"):
+        for name in ("Snakefile", "workflow", "envs", "profiles", *(() if config else ("config.yaml", "studies"))):
             source = ROOT / name
             if source.is_dir():
                 shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, folder / name)
         project = cls(folder)
-        project.configure(**config)
-        project.write_table(rows)
+        if config:
+            project.configure(**config)
+            project.write_table(rows)
         return project
 
     def copy(self, folder: Path) -> Project:
