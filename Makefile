@@ -9,7 +9,8 @@ export OMP_NUM_THREADS ?= 1
 
 demo: .venv/installed ## from images to report: the study of config.yaml
 	$(BIN)/snakemake --cores all --logger rich
-	$(BIN)/snakemake --cores all --quiet all --report results/digits/report/report.html
+	@mkdir -p results/digits/report
+	$(BIN)/snakemake --quiet all --report results/digits/report/report.html
 	@PYTHONPATH=workflow $(BIN)/python -m sat summary
 
 test: .venv/installed-test lint ## the whole test suite

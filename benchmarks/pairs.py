@@ -1,4 +1,4 @@
-"""Tiles against one process a pair: what it costs to start Python and load two models for every pair."""
+"""Tiles against one process a pair: what it costs to start Python and load a model for every pair."""
 
 from __future__ import annotations
 

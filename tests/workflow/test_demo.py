@@ -28,6 +28,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
     def make(folder: Path) -> None:
         project = Project.new(folder)
         project.run()
+        (folder / "results/digits/report").mkdir()
         project.run("--report", "results/digits/report/report.html")
 
     project = Project(locked_copy(shared / "demo", make))

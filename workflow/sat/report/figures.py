@@ -90,13 +90,15 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
     grid.ax_heatmap.set(xlabel="", ylabel="")
     grid.ax_cbar.set_title("SAT", fontsize=9)
     grid.ax_row_colors.set_xticks([])
-    handles = [Patch(color=colour, label=name) for name, colour in family.items()]
+    # Below the names of the models, however long they are.
+    grid.figure.canvas.draw()
+    names_end = grid.ax_heatmap.get_tightbbox().transformed(grid.ax_heatmap.transAxes.inverted()).y0
     grid.ax_heatmap.legend(
-        handles=handles,
+        handles=[Patch(color=colour, label=name) for name, colour in family.items()],
         title="family",
         loc="upper left",
-        bbox_to_anchor=(0, -0.32 if len(names) <= 24 else -0.15),
-        ncols=min(5, len(handles)),
+        bbox_to_anchor=(0, names_end - 0.02),
+        ncols=min(6, len(family)),
         frameon=False,
         fontsize=8,
     )
