@@ -35,11 +35,14 @@ if workflow.is_main_process:
 
 def environment_prefix():
     """Shell lines before every command: strict mode, the library, this interpreter."""
-    path = [f"export PYTHONPATH={shlex.quote(sys.path[0])}"]
+    lines = [f"export PYTHONPATH={shlex.quote(sys.path[0])}"]
+    # glibc gives the memory of every layer back to the kernel, and asks for it again in the next one.
+    # To keep it is a tenth of a small net's time on a CPU.
+    lines.append("export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864")
     # Conda's own interpreter comes first where conda is used.
     if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
-        path.append(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH")
-    return "; ".join(["set -euo pipefail", *path, ""])
+        lines.append(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH")
+    return "; ".join(["set -euo pipefail", *lines, ""])
 
 
 shell.prefix(environment_prefix())

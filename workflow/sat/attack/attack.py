@@ -74,12 +74,14 @@ def pgd_linf(
     """
     count = len(images)
     padding = -count % 16
-    clean = padded(images, padding).to(device).to(torch.int16)
+    # In the layout of the gradient, so that no step has to rearrange anything.
+    clean = padded(images, padding).to(device, torch.int16, memory_format=torch.channels_last)
     target = padded(np.asarray(labels, np.int64), padding).to(device)
     if start is None:
         change = torch.zeros_like(clean)
     else:
-        change = _onto_lattice(clean, padded(start, padding).to(device).to(torch.int16), eps)
+        change = padded(start, padding).to(device, torch.int16, memory_format=torch.channels_last)
+        change = _onto_lattice(clean, change, eps)
     zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
     for _ in range(steps):

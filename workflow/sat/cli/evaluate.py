@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from sat.cli.common import add_step, log, progress, start
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Load each target once; the sources stream past it."""
+    """Load each target once; the sources stream past them."""
     job = start(arguments)
     import numpy as np
 
@@ -38,32 +43,32 @@ def run(arguments: argparse.Namespace) -> None:
     prediction = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
     noise = params.get("noise")
     noise_prediction = np.full((len(targets), len(images)), ABSENT, np.int16)
-    work = [(target, source) for target in range(len(targets)) for source in range(len(sources))]
-    for target, source in progress(work, "evaluate"):
-        if source == 0:
-            classifier = load_classifier(weights[target], arguments.device)
-        with hdf5.reading(sets[source]) as file:
+    classifiers = [load_classifier(path, arguments.device) for path in weights]
+
+    def predictions(target: int, perturbation: NDArray[np.integer], attacked: NDArray[np.bool_]) -> NDArray[np.int16]:
+        try:
+            return evaluate(classifiers[target], images, perturbation, attacked, arguments.batch, arguments.device)
+        except FloatingPointError as error:
+            raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
+
+    if noise:
+        random = sign_noise(ids, images.shape[1:], noise["eps"], noise["seed"])
+        for target in range(len(targets)):
+            noise_prediction[target] = predictions(target, random, np.ones(len(images), bool))
+    # Unpacking a set takes as long as a small model's predictions on it, so each is read once.
+    for source, path in enumerate(progress(sets, "sources", len(sets))):
+        with hdf5.reading(path) as file:
             if file.attrs["images_sha256"] != digest:
                 raise SatError(
-                    f"{sets[source]}: belongs to other images than {arguments.images}; delete it, run Snakemake again."
+                    f"{path}: belongs to other images than {arguments.images}; delete it, run Snakemake again."
                 )
-            perturbation, attacked = file["perturbation"], file["attacked"][:]
-            try:
-                prediction[target, source] = evaluate(
-                    classifier, images, perturbation[:], attacked, arguments.batch, arguments.device
-                )
-                if noise and source == 0:
-                    random = sign_noise(ids, images.shape[1:], noise["eps"], noise["seed"])
-                    everywhere = np.ones(len(images), bool)
-                    noise_prediction[target] = evaluate(
-                        classifier, images, random, everywhere, arguments.batch, arguments.device
-                    )
-            except FloatingPointError as error:
-                raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
+            perturbation, attacked = file["perturbation"][:], file["attacked"][:]
+        for target in range(len(targets)):
+            prediction[target, source] = predictions(target, perturbation, attacked)
     with hdf5.writing(arguments.out) as file:
         file["prediction"] = prediction
         file["target"], file["source"] = targets, sources
         if noise:
             file["noise_prediction"] = noise_prediction
     log.info("%d targets on %d sources done", len(targets), len(sources))
-    job.finish(arguments.out, n_pairs=len(work))
+    job.finish(arguments.out, n_pairs=len(targets) * len(sources))
