@@ -149,4 +149,7 @@ def sign_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed:
         Not yet clipped to the images' range.
     """
     draws = [generator("sign noise", seed, int(image)).integers(0, 2, shape, np.int16) for image in ids]
-    return np.stack(draws) * np.int16(2 * eps) - np.int16(eps)
+    noise = np.stack(draws)
+    noise *= 2 * eps
+    noise -= eps
+    return noise

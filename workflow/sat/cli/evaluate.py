@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         random = sign_noise(ids, images.shape[1:], noise["eps"], noise["seed"])
         for target in range(len(targets)):
             noise_prediction[target] = predictions(target, random, np.ones(len(images), bool))
+        del random  # twice the size of the images
     # Unpacking a set takes as long as a small model's predictions on it, so each is read once.
     for source, path in enumerate(progress(sets, "sources", len(sets))):
         with hdf5.reading(path) as file:

@@ -24,8 +24,8 @@ def cut_tiles(models: Iterable[Model], size: int) -> dict[str, tuple[str, ...]]:
     Returns
     -------
     dict of str to tuple of str
-        Model names of each tile. Tile names sort in the order of the tiles
-        and hold the cohort: ``c1-000``, ``c1-001``, ``c2-000``.
+        Model names of each tile, by cohort and name. Tile names hold the
+        cohort: ``c1-000``, ``c1-001``, ``c2-000``.
     """
     cohorts: dict[int, list[str]] = {}
     for model in models:
