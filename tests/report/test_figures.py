@@ -61,3 +61,9 @@ def test_tsne_figure(tmp_path):
     assert all(name in text for name in models["model"])
     empty = text_of(tsne_figure(picture.iloc[:0], clusters, models), tmp_path / "b.svg")
     assert "at least 4" in empty
+
+
+def test_two_models_without_a_common_image_are_said_to_be_so(tmp_path):
+    matrix, models, pairs = study(2)
+    matrix.iloc[0, 1] = matrix.iloc[1, 0] = np.nan
+    assert "No two models are left" in text_of(cluster_map(matrix, models, pairs), tmp_path / "a.svg")

@@ -30,10 +30,15 @@ def run(arguments: argparse.Namespace) -> None:
     matrix, dropped = without_nan(read_matrix(job.input("sat", arguments.sat)))
     for model in dropped:
         log.warning("%s: has no image in common with some other model, and is left out", model)
-    try:
-        found = spectral_clusters(matrix, params["k"], params["starts"], params["seed"])
-    except ValueError as error:
-        raise SatError(f"{arguments.sat}: cannot be clustered: {error}; see key 'clusters.k'.") from None
+    for model in (lonely := matrix.index[(matrix <= 0).all(axis=1)]):
+        log.warning("%s: has no SAT above 0, not even with itself, and is left out", model)
+    matrix, dropped = matrix.drop(index=lonely, columns=lonely), [*dropped, *lonely]
+    if matrix.empty:
+        raise SatError(f"{arguments.sat}: no model is left to be clustered; see the warnings in the log.")
+    k = min(params["k"], len(matrix))
+    if k < params["k"]:
+        log.warning("%d clusters instead of %d: no more models are left", k, params["k"])
+    found = spectral_clusters(matrix, k, params["starts"], params["seed"])
     if found.n_clipped:
         log.warning("%d pairs have SAT below 0 and count as 0", found.n_clipped)
     picture = tsne_picture(found.features, params["perplexity"], params["seed"])
@@ -41,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         log.warning("t-SNE is skipped: %d models, and it needs 4", len(matrix))
         picture = pd.DataFrame(columns=["model", "x", "y"])
     facts = {"dropped": dropped, "n_clipped": found.n_clipped, "inertia": found.inertia}
-    log.info("%d clusters, inertia %.4f", params["k"], found.inertia)
+    log.info("%d clusters, inertia %.4f", k, found.inertia)
     for path, frame in (
         (arguments.clusters, found.table),
         (arguments.features, found.features.rename_axis("model").reset_index()),

@@ -59,6 +59,8 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
 
     shown, dropped = without_nan(matrix)
     names = list(shown.index)
+    if len(names) < 2:
+        return _nothing_to_draw("No two models are left that classify an image in common.")
     rows = models.set_index("model").loc[names]
     flag = {name: f"{name} *" if rows.loc[name, "low_whitebox"] else name for name in names}
     family = colours(rows["family"])
@@ -146,12 +148,10 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, models: pd.DataFr
     -------
     Figure
     """
+    if picture.empty:
+        return _nothing_to_draw("Too few models: t-SNE needs at least 4.")
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.5, 6), layout="constrained")
-    axes.set(xticks=[], yticks=[], xlabel="t-SNE of the spectral features; distances between clusters mean nothing")
-    if picture.empty:
-        axes.text(0.5, 0.5, "Too few models: t-SNE needs at least 4.", ha="center", transform=axes.transAxes)
-        return figure
     data = picture.merge(clusters, on="model").merge(models[["model", "family"]], on="model")
     data["cluster"] = data["cluster"].astype(str)
     order = sorted(data["cluster"].unique(), key=int)
@@ -177,4 +177,11 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, models: pd.DataFr
     )
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     sns.despine(figure, left=True, bottom=True)
+    return figure
+
+
+def _nothing_to_draw(reason: str) -> Figure:
+    figure, axes = plt.subplots(figsize=(6, 2), layout="constrained")
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, reason, ha="center", transform=axes.transAxes)
     return figure
