@@ -9,7 +9,7 @@ import pandas as pd
 
 def read_table(path: Path | str) -> pd.DataFrame:
     """Read a CSV table, numbers to the last bit, text as text."""
-    return pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=[""])
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def read_matrix(path: Path | str) -> pd.DataFrame:
