@@ -33,4 +33,4 @@ def run(arguments: argparse.Namespace) -> None:
             "lower min_accuracy, take its row out of the table, or let it pass flagged (on_low_accuracy: flag)."
         )
     (log.info if passed else log.warning)(message)
-    job.write_record(arguments.out, passed=passed, accuracy=facts["accuracy"])
+    job.finish(arguments.out, passed=passed, accuracy=facts["accuracy"])

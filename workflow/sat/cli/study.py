@@ -15,4 +15,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write study.json: the study is what its step's params hold."""
-    start(arguments).write_record(arguments.out)
+    start(arguments).finish(arguments.out)

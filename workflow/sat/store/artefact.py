@@ -139,7 +139,7 @@ class Job:
         return [Path(path) for path in paths]
 
     def finish(self, path: Path | str, **facts: Any) -> None:
-        """Write the sidecar of an artefact that has just been written.
+        """Write the sidecar of an artefact that has just been written; a .json artefact is its own.
 
         Parameters
         ----------
@@ -165,10 +165,6 @@ class Job:
         }
         with replacing(sidecar) as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-    def write_record(self, path: Path | str, **facts: Any) -> None:
-        """Write an artefact that is nothing but a sidecar: what was found."""
-        self.finish(path, **facts)
 
 
 def content_account(path: Path | str) -> dict[str, str]:
