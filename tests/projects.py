@@ -95,6 +95,18 @@ class Project:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         return done.stdout + done.stderr
 
+    def run_offline(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the workflow with the hub's cache in the folder `hub` and no way out."""
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "HF_HUB_CACHE": str(self.folder / "hub"),
+        }
+        done = self.snakemake(*words, environment=environment)
+        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+        return done
+
     def planned(self, *words: str) -> dict[str, list[str]]:
         """What Snakemake would run: for each rule, the first output of each job, relative to the results."""
         log = self.run("--dry-run", *words)

@@ -18,8 +18,8 @@ rule attack:
         "../../envs/sat.yaml"
     threads: compute.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=lambda wildcards, attempt: forecast.attack(wildcards.model).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.attack(wildcards.model).grow(attempt).minutes,
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,

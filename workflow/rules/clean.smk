@@ -17,8 +17,8 @@ rule clean:
         "../../envs/sat.yaml"
     threads: compute.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=lambda wildcards, attempt: forecast.clean(wildcards.model).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.clean(wildcards.model).grow(attempt).minutes,
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,

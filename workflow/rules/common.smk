@@ -12,6 +12,8 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from sat.errors import SatError
 from sat.store.environment import export_git
+from sat.store.registry import register
+from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import build_study
 
@@ -20,12 +22,14 @@ try:
         config,
         [Path(file) for file in workflow.overwrite_configfiles] or [Path(workflow.basedir, "config.yaml")],
     )
+    RESULTS = f"results/{study.name}"
+    # A job of the cluster parses this file too, and takes what the main process has registered.
+    plan = Plan(study, register(study.files, Path(RESULTS), write=workflow.is_main_process))
 except SatError as error:
     raise WorkflowError(str(error)) from None
 
-plan = Plan(study)
+forecast = Forecast(plan)
 compute = study.config.compute
-RESULTS = f"results/{study.name}"
 
 
 # A job of the cluster parses this file too, and keeps what the main process has exported.
@@ -71,8 +75,13 @@ def adversarial_of(tile):
 
 def models_with_weights(source):
     """Wildcard constraint: the models whose weights come from a source; nothing where there are none."""
-    names = [model for model in plan.needed if study.model[model].weights == source]
+    names = [model for model in plan.needed if study.model[model].source == source]
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def user_file(name):
+    """A file of the user's, as a command's argument: empty where the study names none."""
+    return str(study.files.get(name, ""))
 
 
 gpus = 1 if compute.device == "cuda" else 0

@@ -17,8 +17,8 @@ rule evaluate:
         "../../envs/sat.yaml"
     threads: compute.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=lambda wildcards, attempt: forecast.tile(wildcards.target, wildcards.source).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.tile(wildcards.target, wildcards.source).grow(attempt).minutes,
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,

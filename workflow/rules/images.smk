@@ -1,4 +1,50 @@
+# What is read over a network is read where Snakemake itself runs: compute nodes may have none.
+localrules:
+    manifest,
+
+
+if study.config.images.over_network:
+
+    localrules:
+        images,
+
+
+# The user's own paths are no params: images that have moved are the same images.
+IMAGES_ROOT = user_file("images.root")
+CLASS_MAP = user_file("images.class_map")
+
+
+def attack_list(wildcards):
+    return user_file("images.attack_images") if wildcards.split == "attack" else ""
+
+
+# A folder is no input: its time says nothing. 'snakemake --forcerun manifest' takes a changed one.
+rule manifest:
+    output:
+        manifest=f"{RESULTS}/images/manifest.csv",
+        sidecar=f"{RESULTS}/images/manifest.csv.json",
+    log:
+        f"{RESULTS}/logs/images/manifest.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/images/manifest.tsv"
+    conda:
+        "../../envs/sat.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        gpu=0,
+    params:
+        step=plan.manifest.json,
+    shell:
+        "python -m sat manifest --step {params.step:q} --root {IMAGES_ROOT:q} --class-map {CLASS_MAP:q}"
+        " --out {output.manifest:q} 2> {log:q}"
+
+
 rule images:
+    input:
+        manifest=ancient(f"{RESULTS}/images/manifest.csv"),
+        manifest_sidecar=f"{RESULTS}/images/manifest.csv.json",
     output:
         images=f"{RESULTS}/images/{{split}}.h5",
         sidecar=f"{RESULTS}/images/{{split}}.h5.json",
@@ -10,10 +56,12 @@ rule images:
         "../../envs/sat.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=lambda wildcards, attempt: forecast.images(wildcards.split).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.images(wildcards.split).grow(attempt).minutes,
         gpu=0,
+        list=attack_list,
     params:
         step=lambda wildcards: plan.images(wildcards.split).json,
     shell:
-        "python -m sat images --step {params.step:q} --out {output.images:q} 2> {log:q}"
+        "python -m sat images --step {params.step:q} --manifest {input.manifest:q} --root {IMAGES_ROOT:q}"
+        " --class-map {CLASS_MAP:q} --list {resources.list:q} --out {output.images:q} 2> {log:q}"

@@ -1,6 +1,8 @@
 # Three ways to one path, chosen by the column `weights` of the model table: train, hub, or the
 # path of a checkpoint. Each ends as weights/<model>.safetensors, with its blueprint inside.
-# Here is train; the other two come beside it, with their own wildcard constraint.
+localrules:
+    hub,
+    checkpoint,
 
 
 rule train:
@@ -20,13 +22,64 @@ rule train:
         "../../envs/sat.yaml"
     threads: compute.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=lambda wildcards, attempt: forecast.train(wildcards.model).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.train(wildcards.model).grow(attempt).minutes,
         gpu=gpus,
         device=compute.device,
         batch=compute.batch_size,
     params:
         step=lambda wildcards: plan.weights(wildcards.model).json,
     shell:
-        "python -m sat weights --step {params.step:q} --images {input.images:q} --out {output.weights:q}"
+        "python -m sat train --step {params.step:q} --images {input.images:q} --out {output.weights:q}"
         " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"
+
+
+# Compute nodes may have no internet, so this runs where Snakemake itself runs. It retries by itself.
+rule hub:
+    output:
+        weights=f"{RESULTS}/weights/{{model}}.safetensors",
+        sidecar=f"{RESULTS}/weights/{{model}}.safetensors.json",
+    log:
+        f"{RESULTS}/logs/weights/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/weights/{{model}}.tsv"
+    wildcard_constraints:
+        model=models_with_weights("hub"),
+    conda:
+        "../../envs/sat.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: forecast.weights(wildcards.model).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.weights(wildcards.model).grow(attempt).minutes,
+        gpu=0,
+        downloads=1,
+    params:
+        step=lambda wildcards: plan.weights(wildcards.model).json,
+    shell:
+        "python -m sat hub --step {params.step:q} --out {output.weights:q} 2> {log:q}"
+
+
+# The step holds the checkpoint's digest, so another one at the same path reruns this, and a moved one does not.
+rule checkpoint:
+    output:
+        weights=f"{RESULTS}/weights/{{model}}.safetensors",
+        sidecar=f"{RESULTS}/weights/{{model}}.safetensors.json",
+    log:
+        f"{RESULTS}/logs/weights/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/weights/{{model}}.tsv"
+    wildcard_constraints:
+        model=models_with_weights("checkpoint"),
+    conda:
+        "../../envs/sat.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: forecast.weights(wildcards.model).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.weights(wildcards.model).grow(attempt).minutes,
+        gpu=0,
+        checkpoint=lambda wildcards: user_file(wildcards.model),
+    params:
+        step=lambda wildcards: plan.weights(wildcards.model).json,
+    shell:
+        "python -m sat checkpoint --step {params.step:q} --checkpoint {resources.checkpoint:q}"
+        " --out {output.weights:q} 2> {log:q}"

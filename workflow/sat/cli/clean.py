@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from sat.cli.common import add_step, log, start
 
@@ -25,6 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.errors import SatError
     from sat.models.classifier import load_classifier, predict
     from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
 
     model = job.step.params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
@@ -33,12 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     logits = []
     with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
         labels, ids = file["label"][:], file["id"][:]
-        if classifier.blueprint.num_classes <= labels.max():
-            raise SatError(
-                f"model {model!r}: has {classifier.blueprint.num_classes} classes, and the images have labels up to "
-                f"{labels.max()}; "
-                "a model must know the classes of the study's images."
-            )
+        _check_classes(model, classifier.blueprint.num_classes, int(labels.max()), read_sidecar(arguments.eval_images))
         for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
             part = slice(first, first + arguments.batch)
             try:
@@ -58,3 +56,17 @@ def run(arguments: argparse.Namespace) -> None:
     right = int((prediction == labels).sum())
     log.info("%s: accuracy %.4f (%d of %d evaluation images)", model, right / len(labels), right, len(labels))
     job.finish(arguments.out, accuracy=right / len(labels), n_correct=right, n_images=len(labels))
+
+
+def _check_classes(model: str, outputs: int, largest: int, sidecar: Mapping[str, Any]) -> None:
+    """A model has to know the classes of the images by the same numbers."""
+    from sat.errors import SatError
+
+    facts = sidecar["facts"]
+    # Named classes are numbered in the order of their names, which means something to a model of just these classes.
+    if outputs <= largest or (facts["classes_named"] and outputs != facts["n_classes"]):
+        raise SatError(
+            f"model {model!r}: tells {outputs} classes apart, and the images have {facts['n_classes']} (largest label "
+            f"{largest}). Use images of the model's own classes, or say with images.class_map which output stands for "
+            "which class, or give weights for these classes (a checkpoint, or train)."
+        )

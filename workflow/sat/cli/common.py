@@ -8,12 +8,15 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
 from sat.store.artefact import Job
 from sat.study.plan import Step
+
+if TYPE_CHECKING:
+    from sat.models.classifier import Classifier
 
 log = logging.getLogger("sat")
 Item = TypeVar("Item")
@@ -103,3 +106,13 @@ def progress(items: Iterable[Item], description: str, total: int | None = None) 
                 now - begun,
                 left,
             )
+
+
+def save_weights(job: Job, classifier: Classifier, path: str, **facts: Any) -> None:
+    """Write weights/<model>.safetensors and its sidecar, with what training or fetching found."""
+    from sat.models.classifier import save_classifier
+    from sat.store.artefact import replacing
+
+    with replacing(path) as temporary:
+        save_classifier(classifier, temporary)
+    job.finish(path, n_parameters=sum(value.numel() for value in classifier.parameters()), **facts)

@@ -56,13 +56,21 @@ def run(arguments: argparse.Namespace) -> None:
     pairs = pair_table(correct, fooled, fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
     matrix = sat_matrix(unordered, models)
-    table = model_table(pairs, params["models"], accuracy, params["min_whitebox"])
+    table = model_table(
+        pairs,
+        params["models"],
+        accuracy,
+        params["min_whitebox"],
+        params.get("published_top1"),
+        params.get("max_published_gap", 0.0),
+    )
     facts = {
         "n_models": len(models),
         "pairs_without_common_images": _names(unordered[unordered["n_both_correct"] == 0]),
         "pairs_at_floor": _names(unordered[unordered["at_floor"]]),
         "pairs_not_above_noise": _names(unordered[~unordered["above_noise"]]),
         "models_below_min_whitebox": table["model"][table["low_whitebox"]].tolist(),
+        "models_off_published": table["model"][table["off_published"]].tolist() if "off_published" in table else [],
     }
     for fact, meaning in (
         ("pairs_without_common_images", "no image is classified correctly by both, so SAT is NaN"),
@@ -70,6 +78,11 @@ def run(arguments: argparse.Namespace) -> None:
         (
             "models_below_min_whitebox",
             f"white-box success below {params['min_whitebox']:g}: row and column are too low",
+        ),
+        (
+            "models_off_published",
+            f"accuracy more than {params.get('max_published_gap')} points off the published one: other weights, "
+            "classes or preprocessing?",
         ),
     ):
         for name in facts[fact]:

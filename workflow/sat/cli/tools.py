@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from sat.errors import SatError
+from sat.store.registry import register
+from sat.study.plan import Plan
 from sat.study.study import Study, load_study
 
 
@@ -47,6 +49,17 @@ def study_of(arguments: argparse.Namespace) -> Study:
     return load_study(arguments.study, overrides)
 
 
+def plan_of(study: Study) -> Plan:
+    """The plan of a study, with the digests of the user's own files."""
+    return Plan(study, register(study.files, results_folder(study), write=False))
+
+
 def results_folder(study: Study) -> Path:
     """Folder of a study's results, relative to where Snakemake runs."""
     return Path("results") / study.name
+
+
+def tables_of(arguments: argparse.Namespace, study: Study) -> list[Path]:
+    """Paths of a study's model tables."""
+    names = study.config.models
+    return [Path(arguments.study[0]).parent / name for name in ([names] if isinstance(names, str) else names)]

@@ -15,12 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print findings and the command that repairs them; status 1 if there are any."""
-    from sat.cli.tools import results_folder, study_of
+    from sat.cli.tools import plan_of, results_folder, study_of
     from sat.store.verify import verify
-    from sat.study.plan import Plan
 
     study = study_of(arguments)
-    plan, results = Plan(study), results_folder(study)
+    plan, results = plan_of(study), results_folder(study)
     total = len(plan.artefacts())
     findings = list(verify(plan, results, arguments.full))
     for finding in findings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,9 +37,7 @@ def stratified_permutation(labels: NDArray[np.integer], seed: int) -> NDArray[np
     return np.argsort(position, kind="stable")
 
 
-def split_indices(
-    labels: NDArray[np.integer], split: str, train_fraction: float, seed: int, attack_images: int | None = None
-) -> NDArray[np.int64]:
+def split_indices(labels: NDArray[np.integer], split: str, train_fraction: float, seed: int) -> NDArray[np.int64]:
     """Choose the images of a split.
 
     Parameters
@@ -49,28 +50,53 @@ def split_indices(
     train_fraction : float
         Share of the images that are for training.
     seed : int
-    attack_images : int, optional
-        Number of attack images; all evaluation images by default.
 
     Returns
     -------
     int64 array
         Indices into `labels`, in the order of the stratified permutation.
+    """
+    order = stratified_permutation(labels, seed)
+    n_eval = len(labels) - round(train_fraction * len(labels))
+    return order[n_eval:] if split == "train" else order[:n_eval]
+
+
+def listed_indices(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Find the images of a list.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names as the data set has them, or without folder, or without folder
+        and suffix, where that is unique.
+    names : sequence of str
+        Of all images of the data set.
+
+    Returns
+    -------
+    list of int
+        Place of each in `names`, in the order of the list.
 
     Raises
     ------
     ValueError
-        If there are fewer evaluation images than attack images.
+        If a name is unknown, stands for several images, or is there twice.
     """
-    order = stratified_permutation(labels, seed)
-    n_eval = len(labels) - round(train_fraction * len(labels))
-    if split == "train":
-        return order[n_eval:]
-    if split == "eval":
-        return order[:n_eval]
-    if attack_images is not None and attack_images > n_eval:
-        raise ValueError(f"{attack_images} attack images of {n_eval} evaluation images")
-    return order[:n_eval][:attack_images]
+    places: dict[str, set[int]] = {}
+    for place, name in enumerate(names):
+        for alias in {name, PurePosixPath(name).name, PurePosixPath(name).stem}:
+            places.setdefault(alias, set()).add(place)
+    exact = {name: place for place, name in enumerate(names)}
+    found = []
+    for name in wanted:
+        matches = {exact[name]} if name in exact else places.get(name, set())
+        if len(matches) != 1:
+            raise ValueError(f"{name!r} is the name of {len(matches)} images of the data set")
+        found.append(matches.pop())
+    if len(set(found)) < len(found):
+        twice = next(names[place] for place in found if found.count(place) > 1)
+        raise ValueError(f"{twice!r} stands there twice")
+    return found
 
 
 def to_canvas(image: Image.Image, side: int, crop_pct: float) -> NDArray[np.uint8]:
@@ -79,6 +105,7 @@ def to_canvas(image: Image.Image, side: int, crop_pct: float) -> NDArray[np.uint
     Parameters
     ----------
     image : PIL.Image.Image
+        Mode RGB.
     side : int
         Side of the canvas in pixels.
     crop_pct : float
@@ -89,26 +116,9 @@ def to_canvas(image: Image.Image, side: int, crop_pct: float) -> NDArray[np.uint
     uint8 array, shape (3, side, side)
         Grey levels of red, green, blue.
     """
-    image = image.convert("RGB")
     short = round(side / crop_pct)
     scale = short / min(image.size)
     width, height = (max(short, round(length * scale)) for length in image.size)
     resized = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - side) // 2, (height - side) // 2
     return np.asarray(resized.crop((left, top, left + side, top + side))).transpose(2, 0, 1).copy()
-
-
-def read_digits() -> tuple[list[Image.Image], NDArray[np.int64]]:
-    """Scikit-learn's handwritten digits: real scans, 8 x 8 px, 17 grey levels spread over 0 to 255.
-
-    Returns
-    -------
-    images : list of PIL.Image.Image
-        1,797 images.
-    labels : int64 array, shape (1797,)
-    """
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    levels = np.rint(digits.images * 255 / 16).astype(np.uint8)
-    return [Image.fromarray(image) for image in levels], digits.target.astype(np.int64)

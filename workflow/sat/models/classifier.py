@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -91,21 +92,17 @@ class Classifier(nn.Module):
         return self.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def plan_blueprint(architecture: str, num_classes: int, input_size: int) -> Blueprint:
-    """Blueprint of a model that is to be trained from scratch.
+def create_net(architecture: str) -> nn.Module:
+    """A timm model with random weights.
 
     Parameters
     ----------
     architecture : str
         Name of a timm architecture.
-    num_classes : int
-    input_size : int
-        Side of its input in pixels.
 
     Returns
     -------
-    Blueprint
-        With the mean and standard deviation that timm gives for the architecture.
+    nn.Module
 
     Raises
     ------
@@ -113,16 +110,52 @@ def plan_blueprint(architecture: str, num_classes: int, input_size: int) -> Blue
         If timm knows no such architecture.
     """
     try:
-        config: Any = timm.create_model(architecture).pretrained_cfg
+        net: nn.Module = timm.create_model(architecture)
     except RuntimeError:
         close = ", ".join(timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5])
         raise SatError(
             f"architecture {architecture!r}: timm {timm.__version__} knows no such model; close to it: "
             f"{close or 'none'}."
         ) from None
+    return net
+
+
+def plan_blueprint(
+    architecture: str,
+    num_classes: int,
+    input_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Blueprint:
+    """Blueprint of a model, by what timm says of its architecture.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of a timm architecture.
+    num_classes : int
+    input_size : int, optional
+        Side of its input in pixels; the architecture's own by default.
+    mean, std : sequence of float, optional
+        Of each channel, in units of [0, 1]; the architecture's own by default.
+
+    Returns
+    -------
+    Blueprint
+
+    Raises
+    ------
+    SatError
+        If timm knows no such architecture.
+    """
+    config: Any = create_net(architecture).pretrained_cfg
+    native = int(config["input_size"][-1])
+    size = input_size or native
     # Nets with position embeddings or windows are built for one size; others take any and refuse the option.
-    options = {"img_size": input_size} if config.get("fixed_input_size") else {}
-    return Blueprint(architecture, num_classes, input_size, tuple(config["mean"]), tuple(config["std"]), options)
+    options = {"img_size": size} if config.get("fixed_input_size") and size != native else {}
+    return Blueprint(
+        architecture, num_classes, size, tuple(mean or config["mean"]), tuple(std or config["std"]), options
+    )
 
 
 def build(blueprint: Blueprint) -> Classifier:
@@ -153,6 +186,19 @@ def save_classifier(classifier: Classifier, path: Path | str) -> None:
     save_file(state, path, metadata={"blueprint": json.dumps(asdict(classifier.blueprint))})
 
 
+def read_blueprint(path: Path | str) -> Blueprint | None:
+    """Blueprint in a safetensors file; None if `save_classifier` did not write it.
+
+    Raises
+    ------
+    SafetensorError, OSError
+        If the file is damaged.
+    """
+    with safe_open(path, "pt") as file:
+        raw = (file.metadata() or {}).get("blueprint")
+    return Blueprint(**json.loads(raw)) if raw else None
+
+
 def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
     """Read a classifier that `save_classifier` wrote, frozen and ready.
 
@@ -170,12 +216,11 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
     SatError
         If the file is damaged, or its weights do not fit its architecture.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, "pt") as file:
-            raw = json.loads(file.metadata()["blueprint"])
-        classifier = build(Blueprint(**raw))
+        blueprint = read_blueprint(path)
+        if blueprint is None:
+            raise KeyError("it holds no blueprint")
+        classifier = build(blueprint)
         classifier.net.load_state_dict(load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]

@@ -66,6 +66,12 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
     warnings += [
         f"{name}: accuracy {value:.3f} < min_accuracy {config.min_accuracy:g}" for name, value in inaccurate.items()
     ]
+    if "off_published" in models:
+        warnings += [
+            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; are weights, "
+            "classes and preprocessing right?"
+            for row in models[models["off_published"]].itertuples()
+        ]
     weak = int((~similar["above_noise"]).sum())
     if weak:
         warnings.append(f"{weak} of {len(similar)} pairs are not above random noise of the same size")

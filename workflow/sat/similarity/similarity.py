@@ -161,7 +161,12 @@ def sat_matrix(unordered: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
 
 
 def model_table(
-    pairs: pd.DataFrame, families: Mapping[str, str], accuracy: Mapping[str, float], min_whitebox: float
+    pairs: pd.DataFrame,
+    families: Mapping[str, str],
+    accuracy: Mapping[str, float],
+    min_whitebox: float,
+    published_top1: Mapping[str, float] | None = None,
+    max_published_gap: float = 2.0,
 ) -> pd.DataFrame:
     """What decides whether a model's row and column can be trusted.
 
@@ -174,17 +179,24 @@ def model_table(
         Share of evaluation images classified correctly.
     min_whitebox : float
         Least share of its attacked images on which a model has to fool itself.
+    published_top1 : mapping of str to float, optional
+        Accuracy that the weights' authors state, in per cent, of the models that have one.
+    max_published_gap : float
+        Percentage points.
 
     Returns
     -------
     DataFrame
         model, family, accuracy, n_attacked, whitebox, whitebox_low,
         whitebox_high, low_whitebox (the flag), noise_rate, and
-        most_fooled_by_own (no other source fools the model more often).
+        most_fooled_by_own (no other source fools the model more often). Where
+        any is published: published_top1 (per cent), published_gap (accuracy
+        minus it, in percentage points) and off_published (the gap is larger
+        than max_published_gap, either way).
     """
     own = pairs[pairs["source"] == pairs["target"]].sort_values("source").reset_index(drop=True)
     strongest = pairs.groupby("target")["rate"].max()
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "model": own["source"],
             "family": own["source"].map(families),
@@ -199,3 +211,8 @@ def model_table(
             "most_fooled_by_own": own["rate"] >= own["source"].map(strongest),
         }
     )
+    if published_top1:
+        table["published_top1"] = table["model"].map(published_top1).astype(float)
+        table["published_gap"] = 100 * table["accuracy"] - table["published_top1"]
+        table["off_published"] = table["published_gap"].abs() > max_published_gap
+    return table

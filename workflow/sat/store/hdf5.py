@@ -86,7 +86,7 @@ def content_digest(file: h5py.File) -> str:
 def image_dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
     """Create an array of images, compressed, one image a chunk.
 
-    Random access reads one chunk, and images that are never written take no room.
+    Random access reads one chunk, images that are never written take no room, and the array can be cut short.
 
     Parameters
     ----------
@@ -98,5 +98,5 @@ def image_dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any
     """
     # gzip is in every HDF5 build, and level 1 is nearly as small as 9 on perturbations.
     return file.create_dataset(
-        name, shape=shape, dtype=dtype, chunks=(1, *shape[1:]), compression="gzip", compression_opts=1
+        name, shape=shape, maxshape=shape, dtype=dtype, chunks=(1, *shape[1:]), compression="gzip", compression_opts=1
     )

@@ -47,19 +47,62 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
+READERS = ("hfds", "hfids", "tfds", "wds")
+"""Prefixes of timm's dataset readers that may fetch from a network."""
+
+
 class Images(Section):
     """Where the images come from and how they reach the canvas."""
 
-    source: Literal["digits"]
-    """`digits`: scikit-learn's handwritten digits, 1,797 images of 8 x 8 px and 17 grey levels."""
+    source: str
+    """`digits`: scikit-learn's handwritten digits, 1,797 images of 8 x 8 px and 17 grey levels. `folder`: a folder
+    with one sub-folder a class, a .tar of such a folder, or a folder of .tar files. `hfds/NAME`, `hfids/NAME`,
+    `tfds/NAME`, `wds/NAME`: timm's readers of data sets of those libraries."""
+    root: str | None = None
+    """Folder or file of the data set, relative to this file; a cache folder for readers that download."""
+    split: str = "validation"
+    """Split of the data set, for readers that know splits (not `folder`)."""
+    class_map: str | None = None
+    """File that maps class names to the models' outputs, relative to this file: .txt, a name a line, the line's number
+    (from 0) is the output. For images of some of the models' classes only."""
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    """An image that cannot be read stops the run, or is left out and listed in the sidecar."""
     canvas: Annotated[int, Field(ge=8)] = 224
     """Side in pixels of the common uint8 image that every model sees."""
     crop_pct: Annotated[float, Field(gt=0, le=1)] = 0.875
     """The short side is resized to round(canvas / crop_pct), then the centre is cropped."""
-    train_fraction: Share = 0.6
-    """Share of every class that models are trained on; the rest are the evaluation images."""
-    attack_images: Count | Literal["all"] = "all"
-    """How many of the evaluation images are attacked: a prefix of one stratified permutation."""
+    train_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of every class that models with `weights: train` are trained on; the rest are the evaluation images."""
+    attack_images: Count | Literal["all"] | str = "all"
+    """How many of the evaluation images are attacked, a prefix of one stratified permutation; or a file with the
+    names of images, one a line, relative to this file."""
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, value: str) -> str:
+        prefix, slash, name = value.partition("/")
+        if value in ("digits", "folder") or (prefix in READERS and slash and name):
+            return value
+        raise ValueError(
+            f"{value!r} is no source of images; write digits, folder, or a data set such as hfds/ILSVRC/imagenet-1k "
+            f"(readers: {', '.join(READERS)})"
+        )
+
+    @model_validator(mode="after")
+    def _check_root(self) -> Images:
+        if self.source == "folder" and not self.root:
+            raise ValueError("root: source 'folder' needs the folder of the images here")
+        return self
+
+    @property
+    def over_network(self) -> bool:
+        """Whether reading the images may need a network."""
+        return self.source.partition("/")[0] in READERS
+
+    @property
+    def id_list(self) -> str | None:
+        """File that lists the attack images, if there is one."""
+        return self.attack_images if isinstance(self.attack_images, str) and self.attack_images != "all" else None
 
 
 class Training(Section):
@@ -198,10 +241,15 @@ class Config(Section):
     """Name of the study: its results live in results/<study>/."""
     models: str | list[str]
     """Model table (CSV), or several; paths are relative to this file."""
+    components: Literal["released", "inferred"] = "inferred"
+    """Which components of the models the analyses compare: `inferred` are the table's own columns; `released` takes
+    the columns `released.<component>` over them where they are filled."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random in the study."""
     images: Images
     training: Training = Training()
+    max_published_gap: Annotated[float, Field(ge=0)] = 2.0
+    """Models whose accuracy differs from the table's published_top1 by more percentage points are flagged."""
     min_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Least accuracy on the evaluation images that a model needs to be attacked."""
     on_low_accuracy: Literal["stop", "flag"] = "stop"

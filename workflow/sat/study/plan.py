@@ -86,13 +86,18 @@ class Plan:
     Parameters
     ----------
     study : Study
+    digests : mapping of str to str, optional
+        SHA-256 of each of the user's own files (`Study.files`), from `sat.store.registry.register`.
     versions : mapping of str to int, optional
         Versions of the stages; those of the lock by default.
     """
 
-    def __init__(self, study: Study, versions: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, study: Study, digests: Mapping[str, str] | None = None, versions: Mapping[str, int] | None = None
+    ) -> None:
         self.study = study
         self.config = study.config
+        self.digests = digests or {}
         self.versions = versions or stage_versions()
         self.tiles = cut_tiles(study.models, self.config.tile_size)
         # Each step is asked for many times; a thousand models have a million pairs.
@@ -113,26 +118,44 @@ class Plan:
         # How jobs run changes no result, and their sidecars record it.
         return self._step("study", json.loads(self.study.model_dump_json(exclude={"config": {"compute"}})))
 
+    @cached_property
+    def manifest(self) -> Step:
+        """images/manifest.csv."""
+        images = self.config.images
+        params: dict[str, Any] = {"source": images.source}
+        if images.over_network:
+            params["split"] = images.split
+        if images.class_map:
+            params["class_map"] = self.digests.get("images.class_map")
+        return self._step("manifest", params)
+
     def _images(self, split: str) -> Step:
         """images/<split>.h5, for train, eval and attack."""
         images = self.config.images
-        params = images.model_dump(include={"source", "canvas", "crop_pct", "train_fraction"})
+        params = images.model_dump(include={"source", "canvas", "crop_pct", "train_fraction", "on_bad_image"})
+        if images.over_network:
+            params["data_split"] = images.split
         if split == "attack":
-            params["attack_images"] = images.attack_images
-        return self._step("images", {"split": split, "seed": self.config.seed, **params})
+            params["attack_images"] = (
+                {"list": self.digests.get("images.attack_images")} if images.id_list else images.attack_images
+            )
+        return self._step("images", {"split": split, "seed": self.config.seed, **params}, manifest=self.manifest)
 
     def _weights(self, model: str) -> Step:
-        """weights/<model>.safetensors."""
+        """weights/<model>.safetensors: trained, from the hub, or from the user's checkpoint."""
         row = self.study.model[model]
-        params = {
-            "model": model,
-            "architecture": row.architecture,
-            "input_size": row.input_size,
-            "seed": self.config.seed,
-            **self.config.training.model_dump(),
-            **row.training,
-        }
-        return self._step("weights", params, images=self.images("train"))
+        params: dict[str, Any] = {"model": model, "architecture": row.architecture, "input_size": row.input_size}
+        params |= row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
+        match row.source:
+            case "hub":
+                return self._step("hub", {**params, "revision": row.revision})
+            case "checkpoint":
+                return self._step("checkpoint", {**params, "sha256": self.digests.get(model)})
+            case _:
+                settings = {**self.config.training.model_dump(), **row.training}
+                return self._step(
+                    "train", {**params, "seed": self.config.seed, **settings}, images=self.images("train")
+                )
 
     def _clean(self, model: str) -> Step:
         """clean/<model>.h5."""
@@ -194,10 +217,14 @@ class Plan:
     @cached_property
     def similarity(self) -> Step:
         """All files under similarity/."""
+        rows = [self.study.model[name] for name in self.study.used]
         params = {
-            "models": {name: self.study.model[name].family for name in self.study.used},
+            "models": {row.model: row.family for row in rows},
             **self.config.model_dump(include={"eps_s", "min_whitebox", "confidence"}),
         }
+        published = {row.model: row.published_top1 for row in rows if row.published_top1}
+        if published:
+            params |= {"published_top1": published, "max_published_gap": self.config.max_published_gap}
         return self._step(
             "similarity",
             params,
@@ -234,7 +261,10 @@ class Plan:
             gates are their own sidecars.
         """
         steps = {"study.json": self.describe()}
-        steps |= {f"images/{split}.h5": self.images(split) for split in ("train", "eval", "attack")}
+        steps["images/manifest.csv"] = self.manifest
+        trained = any(self.study.model[model].source == "train" for model in self.needed)
+        splits = ("train", "eval", "attack") if trained else ("eval", "attack")
+        steps |= {f"images/{split}.h5": self.images(split) for split in splits}
         for model in self.needed:
             steps[f"weights/{model}.safetensors"] = self.weights(model)
             steps[f"clean/{model}.h5"] = self.clean(model)

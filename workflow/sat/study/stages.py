@@ -19,7 +19,21 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1]
 LOCK = PACKAGE / "stages.lock.json"
 
-STAGES = ("study", "images", "weights", "clean", "gate", "attack", "evaluate", "similarity", "clusters", "figures")
+STAGES = (
+    "study",
+    "manifest",
+    "images",
+    "train",
+    "hub",
+    "checkpoint",
+    "clean",
+    "gate",
+    "attack",
+    "evaluate",
+    "similarity",
+    "clusters",
+    "figures",
+)
 """In the order of the flow. The command of a stage is the module sat.cli.<stage>."""
 
 

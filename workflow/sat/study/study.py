@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat.errors import SatError
 from sat.study.config import Config, explain
@@ -28,6 +28,9 @@ class Study(BaseModel):
 
     config: Config
     models: tuple[Model, ...]
+    files: dict[str, Path] = Field(default_factory=dict, exclude=True)
+    """Where the user's own files are: checkpoints by model name, and those that `images` names by key. What is in
+    them counts (see sat.store.registry), not where they lie."""
 
     @property
     def name(self) -> str:
@@ -96,9 +99,25 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         Config, {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items()}, where
     )
     tables = [valid.models] if isinstance(valid.models, str) else valid.models
-    models = read_tables([files[0].parent / table for table in tables])
+    models, user_files = read_tables([files[0].parent / table for table in tables])
+    for key, name in (
+        ("images.root", valid.images.root),
+        ("images.class_map", valid.images.class_map),
+        ("images.attack_images", valid.images.id_list),
+    ):
+        if name:
+            user_files[key] = files[0].parent / Path(name).expanduser()
+            # Images may lie on another machine than the one that plans; the two lists are small and are read here.
+            if key != "images.root" and not user_files[key].is_file():
+                raise SatError(f"{where}: key '{key}': there is no file {user_files[key]}.")
     # The order of rows means nothing, and sorting them makes it so.
-    study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)))
+    study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files)
+    trained = [row.model for row in study.models if row.use and row.source == "train"]
+    if trained and not valid.images.train_fraction:
+        raise SatError(
+            f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
+            "(column 'weights': train); write the share of the images that is for training, such as 0.6."
+        )
     count = len(study.used)
     if count < 2:
         raise SatError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat.errors import SatError
+from sat.study.components import COMPONENTS, check_component
 from sat.study.config import Training, check_name, explain
 
 REQUIRED = ("model", "architecture", "weights", "family")
 TRAINING = "training."
-NUMBERS = ("input_size", "n_parameters", "gmacs")
+RELEASED = "released."
+NUMBERS = {"cohort": int, "input_size": int, "n_parameters": int, "gmacs": float, "published_top1": float}
+CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin")
+"""Files of weights: safetensors, or what torch.load reads with weights_only."""
 
 
 class Model(BaseModel):
@@ -28,7 +33,8 @@ class Model(BaseModel):
     architecture: str
     """Name of a timm architecture, with its tag where weights come from the hub."""
     weights: str
-    """`train`, `hub`, or the path of a checkpoint, relative to the table."""
+    """`train`; `hub`, or `hub@REVISION` to pin a commit of the repository; or the path of a checkpoint, relative to
+    the table."""
     family: str
     """What the model is expected to be like; written before anything is measured."""
     cohort: int = Field(1, ge=1)
@@ -41,13 +47,45 @@ class Model(BaseModel):
     """Parameters, for memory estimates."""
     gmacs: float | None = Field(None, gt=0)
     """Billion multiply-accumulates an image, for run-time estimates."""
+    published_top1: float | None = Field(None, gt=0, le=100)
+    """Top-1 accuracy that the weights' authors state at the model's own input size, in per cent."""
+    mean: tuple[float, ...] | None = None
+    """Of each channel, in units of [0, 1], where it differs from that of the architecture."""
+    std: tuple[float, ...] | None = None
+    """Of each channel, in units of [0, 1], where it differs from that of the architecture."""
+    components: dict[str, str] = Field(default_factory=dict)
+    """Columns of the paper's components (see sat.study.components); input_size is one of them."""
+    released: dict[str, str] = Field(default_factory=dict)
+    """Components that the paper's authors released with another value: columns named `released.<component>`."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Settings of the study's `training` that differ for this model: columns named `training.<key>`."""
     groups: dict[str, str] = Field(default_factory=dict)
     """All other columns of the table: any grouping that a user wants to compare."""
 
+    @property
+    def source(self) -> str:
+        """Where the weights come from, which is the name of the rule that makes them: train, hub or checkpoint."""
+        kind, at, _ = self.weights.partition("@")
+        return kind if self.weights == "train" or (kind == "hub" and (at or self.weights == kind)) else "checkpoint"
 
-def read_tables(files: Iterable[Path]) -> tuple[Model, ...]:
+    @property
+    def revision(self) -> str | None:
+        """Commit of the hub's repository; the newest where it is not pinned."""
+        return self.weights.partition("@")[2] or None if self.source == "hub" else None
+
+    def component_values(self, which: str) -> dict[str, str]:
+        """Values of the components.
+
+        Parameters
+        ----------
+        which : {'inferred', 'released'}
+            `released` takes the released values where they differ.
+        """
+        size = {"input_size": str(self.input_size)} if self.input_size else {}
+        return {**self.components, **size, **(self.released if which == "released" else {})}
+
+
+def read_tables(files: Iterable[Path]) -> tuple[tuple[Model, ...], dict[str, Path]]:
     """Read model tables into one tuple of rows.
 
     Parameters
@@ -56,8 +94,10 @@ def read_tables(files: Iterable[Path]) -> tuple[Model, ...]:
 
     Returns
     -------
-    tuple of Model
+    models : tuple of Model
         In the order of the files; nothing downstream depends on it.
+    checkpoints : dict of str to Path
+        File of every model whose weights are a local checkpoint.
 
     Raises
     ------
@@ -65,6 +105,7 @@ def read_tables(files: Iterable[Path]) -> tuple[Model, ...]:
         With file, row and column, if anything is wrong.
     """
     rows: list[Model] = []
+    checkpoints: dict[str, Path] = {}
     seen: dict[str, str] = {}
     for file in files:
         for place, row in _read_table(file):
@@ -76,7 +117,67 @@ def read_tables(files: Iterable[Path]) -> tuple[Model, ...]:
                     "give each model a name of its own."
                 )
             rows.append(row)
-    return tuple(rows)
+            if row.source == "checkpoint":
+                checkpoints[row.model] = file.parent / Path(row.weights).expanduser()
+                if row.use and not checkpoints[row.model].is_file():
+                    raise SatError(
+                        f"{place}, column 'weights': there is no file {checkpoints[row.model]}; a checkpoint's path is "
+                        "relative to the table."
+                    )
+    return tuple(rows), checkpoints
+
+
+def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[], object]) -> list[str]:
+    """Append rows to a model table; what stands there stays as it is.
+
+    Parameters
+    ----------
+    file : Path
+    rows : sequence of mapping
+        Cells by column.
+    check : callable
+        Called when the rows are written; if it raises a SatError, the table
+        is put back as it was.
+
+    Returns
+    -------
+    list of str
+        Columns that the table did not have.
+
+    Raises
+    ------
+    SatError
+        If the table with the rows is not valid.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        text = stream.read()
+    ending = "\r\n" if "\r\n" in text else "\n"
+    lines = list(csv.reader(io.StringIO(text)))
+    header = [name.strip() for name in lines[0]]
+    added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in header]
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator=ending)
+    if added:
+        # Every line gets longer, so the whole table is written.
+        writer.writerow([*lines[0], *added])
+        writer.writerows([*line, *([""] * len(added))] for line in lines[1:] if any(map(str.strip, line)))
+    else:
+        output.write(text if text.endswith("\n") else text + ending)
+        output.seek(0, io.SEEK_END)
+    writer.writerows([row.get(name, "") for name in [*header, *added]] for row in rows)
+    _replace(file, output.getvalue())
+    try:
+        check()
+    except SatError:
+        _replace(file, text)
+        raise
+    return added
+
+
+def _replace(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(text, encoding="utf-8", newline="")
+    temporary.replace(file)
 
 
 def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
@@ -121,28 +222,89 @@ def _row(cells: dict[str, str], place: str) -> Model:
     use = cells.get("use", "").lower() or "yes"
     if use not in ("yes", "no"):
         raise SatError(f"{place}, column 'use': {cells['use']!r} is neither yes nor no.")
+    _check_weights(cells, place)
     numbers: dict[str, Any] = {}
-    for name in ("cohort", *NUMBERS):
+    for name, kind in NUMBERS.items():
         if cells.get(name):
-            numbers[name] = _number(cells[name], float if name == "gmacs" else int)
-            if numbers[name] is None:
-                kind = "number above 0" if name == "gmacs" else "whole number from 1 on"
-                raise SatError(f"{place}, column '{name}': {cells[name]!r} is not a {kind}.")
+            numbers[name] = _number(cells[name], kind)
+            if numbers[name] is None or (name == "published_top1" and numbers[name] > 100):
+                right = "whole number from 1 on" if kind is int else "number above 0"
+                right = "percentage" if name == "published_top1" else right
+                raise SatError(f"{place}, column '{name}': {cells[name]!r} is not a {right}.")
     training = {name: yaml.safe_load(text) for name, text in cells.items() if name.startswith(TRAINING) and text}
     try:
         Training.model_validate({name.removeprefix(TRAINING): value for name, value in training.items()})
     except (ValidationError, yaml.YAMLError) as error:
         reason = explain(error) if isinstance(error, ValidationError) else f"{error}."
         raise SatError(f"{place}, columns '{TRAINING}...': {reason}") from None
-    known = {*REQUIRED, *NUMBERS, "cohort", "use"}
+    components: dict[str, str] = {}
+    released: dict[str, str] = {}
+    for column, cell in cells.items():
+        name = column.removeprefix(RELEASED)
+        if name != column and name not in COMPONENTS:
+            raise SatError(f"{place}, column '{column}': no such component; they are {', '.join(COMPONENTS)}.")
+        if name in COMPONENTS and column not in NUMBERS and cell:
+            try:
+                check_component(name, cell)
+            except ValueError as error:
+                raise SatError(f"{place}, column '{column}': {error}.") from None
+            (components if name == column else released)[name] = cell
+    known = {*REQUIRED, *NUMBERS, *COMPONENTS, "use", "mean", "std"}
     required: dict[str, Any] = {name: cells[name] for name in REQUIRED}
     return Model(
         **required,
         **numbers,
         use=use == "yes",
+        mean=_channels(cells, "mean", place),
+        std=_channels(cells, "std", place),
+        components=components,
+        released=released,
         training={name.removeprefix(TRAINING): value for name, value in training.items()},
-        groups={name: cell for name, cell in cells.items() if name not in known and not name.startswith(TRAINING)},
+        groups={
+            name: cell
+            for name, cell in cells.items()
+            if name not in known and not name.startswith((TRAINING, RELEASED))
+        },
     )
+
+
+def _check_weights(cells: dict[str, str], place: str) -> None:
+    weights, architecture = cells["weights"], cells["architecture"]
+    if weights == "train" or weights.endswith(CHECKPOINTS):
+        return
+    if weights != "hub" and not (weights.startswith("hub@") and len(weights) > len("hub@")):
+        raise SatError(
+            f"{place}, column 'weights': {weights!r} is neither train, nor hub (or hub@REVISION), nor the path of a "
+            f"checkpoint ({', '.join(CHECKPOINTS)})."
+        )
+    if "." not in architecture:
+        raise SatError(
+            f"{place}, column 'architecture': {architecture!r} has no tag. With weights from the hub a bare name means "
+            f"other weights in another version of timm; 'python -m sat describe {architecture}' prints the name with "
+            "its tag."
+        )
+
+
+def _channels(cells: dict[str, str], column: str, place: str) -> tuple[float, ...] | None:
+    """Mean or standard deviation: one number, or three with spaces between."""
+    words = cells.get(column, "").split()
+    if not words:
+        return None
+    try:
+        values = tuple(float(word) for word in words)
+        # A number of grey levels would blind the model without an error.
+        if (
+            len(values) not in (1, 3)
+            or not all(0 <= value <= 1 for value in values)
+            or (column == "std" and 0 in values)
+        ):
+            raise ValueError
+    except ValueError:
+        raise SatError(
+            f"{place}, column '{column}': {cells[column]!r} is not one number or three, in units of [0, 1], such as "
+            "0.485 0.456 0.406."
+        ) from None
+    return values * 3 if len(values) == 1 else values
 
 
 def _number(text: str, kind: type[int] | type[float]) -> float | None:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from sat.images.images import read_digits, to_canvas
+from sat.images.datasets import decode, open_dataset
+from sat.images.images import to_canvas
 from sat.models.classifier import plan_blueprint, predict
-from sat.models.weights import train
+from sat.models.training import train
 
 SETTINGS = {
     "batch_size": 64,
@@ -18,8 +19,9 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def images():
-    scans, labels = read_digits()
-    return np.stack([to_canvas(scan, 32, 1.0) for scan in scans[:512]]), labels[:512]
+    data = open_dataset("digits", None, "", None)
+    scans = [decode(scan)[0] for _, scan in data.read(range(512))]
+    return np.stack([to_canvas(scan, 32, 1.0) for scan in scans]), data.listing().labels[:512]
 
 
 @pytest.fixture(scope="module")

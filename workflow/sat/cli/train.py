@@ -17,18 +17,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train the model and write its weights."""
     job = start(arguments)
+    from sat.cli.common import save_weights
     from sat.errors import SatError
-    from sat.models.classifier import plan_blueprint, save_classifier
-    from sat.models.weights import train
+    from sat.models.classifier import plan_blueprint
+    from sat.models.training import train
     from sat.store import hdf5
-    from sat.store.artefact import replacing
+    from sat.store.artefact import read_sidecar
 
     params = dict(job.step.params)
     model, architecture = params.pop("model"), params.pop("architecture")
     input_size, seed = params.pop("input_size"), params.pop("seed")
+    mean, std = params.pop("mean", None), params.pop("std", None)
     with hdf5.reading(job.input("images", arguments.images)) as file:
         images, labels = file["image"][:], file["label"][:]
-    blueprint = plan_blueprint(architecture, int(labels.max()) + 1, input_size or images.shape[-1])
+    n_classes = read_sidecar(arguments.images)["facts"]["n_classes"]
+    blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
     log.info("training %s on %d images", blueprint, len(images))
     history = []
 
@@ -48,7 +51,4 @@ def run(arguments: argparse.Namespace) -> None:
         )
     except (ValueError, FloatingPointError) as error:
         raise SatError(f"model {model!r}: cannot be trained: {error}.") from None
-    with replacing(arguments.out) as temporary:
-        save_classifier(classifier, temporary)
-    parameters = sum(value.numel() for value in classifier.parameters())
-    job.finish(arguments.out, n_parameters=parameters, n_images=len(images), history=history)
+    save_weights(job, classifier, arguments.out, n_images=len(images), history=history)

@@ -1,0 +1,59 @@
+"""Add models to a study's table, with what timm says of their architectures."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from sat.cli.tools import add_study
+
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="timm architecture, with its tag or without")
+    add_study(parser)
+    parser.add_argument(
+        "--weights", default="hub", help="train, hub, hub@REVISION, or a checkpoint's path (default: hub)"
+    )
+    parser.add_argument("--name", help="name of the model in the study, where one is added (default: architecture)")
+    parser.add_argument("--family", help="what you expect it to be like (default: the module of timm)")
+    parser.add_argument("--table", help="which table, where the study has several (default: the last)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Describe the models, write their rows under a new cohort, read the study again."""
+    import os
+    from pathlib import Path
+
+    from sat.cli.tools import study_of, tables_of
+    from sat.errors import SatError
+    from sat.models.describe import describe
+    from sat.study.table import append_rows
+
+    study = study_of(arguments)
+    tables = tables_of(arguments, study)
+    table = Path(arguments.table) if arguments.table else tables[-1]
+    if table.resolve() not in [other.resolve() for other in tables]:
+        raise SatError(f"{table}: is no table of the study; its key 'models' names {', '.join(map(str, tables))}.")
+    if arguments.name and len(arguments.models) > 1:
+        raise SatError(f"--name {arguments.name}: stands for one model, and {len(arguments.models)} are to be added.")
+    weights = arguments.weights
+    if Path(weights).is_file():
+        # As seen from the table, wherever the command was called.
+        weights = os.path.relpath(weights, table.parent)
+    cohort = max(row.cohort for row in study.models) + 1
+    rows = []
+    for model in arguments.models:
+        row = describe(model)
+        if weights == "train":
+            del row["input_size"]  # the images' own size
+        name = arguments.name or row["architecture"]
+        family = {"family": arguments.family} if arguments.family else {}
+        rows.append({"model": name, "weights": weights, "cohort": str(cohort), "use": "yes", **row, **family})
+        if not arguments.name and row["architecture"] != model:
+            print(f"{model}: pinned as {row['architecture']}, the weights that this version of timm takes for it")
+    added = append_rows(table, rows, check=lambda: study_of(arguments))
+    print(f"{table}: {len(rows)} model(s) added as cohort {cohort}: {', '.join(row['model'] for row in rows)}")
+    if added:
+        print(f"New columns, empty for the other models: {', '.join(added)}")
+    words = " ".join(arguments.study)
+    print(f"What will run: python -m sat plan --study {words}")

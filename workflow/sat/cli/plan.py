@@ -1,0 +1,21 @@
+"""Say what a study takes, what of it is done, and what would run again and why."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from sat.cli.tools import add_study
+
+    add_study(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the plan."""
+    from sat.cli.tools import plan_of, results_folder, study_of
+    from sat.report.outlook import outlook
+
+    study = study_of(arguments)
+    print(outlook(plan_of(study), results_folder(study)))

@@ -1,0 +1,157 @@
+"""What a study will take: memory and time of every job, disk of every artefact."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+
+from sat.study import resources
+from sat.study.plan import Plan
+from sat.study.resources import Needs
+from sat.study.table import Model
+
+N_DIGITS = 1797
+UNKNOWN_IMAGES, UNKNOWN_LISTED = 50_000, 5_000
+"""Of a data set, and of a list of attack images, that nobody has read yet: those of ImageNet and of the paper."""
+UNKNOWN_PARAMETERS = 5_000_000
+UNKNOWN_CLASSES = 1000
+PACKED = 0.6
+"""Size of packed images and perturbations, of their raw size: 0.47 to 0.64 was measured (benchmarks/RESULTS.md)."""
+
+
+class Forecast:
+    """Estimates for a study, from its config and its model tables alone.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.config = plan.config
+        # Snakemake asks for each several times.
+        self.train, self.weights = cache(self._train), cache(self._weights)
+        self.clean, self.attack, self.tile = cache(self._clean), cache(self._attack), cache(self._tile)
+
+    @cached_property
+    def n_images(self) -> dict[str, int]:
+        """Expected number of images of every split."""
+        images = self.config.images
+        total = N_DIGITS if images.source == "digits" else UNKNOWN_IMAGES
+        train = round(images.train_fraction * total)
+        evaluation = total - train
+        attack = UNKNOWN_LISTED if images.id_list else images.attack_images
+        return {
+            "train": train,
+            "eval": evaluation,
+            "attack": min(evaluation, attack) if isinstance(attack, int) else evaluation,
+        }
+
+    def _row(self, model: str) -> Model:
+        return self.plan.study.model[model]
+
+    @property
+    def _compute(self) -> tuple[str, int]:
+        return self.config.compute.device, self.config.compute.threads
+
+    def images(self, split: str) -> Needs:
+        """Needs of images/<split>.h5."""
+        return resources.images_needs(self.n_images[split], self.config.images.canvas)
+
+    def _weights(self, model: str) -> Needs:
+        """Needs of fetching or converting weights/<model>.safetensors."""
+        return resources.weights_needs(self._row(model))
+
+    def _train(self, model: str) -> Needs:
+        """Needs of training weights/<model>.safetensors."""
+        row = self._row(model)
+        settings = {**self.config.training.model_dump(), **row.training}
+        return resources.training_needs(
+            row,
+            self.n_images["train"],
+            self.config.images.canvas,
+            settings["batch_size"],
+            settings["epochs"],
+            *self._compute,
+        )
+
+    def _clean(self, model: str) -> Needs:
+        """Needs of clean/<model>.h5."""
+        compute, images = self.config.compute, self.config.images
+        return resources.clean_needs(
+            self._row(model), self.n_images["eval"], images.canvas, compute.batch_size, *self._compute
+        )
+
+    def _attack(self, model: str) -> Needs:
+        """Needs of adversarial/<model>.h5."""
+        compute, images = self.config.compute, self.config.images
+        return resources.attack_needs(
+            self._row(model),
+            self.n_images["attack"],
+            images.canvas,
+            compute.batch_size,
+            self.config.attack.steps,
+            *self._compute,
+        )
+
+    def _tile(self, target: str, source: str) -> Needs:
+        """Needs of tiles/<target>/<source>.h5."""
+        return resources.evaluate_needs(
+            [self._row(model) for model in self.plan.tiles[target]],
+            len(self.plan.tiles[source]),
+            self.n_images["attack"],
+            self.config.images.canvas,
+            self.config.compute.batch_size,
+            *self._compute,
+            diagonal=target == source,
+        )
+
+    def needs(self, artefact: str) -> Needs | None:
+        """Needs of the job that makes an artefact; None where they are small.
+
+        Parameters
+        ----------
+        artefact : str
+            As in `Plan.artefacts`.
+        """
+        folder, _, name = artefact.partition("/")
+        stem = name.rpartition(".")[0]
+        match folder:
+            case "images" if name != "manifest.csv":
+                return self.images(stem)
+            case "weights":
+                return self.train(stem) if self._row(stem).source == "train" else self.weights(stem)
+            case "clean" if name.endswith(".h5"):
+                return self.clean(stem)
+            case "adversarial":
+                return self.attack(stem)
+            case "tiles":
+                target, _, source = stem.partition("/")
+                return self.tile(target, source)
+        return None
+
+    def disk(self, artefact: str) -> int:
+        """Expected size of an artefact in bytes.
+
+        Parameters
+        ----------
+        artefact : str
+            As in `Plan.artefacts`.
+        """
+        folder, _, name = artefact.partition("/")
+        stem = name.rpartition(".")[0]
+        image = 3 * self.config.images.canvas**2
+        match folder:
+            case "images" if name != "manifest.csv":
+                # Photographs hardly get smaller.
+                return self.n_images[stem] * image
+            case "weights":
+                return 4 * (self._row(stem).n_parameters or UNKNOWN_PARAMETERS)
+            case "clean" if name.endswith(".h5"):
+                return 2 * self.n_images["eval"] * UNKNOWN_CLASSES
+            case "adversarial":
+                return round(PACKED * self.n_images["attack"] * image)
+            case "tiles":
+                target, _, source = stem.partition("/")
+                return 2 * self.n_images["attack"] * len(self.plan.tiles[target]) * len(self.plan.tiles[source])
+        return 0
