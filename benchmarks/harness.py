@@ -88,6 +88,12 @@ class Project:
         table = "\n".join(["model,architecture,weights,family", *rows])
         (self.folder / f"{study}.csv").write_text(table + "\n")
 
+    def add_imagenet69(self, study: str, **settings: Any) -> None:
+        """Write the study of 69 models under another name; settings replace its own."""
+        config = yaml.safe_load((ROOT / "studies/imagenet69.yaml").read_text())
+        config |= {"study": study, "models": str(ROOT / "studies/imagenet69.csv"), **settings}
+        self.config(study).write_text(yaml.safe_dump(config))
+
     def config(self, study: str) -> Path:
         return self.folder / f"{study}.yaml"
 

@@ -10,8 +10,6 @@ from sat.store.artefact import sidecar_path
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
-MODELS = {f"model{number:02d}": "test_vit" for number in range(69)}
-
 # Snakemake sleeps a tenth of a second for every job that it touches: eight minutes of 4,761 tiles.
 TOUCHING = (
     "-c",
@@ -26,10 +24,10 @@ def run(repeats: int) -> Table:
     project.snakemake("tiny")
     rows = [_time(project, "tiny", len(TINY), 8, repeats)]
     for size in (8, 1):
-        study = f"synthetic{size}"
-        project.add_study(study, MODELS, tile_size=size)
+        study = f"imagenet69_{size}"
+        project.add_imagenet69(study, tile_size=size)
         _pretend_finished(project, study)
-        rows.append(_time(project, study, len(MODELS), size, repeats))
+        rows.append(_time(project, study, 69, size, repeats))
     return Table(
         "scheduling",
         "Seconds of a dry run where nothing is made yet, and of a run where all is made, "

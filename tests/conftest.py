@@ -54,6 +54,11 @@ ADDED = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where there is a GPU, the nets of the paper's study can be tried on it."""
+    parser.addoption("--gpu", action="store_true", help="run the nets of the 69-model study on a GPU")
+
+
 @pytest.fixture
 def write_study(tmp_path: Path) -> Callable[..., Path]:
     """Write a config file and its table; keywords replace keys of the tiny study."""

@@ -39,6 +39,12 @@ def fault(path: Path) -> str:
         ({"clusters": {"k": 4}}, "clusters.k", "3 models cannot form 4 clusters"),
         ({"compute": {"batch_size": 24}}, "compute.batch_size", "multiple of 16"),
         ({"images": None}, "images", "not None"),
+        ({"images": {"source": "imagenet"}}, "images.source", "hfds/ILSVRC/imagenet-1k"),
+        ({"images": {"source": "folder"}}, "images", "root"),
+        ({"images": {"source": "digits"}}, "images.train_fraction", "is to be trained"),
+        ({"images": {"source": "digits", "class_map": "no.txt"}}, "images.class_map", "there is no file"),
+        ({"images": {"source": "digits", "attack_images": "no.txt"}}, "images.attack_images", "there is no file"),
+        ({"components": "guessed"}, "components", "inferred"),
         ({"on_low_accuracy": "ignore"}, "on_low_accuracy", "stop"),
     ],
 )
@@ -63,10 +69,24 @@ def test_a_fault_of_the_config_names_file_and_key(write_study, change, key, advi
         ({"cohort": "0"}, "row 5, column 'cohort'", "whole number"),
         ({"cohort": "two"}, "row 5, column 'cohort'", "whole number"),
         ({"use": "maybe"}, "row 5, column 'use'", "yes nor no"),
+        ({"weights": "download"}, "row 5, column 'weights'", "neither train, nor hub"),
+        ({"weights": "hub@"}, "row 5, column 'weights'", "hub@REVISION"),
+        ({"weights": "hub"}, "row 5, column 'architecture'", "no tag"),
+        ({"weights": "nowhere/w.pth"}, "row 5, column 'weights'", "relative to the table"),
+        ({"published_top1": "0.8 %"}, "row 5, column 'published_top1'", "percentage"),
+        ({"published_top1": "101"}, "row 5, column 'published_top1'", "percentage"),
+        ({"mean": "124 116 104"}, "row 5, column 'mean'", "units of [0, 1]"),
+        ({"std": "0.2 0.2"}, "row 5, column 'std'", "one number or three"),
+        ({"std": "0"}, "row 5, column 'std'", "one number or three"),
+        ({"activation": "GeLU"}, "row 5, column 'activation'", "GELU"),
+        ({"activation": "SiLU+ReLU"}, "row 5, column 'activation'", "alphabetical order"),
+        ({"stem": "3x3"}, "row 5, column 'stem'", "3s2/3/3"),
+        ({"released.stem": "3x3"}, "row 5, column 'released.stem'", "3s2/3/3"),
     ],
 )
 def test_a_fault_of_the_table_names_file_row_and_column(write_study, row, place, advice):
-    path = write_study([*ROWS, {**ROWS[0], "model": "another", **row}])
+    others = [{**dict.fromkeys(row, ""), **other} for other in ROWS]
+    path = write_study([*others, {**ROWS[0], "model": "another", **row}])
     message = fault(path)
     assert f"models.csv, {place}" in message
     assert advice in message
@@ -79,6 +99,8 @@ def test_missing_and_double_columns_are_named(write_study, tmp_path):
     assert "'family'" in fault(path)
     (tmp_path / "models.csv").write_text("model,architecture,weights,family\na,b,train,c,d\n")
     assert "row 2: 5 cells under 4 columns" in fault(path)
+    (tmp_path / "models.csv").write_text("model,architecture,weights,family,released.colour\na,b,train,c,red\n")
+    assert "row 1: column 'released.colour': no such component" in fault(path)
     (tmp_path / "models.csv").unlink()
     assert "models.csv" in fault(path)
 
@@ -92,6 +114,40 @@ def test_training_columns_override_the_config_for_their_row(write_study):
     message = fault(write_study(rows))
     assert "row 2" in message
     assert "'epochs'" in message
+
+
+def test_components_released_and_inferred(write_study):
+    rows = [
+        {
+            **row,
+            "input_size": "32",
+            "stem": "7s1/3/3s2",
+            "activation": "ReLU",
+            "released.stem": "7s1",
+            "released.activation": "",
+        }
+        for row in ROWS
+    ]
+    row = load_study([write_study(rows)]).model["vit"]
+    inferred = {"stem": "7s1/3/3s2", "activation": "ReLU", "input_size": "32"}
+    assert row.component_values("inferred") == inferred
+    assert row.component_values("released") == {**inferred, "stem": "7s1"}
+    assert row.groups == {}
+
+
+def test_where_weights_come_from(write_study, tmp_path):
+    (tmp_path / "hub.pth").write_bytes(b"weights")
+    rows = [
+        {**ROWS[0], "model": "a", "weights": "train"},
+        {**ROWS[0], "model": "b", "weights": "hub@abc", "architecture": "test_resnet.r160_in1k"},
+        {**ROWS[0], "model": "c", "weights": "hub.pth"},
+    ]
+    study = load_study([write_study(rows)])
+    assert [row.source for row in study.models] == ["train", "hub", "checkpoint"]
+    assert [row.revision for row in study.models] == [None, "abc", None]
+    assert study.files == {"c": tmp_path / "hub.pth"}
+    # Where a file lies is nobody's business but this run's.
+    assert "files" not in study.model_dump_json()
 
 
 def test_fewer_than_two_models_in_use(write_study):

@@ -68,7 +68,7 @@ def test_a_study_stands_alone(project: Project):
     """Nothing of config.yaml is taken over by another study file, wherever it lies."""
     (project.folder / "mine").mkdir()
     (project.folder / "mine/study.yaml").write_text(
-        "study: mine\nmodels: models.csv\nimages: {source: digits, canvas: 32}\nclusters: {k: 2}\n"
+        "study: mine\nmodels: models.csv\nimages: {source: digits, canvas: 32, train_fraction: 0.6}\nclusters: {k: 2}\n"
     )
     (project.folder / "models.csv").rename(project.folder / "mine/models.csv")
     log = project.run("--dry-run", "--configfile", "mine/study.yaml")

@@ -57,7 +57,10 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
     """
     from huggingface_hub import constants
 
-    config: Any = timm.get_pretrained_cfg(architecture)
+    try:
+        config: Any = timm.get_pretrained_cfg(architecture)
+    except RuntimeError:  # a tag that the architecture does not have
+        config = None
     if config is None or not config.hf_hub_id:
         raise SatError(
             f"architecture {architecture!r}: timm {timm.__version__} knows no weights of this name on the hub; "

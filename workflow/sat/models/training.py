@@ -68,7 +68,7 @@ def train(
         raise ValueError(f"{len(images)} training images, fewer than one batch of {batch_size}")
     torch.manual_seed(key("training", *seed) % 2**63)
     classifier = build(blueprint).train()
-    classifier.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    classifier.place(device)
     # One generator, on the CPU: the order and the noise are the same on every device.
     random = torch.Generator().manual_seed(key("order and noise", *seed) % 2**63)
     steps = len(images) // batch_size

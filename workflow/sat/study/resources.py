@@ -35,9 +35,11 @@ FORWARD_MB_PER_IMAGE = 60.0
 reach 50, and the convolutions' rearranged inputs come on top."""
 
 # Activations that a gradient keeps, an image at 224 x 224: 130 + 32 sqrt(GMACs) + 530 GMACs / million parameters,
-# an upper envelope over the live tensors of 82 architectures (the 69 of the paper and 13 others), and over the
-# peaks of 17 that ran. The last term is how often a weight is used on an image, in thousands: high where a net
-# keeps its resolution to the end (ConvMixer, XCiT with patches of 8).
+# an upper envelope over the live tensors of 82 architectures (the 69 of the paper and 13 others), counted without
+# running them, and over the peaks of 16 that ran. From a batch of 16 to one of 32, memory grows by the live tensors
+# within a tenth in most, but the holes that aligned tensors leave in glibc's heap made 1.5 times of it in gMLP, and
+# made XCiT's peak 2.6 times as large. The last term is how often a weight is used on an image, in thousands: high
+# where a net keeps its resolution to the end (ConvMixer, XCiT with patches of 8).
 GRADIENT_MB_PER_IMAGE = 130.0
 GRADIENT_MB_PER_ROOT_GMAC = 32.0
 GRADIENT_MB_PER_USE = 530.0
@@ -61,6 +63,12 @@ TILE_BYTES = (3, 2)
 """A value of all images in evaluate: the images, one perturbation, and the next one while it is read; then without."""
 NOISE_BYTES = (5, 3)
 """The same on a diagonal tile: the images, the noise as int16, and its draws while they are stacked; then without."""
+IMAGES_MB = 1500
+"""Writing images: the libraries, and one photograph at a time."""
+LISTED_MB = 0.002
+"""Name, label and digest of an image, in the lists that are written at the end."""
+WEIGHTS_COPIES = 4
+"""In fetching or converting: the file that was read, the net, the state that is written, and one to spare."""
 CLASSES = 1000
 LOGIT_BYTES = 14
 """Of all logits in clean: float32 in batches, whole and clipped, and float16."""
@@ -70,6 +78,10 @@ START_SECONDS = 60.0
 """Imports and reading the weights; network file systems are slow."""
 IO_SECONDS = 0.015
 """Reading or writing one image or perturbation of 224 x 224 with its digest: measured 3 ms, here five times that."""
+DECODE_SECONDS = 0.05
+"""Reading and resizing a photograph: usual, not measured here."""
+DOWNLOAD_MB = 1.0
+"""A second: a hub in a bad hour."""
 CPU_GMACS = 12.0
 """Billion multiply-accumulates a second and thread: measured 30 to 45 in dense nets; here a slower machine."""
 CPU_SECONDS = 0.4
@@ -86,9 +98,9 @@ TRAINING_STEPS = 1.5
 # resmlp_big_24_224, regnetx_320 and vit_base_patch32 reach 23,000 to 33,000 (notes, section 2.4).
 CUDA_GMACS = 11000.0
 CUDA_SECONDS = 0.0002
-"""Of a forward pass of one image beside its multiply-accumulates; small nets train at about 1,000 images a second."""
+"""Of a forward pass of one image beside its multiply-accumulates: assumed, for small layers that wait for memory."""
 CUDA_BATCH_SECONDS = 0.02
-"""Of a forward pass of one batch: starting the kernels of some thousand small layers."""
+"""Of a forward pass of one batch: starting the kernels of some thousand small operations; assumed."""
 CUDA_SLOWER = 4.0
 """An older GPU in full precision."""
 
@@ -198,9 +210,8 @@ def images_needs(images: int, canvas: int) -> Needs:
     -------
     Needs
     """
-    # Decoding takes some 10 ms a photograph; an image at a time is in memory, and lists of names.
-    memory = 1500 + _canvas_mb(DIGEST_IMAGES, canvas) + 0.002 * images
-    return _needs(memory, START_SECONDS + images * (0.05 + IO_SECONDS * _pixels(canvas)))
+    memory = IMAGES_MB + _canvas_mb(DIGEST_IMAGES, canvas) + LISTED_MB * images
+    return _needs(memory, START_SECONDS + images * (DECODE_SECONDS + IO_SECONDS * _pixels(canvas)))
 
 
 def weights_needs(model: Row) -> Needs:
@@ -213,13 +224,11 @@ def weights_needs(model: Row) -> Needs:
     Returns
     -------
     Needs
-        Room for four copies: the file that was read, the net, and the state that is written.
     """
     if model.n_parameters is None:
         return _needs(UNKNOWN_WEIGHTS[0], 60 * UNKNOWN_WEIGHTS[1])
     weights = BYTES_PER_PARAMETER * model.n_parameters / 1e6
-    # At 1 MB a second: what a hub gives in a bad hour.
-    return _needs(BASE_MB + FORWARD_MB + 4 * weights, START_SECONDS + weights)
+    return _needs(BASE_MB + FORWARD_MB + WEIGHTS_COPIES * weights, START_SECONDS + weights / DOWNLOAD_MB)
 
 
 def training_needs(

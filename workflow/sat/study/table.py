@@ -202,6 +202,9 @@ def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
             f"{file}, row 1: column names must differ and not be empty; these do not: "
             f"{', '.join(map(repr, sorted(twice)))}."
         )
+    for column in header:
+        if column.startswith(RELEASED) and column.removeprefix(RELEASED) not in COMPONENTS:
+            raise SatError(f"{file}, row 1: column '{column}': no such component; they are {', '.join(COMPONENTS)}.")
     for number, cells in lines:
         if not any(cells):
             continue
@@ -241,8 +244,6 @@ def _row(cells: dict[str, str], place: str) -> Model:
     released: dict[str, str] = {}
     for column, cell in cells.items():
         name = column.removeprefix(RELEASED)
-        if name != column and name not in COMPONENTS:
-            raise SatError(f"{place}, column '{column}': no such component; they are {', '.join(COMPONENTS)}.")
         if name in COMPONENTS and column not in NUMBERS and cell:
             try:
                 check_component(name, cell)

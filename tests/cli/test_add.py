@@ -1,0 +1,157 @@
+"""python -m sat add, and what python -m sat plan then says."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from conftest import ROOT, ROWS
+from sat.study.plan import Plan
+from sat.study.study import load_study
+
+
+def sat(folder, *words):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    return subprocess.run(
+        [sys.executable, "-m", "sat", *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def rows_of(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_model_is_added_under_a_new_cohort_with_its_components(write_study, tmp_path):
+    study = write_study()
+    before = Plan(load_study([study])).artefacts()
+    done = sat(tmp_path, "add", "test_efficientnet", "test_vit2.r160_in1k", "--study", "study.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "test_efficientnet: pinned as test_efficientnet.r160_in1k" in done.stdout
+    rows = rows_of(tmp_path / "models.csv")
+    assert [row["model"] for row in rows[:3]] == [row["model"] for row in ROWS]
+    efficientnet, vit = rows[3:]
+    assert (efficientnet["model"], efficientnet["weights"], efficientnet["cohort"]) == (
+        "test_efficientnet.r160_in1k",
+        "hub",
+        "2",
+    )
+    assert (efficientnet["base_architecture"], efficientnet["channel_attention"]) == ("CNN", "SE")
+    assert (vit["base_architecture"], vit["input_size"], vit["n_parameters"]) == ("Transformer", "160", "455720")
+    # Nothing of the old models is made of anything else, but for what compares all.
+    after = Plan(load_study([study])).artefacts()
+    changed = {name for name, step in before.items() if after[name].recipe != step.recipe}
+    assert {name.split("/")[0] for name in changed} == {"study.json", "similarity", "analysis", "figures"}
+    assert {name for name in after if name not in before and name.startswith("tiles/")} == {
+        "tiles/c1-000/c2-000.h5",
+        "tiles/c1-001/c2-000.h5",
+        "tiles/c2-000/c1-000.h5",
+        "tiles/c2-000/c1-001.h5",
+        "tiles/c2-000/c2-000.h5",
+    }
+
+
+def test_a_checkpoint_of_one_s_own(write_study, tmp_path):
+    write_study()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/best.pth").write_bytes(b"weights")
+    words = ("add", "test_resnet", "--weights", "best.pth", "--name", "mine", "--study", "../study.yaml")
+    done = sat(tmp_path / "runs", *words, "--family", "ours")
+    assert done.returncode == 0, done.stderr
+    row = rows_of(tmp_path / "models.csv")[-1]
+    assert (row["model"], row["weights"], row["family"]) == ("mine", "runs/best.pth", "ours")
+
+
+def test_a_second_call_gives_a_third_cohort_and_keeps_the_file_as_it_was(write_study, tmp_path):
+    write_study()
+    table = tmp_path / "models.csv"
+    assert sat(tmp_path, "add", "test_vit2", "--study", "study.yaml").returncode == 0
+    text = table.read_bytes().replace(b"\n", b"\r\n") if b"\r\n" not in table.read_bytes() else table.read_bytes()
+    table.write_bytes(text)
+    assert sat(tmp_path, "add", "test_convnext", "--weights", "train", "--study", "study.yaml").returncode == 0
+    assert table.read_bytes().startswith(text) and table.read_bytes().endswith(b"\r\n")
+    row = rows_of(table)[-1]
+    assert row["cohort"] == "3" and row["input_size"] == "", "trained on the canvas"
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["test_resnt"], "knows no such model"),
+        (["test_resnet", "--name", "vit"], "stands already"),
+        (["test_mambaout", "--name", "untagged"], "has no tag"),
+        (["test_resnet", "--weights", "nowhere.pth"], "there is no file"),
+        (["test_resnet", "test_vit2", "--name", "x"], "stands for one model"),
+        (["test_resnet", "--table", "other.csv"], "is no table of the study"),
+    ],
+)
+def test_what_cannot_be_added_leaves_the_table_alone(write_study, tmp_path, words, advice):
+    write_study()
+    before = (tmp_path / "models.csv").read_bytes()
+    done = sat(tmp_path, "add", *words, "--study", "study.yaml")
+    assert done.returncode == 1
+    assert advice in done.stderr and "Traceback" not in done.stderr
+    assert (tmp_path / "models.csv").read_bytes() == before
+    assert not list(tmp_path.glob(".models*"))
+
+
+def test_plan_counts_jobs_and_pairs(write_study, tmp_path):
+    write_study([*ROWS, {**ROWS[0], "model": "retired", "use": "no"}])
+    done = sat(tmp_path, "plan", "--study", "study.yaml", "--config", "tile_size=1")
+    assert done.returncode == 0, done.stderr
+    assert "3 models in 1 cohort(s) and 1 retired, 9 ordered pairs in 9 tiles of up to 1 x 1" in done.stdout
+    jobs = {
+        line.split()[0]: line.split()[1:5] for line in done.stdout.splitlines() if line[:1].isalpha() and line.split()
+    }
+    assert jobs["attack"][:1] == ["3"] and jobs["evaluate"] == ["9", "0", "9", "0"]
+
+
+def test_plan_of_the_69_models_is_that_of_snakemake(tmp_path):
+    study = str(ROOT / "studies/imagenet69.yaml")
+    done = sat(tmp_path, "plan", "--study", study)
+    assert "69 models" in done.stdout and "4,761 ordered pairs in 81 tiles" in done.stdout
+    environment = {**os.environ, "PYTHONPATH": ""}
+    dry = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-n",
+            "--quiet",
+            "rules",
+            "-s",
+            str(ROOT / "Snakefile"),
+            "--configfile",
+            study,
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert dry.returncode == 0, dry.stderr
+    counts = {
+        line.split()[0]: int(line.split()[1])
+        for line in dry.stdout.splitlines()
+        if len(line.split()) == 2 and line.split()[1].isdigit()
+    }
+    planned = {
+        line.split()[0]: int(line.split()[1])
+        for line in done.stdout.splitlines()
+        if line.split() and line.split()[0] in counts and line.split()[0] != "total"
+    }
+    assert planned == {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
+    assert counts["attack"] == 69 and counts["evaluate"] == 81
+
+
+@pytest.mark.parametrize(("overlay", "levels"), [("absolute", 16), ("normalised", 6), ("relative", 1)])
+def test_readings_of_the_paper_s_step(overlay, levels):
+    study = load_study([ROOT / "studies/imagenet69.yaml", ROOT / f"studies/imagenet69_step_{overlay}.yaml"])
+    assert study.config.attack.step_levels == levels and study.config.attack.eps_levels == 8
+    assert study.name == f"imagenet69_step_{overlay}"
+    base = load_study([ROOT / "studies/imagenet69.yaml"]).config.model_dump(exclude={"study": True, "attack": {"step"}})
+    assert study.config.model_dump(exclude={"study": True, "attack": {"step"}}) == base
+    assert yaml.safe_load((ROOT / f"studies/imagenet69_step_{overlay}.yaml").read_text()).keys() == {"study", "attack"}

@@ -1,0 +1,76 @@
+import hashlib
+import json
+import os
+
+import pytest
+
+from sat.errors import SatError
+from sat.store import registry
+from sat.store.registry import register
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_a_file_is_hashed_once_and_again_only_when_it_changes(checkpoint, tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    assert register({"m": checkpoint}, results) == {"m": sha(b"weights")}
+    written = (results / "registered.json").stat().st_mtime_ns
+    monkeypatch.setattr(registry, "file_digest", lambda path: pytest.fail("read again"))
+    assert register({"m": checkpoint}, results) == {"m": sha(b"weights")}
+    assert (results / "registered.json").stat().st_mtime_ns == written
+    monkeypatch.undo()
+    checkpoint.write_bytes(b"heavier")
+    assert register({"m": checkpoint}, results) == {"m": sha(b"heavier")}
+
+
+def test_touched_and_moved_files_have_the_same_digest(checkpoint, tmp_path):
+    before = register({"m": checkpoint}, tmp_path / "results")
+    os.utime(checkpoint, (1, 1))
+    assert register({"m": checkpoint}, tmp_path / "results") == before
+    checkpoint.rename(tmp_path / "moved.pth")
+    assert register({"m": tmp_path / "moved.pth"}, tmp_path / "results") == before
+
+
+def test_another_file_of_the_same_size_and_time_is_another(checkpoint, tmp_path):
+    other = tmp_path / "other.pth"
+    other.write_bytes(b"WEIGHTS")
+    for path in (checkpoint, other):
+        os.utime(path, (1, 1))
+    first = register({"m": checkpoint}, tmp_path / "results")
+    assert register({"m": other}, tmp_path / "results") != first
+
+
+def test_a_lost_file_keeps_its_digest_and_a_job_writes_nothing(checkpoint, tmp_path):
+    register({"m": checkpoint}, tmp_path / "results")
+    checkpoint.unlink()
+    assert register({"m": checkpoint}, tmp_path / "results") == {"m": sha(b"weights")}
+    assert register({"m": checkpoint}, tmp_path / "elsewhere", write=False) == {"m": "absent"}
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_damaged_registry_is_written_anew(checkpoint, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "registered.json").write_text("{")
+    assert register({"m": checkpoint}, results) == {"m": sha(b"weights")}
+    assert json.loads((results / "registered.json").read_text())["m"]["sha256"] == sha(b"weights")
+
+
+def test_folders_are_left_out(tmp_path):
+    assert register({"images.root": tmp_path}, tmp_path / "results") == {}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may read everything")
+def test_an_unreadable_file_is_named(checkpoint, tmp_path):
+    checkpoint.chmod(0)
+    with pytest.raises(SatError, match=r"w\.pth: cannot be read"):
+        register({"m": checkpoint}, tmp_path / "results")

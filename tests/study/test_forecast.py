@@ -1,0 +1,45 @@
+import pytest
+
+from conftest import ROOT
+from sat.study.forecast import Forecast
+from sat.study.plan import Plan
+from sat.study.study import load_study
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    return Forecast(Plan(load_study([ROOT / "studies/imagenet69.yaml"])))
+
+
+def test_numbers_of_images(write_study, imagenet):
+    digits = Forecast(Plan(load_study([write_study()])))
+    assert digits.n_images == {"train": 1078, "eval": 719, "attack": 48}
+    assert imagenet.n_images == {"train": 0, "eval": 50_000, "attack": 5000}
+
+
+def test_every_artefact_has_needs_and_disk(imagenet):
+    for name in imagenet.plan.artefacts():
+        needs, disk = imagenet.needs(name), imagenet.disk(name)
+        assert disk >= 0
+        big = name.startswith(("weights/", "adversarial/", "tiles/")) or (
+            name.startswith("clean/") and name.endswith(".h5")
+        )
+        assert (needs is not None and disk > 0) or not big, name
+
+
+def test_disk_against_sizes_by_hand(imagenet):
+    raw = 5000 * 3 * 224 * 224
+    assert 0.4 * raw < imagenet.disk("adversarial/resnet50.h5") < raw
+    assert imagenet.disk("weights/resnet50.safetensors") == 4 * 25_557_032
+    # int16 predictions of 8 targets on 8 sources.
+    assert imagenet.disk("tiles/c1-000/c1-001.h5") == 2 * 64 * 5000
+    assert imagenet.disk("clean/resnet50.h5") == 2 * 1000 * 50_000
+
+
+def test_larger_models_and_more_attempts_ask_for_more(imagenet):
+    small, large = (imagenet.attack(model) for model in ("mixnet_xl", "resmlp_big_24_224"))
+    assert large.minutes > small.minutes and large.mem_mb > small.mem_mb
+    again = large.grow(2)
+    assert again.mem_mb > large.mem_mb and again.minutes > large.minutes
+    diagonal, other = imagenet.tile("c1-000", "c1-000"), imagenet.tile("c1-000", "c1-001")
+    assert diagonal.mem_mb > other.mem_mb

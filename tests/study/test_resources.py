@@ -1,0 +1,236 @@
+"""Estimates of memory and time: plain properties, and the peak memory of real attacks and predictions."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from projects import ROOT
+from sat.study import resources
+from sat.study.resources import (
+    BASE_MB,
+    CUDA_MB,
+    Needs,
+    attack_needs,
+    clean_needs,
+    evaluate_needs,
+    images_needs,
+    training_needs,
+    weights_needs,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    n_parameters: int | None = None
+    gmacs: float | None = None
+    input_size: int | None = None
+
+
+RESNET50 = Row(25_557_032, 4.09, 224)
+CONVMIXER = Row(51_625_960, 51.1, 224)
+UNKNOWN = Row()
+MODELS = {"resnet50": RESNET50, "convmixer": CONVMIXER, "unknown": UNKNOWN, "one parameter": Row(1, 1e-9, 1)}
+DEVICES = ("cpu", "cuda")
+
+
+def all_needs(model: Row, device: str, images: int = 1000, batch: int = 64) -> dict[str, Needs]:
+    return {
+        "clean": clean_needs(model, images, 224, batch, device),
+        "attack": attack_needs(model, images, 224, batch, 10, device),
+        "evaluate": evaluate_needs([model] * 8, 8, images, 224, batch, device),
+        "training": training_needs(model, images, 224, batch, 5, device),
+        "weights": weights_needs(model),
+        "images": images_needs(images, 224),
+    }
+
+
+def test_needs_grow_with_the_attempt() -> None:
+    needs = Needs(3000, 20)
+    assert needs.grow(1) == needs
+    assert needs.grow(3) == Needs(9000, 60)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_needs_are_whole_numbers_above_the_base(model: Row, device: str) -> None:
+    for stage, needs in all_needs(model, device).items():
+        base = CUDA_MB if device == "cuda" and stage not in ("weights", "images") else BASE_MB
+        assert isinstance(needs.mem_mb, int) and needs.mem_mb >= base, stage
+        assert isinstance(needs.minutes, int) and needs.minutes >= resources.LEAST_MINUTES, stage
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_needs_grow_with_images(device: str) -> None:
+    few, many = (all_needs(RESNET50, device, images=images) for images in (1000, 50_000))
+    for stage in few:
+        assert many[stage].minutes > few[stage].minutes or stage == "weights"
+    for stage in ("clean", "evaluate", "training"):
+        assert many[stage].mem_mb > few[stage].mem_mb
+    assert many["attack"].mem_mb == few["attack"].mem_mb, "an attack holds a batch, however many there are"
+
+
+def test_memory_grows_with_the_batch_on_the_cpu() -> None:
+    small, large = (all_needs(RESNET50, "cpu", batch=batch) for batch in (16, 128))
+    for stage in ("clean", "attack", "evaluate", "training"):
+        assert large[stage].mem_mb > 1.5 * small[stage].mem_mb, stage
+
+
+def test_a_batch_holds_no_more_than_the_images_padded_to_sixteen() -> None:
+    assert (
+        attack_needs(RESNET50, 17, 224, 128, 10).mem_mb
+        == attack_needs(RESNET50, 32, 224, 32, 10).mem_mb
+        < attack_needs(RESNET50, 33, 224, 128, 10).mem_mb
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_time_grows_with_steps_epochs_sources_and_size(device: str) -> None:
+    def attack(model: Row, steps: int) -> int:
+        return attack_needs(model, 5000, 224, 128, steps, device).minutes
+
+    def training(epochs: int) -> int:
+        return training_needs(RESNET50, 5000, 224, 128, epochs, device).minutes
+
+    def evaluate(targets: int, sources: int) -> int:
+        return evaluate_needs([RESNET50] * targets, sources, 5000, 224, 128, device).minutes
+
+    assert attack(CONVMIXER, 50) > attack(CONVMIXER, 10) > attack(RESNET50, 10)
+    assert training(100) > training(10)
+    assert evaluate(8, 8) > max(evaluate(8, 1), evaluate(1, 8))
+
+
+def test_threads_save_time_and_cost_memory() -> None:
+    one, four = (attack_needs(RESNET50, 1000, 224, 64, 10, threads=threads) for threads in (1, 4))
+    assert one.minutes / 4 < four.minutes < one.minutes
+    assert four.mem_mb > one.mem_mb
+
+
+def test_activations_are_on_the_gpu() -> None:
+    """With CUDA, the host's memory does not depend on what the net keeps for its gradient."""
+    small, large = (attack_needs(Row(10_000_000, gmacs, 224), 5000, 224, 128, 10, "cuda") for gmacs in (0.5, 50))
+    assert small.mem_mb == large.mem_mb < attack_needs(Row(10_000_000, 0.5, 224), 5000, 224, 128, 10, "cpu").mem_mb
+
+
+def test_noise_costs_memory_and_a_round() -> None:
+    diagonal, other = (
+        evaluate_needs([RESNET50] * 8, 8, 5000, 224, 128, "cuda", diagonal=value) for value in (True, False)
+    )
+    # While it predicts: 2 bytes a value for the noise instead of 1 for a perturbation.
+    assert diagonal.mem_mb - other.mem_mb == pytest.approx(5000 * 3 * 224**2 / 1e6, abs=1)
+    assert diagonal.minutes > other.minutes
+
+
+def test_rows_without_numbers_fall_back_to_constants() -> None:
+    for row in (UNKNOWN, Row(1000, None, 32), Row(None, 1.0, 32)):
+        needs = [
+            clean_needs(row, 500, 32, 128),
+            attack_needs(row, 500, 32, 128, 10),
+            evaluate_needs([row] * 3, 3, 500, 32, 128),
+            training_needs(row, 500, 32, 128, 10),
+        ]
+        constants = (
+            resources.UNKNOWN_CLEAN,
+            resources.UNKNOWN_ATTACK,
+            resources.UNKNOWN_EVALUATE,
+            resources.UNKNOWN_TRAINING,
+        )
+        for found, (memory, minutes) in zip(needs, constants, strict=True):
+            # What the command itself holds comes on top.
+            assert memory <= found.mem_mb <= memory + 100
+            assert minutes <= found.minutes <= minutes + 5
+    assert weights_needs(UNKNOWN).mem_mb == resources.UNKNOWN_WEIGHTS[0]
+
+
+def test_one_unknown_target_keeps_what_is_known_of_the_others() -> None:
+    known = evaluate_needs([CONVMIXER] * 7, 8, 5000, 224, 128)
+    mixed = evaluate_needs([CONVMIXER] * 7 + [UNKNOWN], 8, 5000, 224, 128)
+    assert mixed.mem_mb >= known.mem_mb
+    assert mixed.minutes > known.minutes
+
+
+def test_a_row_without_input_size_is_as_large_as_the_canvas() -> None:
+    bare, sized = Row(25_557_032, 4.09), Row(25_557_032, 4.09, 320)
+    assert attack_needs(bare, 1000, 320, 64, 10) == attack_needs(sized, 1000, 320, 64, 10)
+
+
+def test_estimates_need_no_torch() -> None:
+    code = (
+        "import sys; import sat.study.resources; "
+        "assert not {'torch', 'timm', 'numpy', 'h5py'} & set(sys.modules), 'heavy imports'"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+# --- against what is measured
+
+MEASURE = """
+import json, sys
+import numpy as np
+# What the commands import.
+import sat.cli.attack, sat.cli.clean, sat.store.hdf5
+import torch
+from sat.attack.attack import pgd_linf
+from sat.models.classifier import load_classifier, predict
+
+def peak():
+    # Not getrusage: on Linux a child starts with its parent's peak.
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+torch.set_num_threads(1)
+classifier = load_classifier(sys.argv[1])
+images = np.random.default_rng(0).integers(0, 256, (16, 3, 224, 224), np.uint8)
+predict(classifier, images, 16)
+predicted = peak()
+pgd_linf(classifier, images, np.zeros(16, np.int64), eps=8, step=2, steps=2)
+print(json.dumps({"clean": predicted, "attack": peak()}))
+"""
+
+# Numbers by torch.utils.flop_counter; none of these five decided a constant.
+MEASURED = {
+    "resnext50_32x4d": Row(25_028_904, 4.23, 224),
+    "rexnet_150": Row(9_728_593, 0.876, 224),
+    "vit_small_patch16_224": Row(22_050_664, 4.24, 224),
+    "poolformer_s12": Row(11_915_176, 1.81, 224),
+    "sehalonet33ts": Row(13_691_712, 3.53, 256),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.parametrize("architecture", MEASURED)
+def test_estimates_are_above_the_peak_and_not_far_above(architecture: str, tmp_path: Path) -> None:
+    from sat.models.classifier import build, plan_blueprint, save_classifier
+
+    row = MEASURED[architecture]
+    net = build(plan_blueprint(architecture, 1000, row.input_size or 224))
+    assert sum(value.numel() for value in net.parameters()) == row.n_parameters
+    save_classifier(net, tmp_path / "net.safetensors")
+    del net
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "workflow"),
+        "OMP_NUM_THREADS": "1",
+        # As jobs have them, from workflow/rules/common.smk.
+        "MALLOC_MMAP_THRESHOLD_": "33554432",
+        "MALLOC_TRIM_THRESHOLD_": "1073741824",
+        "MALLOC_TOP_PAD_": "67108864",
+    }
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "net.safetensors")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    peaks = json.loads(done.stdout)
+    estimates = {
+        "clean": clean_needs(row, 16, 224, 16).mem_mb,
+        "attack": attack_needs(row, 16, 224, 16, 2).mem_mb,
+    }
+    for stage, peak in peaks.items():
+        assert peak <= estimates[stage] <= 4 * peak, f"{stage}: {peak:.0f} MB measured, {estimates[stage]} estimated"
