@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -122,6 +123,13 @@ class Project:
         """Call the library's command line."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), "OMP_NUM_THREADS": "1"}
         return self.call(sys.executable, "-m", "sat", *words, environment=environment)
+
+    def raise_version(self, stage: str) -> None:
+        """Say that a stage's output means something else now."""
+        lock = self.folder / "workflow/sat/stages.lock.json"
+        content = json.loads(lock.read_text())
+        content[stage]["version"] += 1
+        lock.write_text(json.dumps(content))
 
     def state(self, pattern: str) -> dict[str, tuple[int, str]]:
         """Inode and SHA-256 of the results that match."""

@@ -166,6 +166,15 @@ def test_another_checkpoint_at_the_same_path_reruns_its_model_alone(project: Pro
     assert project.sat("verify").returncode == 0
 
 
+@pytest.mark.parametrize(("stage", "models"), [("hub", ["fetched"]), ("checkpoint", ["plain", "saved"])])
+def test_raising_a_version_reruns_the_models_of_that_source(project: Project, stage: str, models: list[str]) -> None:
+    project.raise_version(stage)
+    planned = project.planned()
+    assert planned[stage] == [f"weights/{model}.safetensors" for model in models]
+    assert planned["attack"] == [f"adversarial/{model}.h5" for model in models]
+    assert not {"manifest", "images"} & planned.keys()
+
+
 def test_foreign_checkpoint_lists_its_keys(project: Project) -> None:
     path = project.folder / "my weights/plain.pth"
     state = torch.load(path, weights_only=True)
@@ -189,6 +198,7 @@ def test_offline_without_the_weights_says_so_within_seconds(project: Project) ->
     assert "model 'other'" in log and f"hf download timm/{MISSING} model.safetensors" in log
     assert "Traceback" not in log
     assert not (project.results / "weights/other.safetensors").exists()
+    assert 'downloads=Resource("downloads", 4)' in done.stdout + done.stderr
     assert project.state("adversarial/*.h5") == before
     # Snakemake and the imports of torch and timm included, on a busy machine.
     assert seconds < 90

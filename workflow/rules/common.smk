@@ -84,4 +84,8 @@ def user_file(name):
     return str(study.files.get(name, ""))
 
 
+def attack_list(wildcards):
+    return user_file("images.attack_images") if wildcards.split == "attack" else ""
+
+
 gpus = 1 if compute.device == "cuda" else 0

@@ -9,15 +9,7 @@ if study.config.images.over_network:
         images,
 
 
-# The user's own paths are no params: images that have moved are the same images.
-IMAGES_ROOT = user_file("images.root")
-CLASS_MAP = user_file("images.class_map")
-
-
-def attack_list(wildcards):
-    return user_file("images.attack_images") if wildcards.split == "attack" else ""
-
-
+# The user's own paths are resources and no params: images that have moved are the same images.
 # A folder is no input: its time says nothing. 'snakemake --forcerun manifest' takes a changed one.
 rule manifest:
     output:
@@ -34,10 +26,12 @@ rule manifest:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
         gpu=0,
+        root=user_file("images.root"),
+        class_map=user_file("images.class_map"),
     params:
         step=plan.manifest.json,
     shell:
-        "python -m sat manifest --step {params.step:q} --root {IMAGES_ROOT:q} --class-map {CLASS_MAP:q}"
+        "python -m sat manifest --step {params.step:q} --root {resources.root:q} --class-map {resources.class_map:q}"
         " --out {output.manifest:q} 2> {log:q}"
 
 
@@ -59,9 +53,11 @@ rule images:
         mem_mb=lambda wildcards, attempt: forecast.images(wildcards.split).grow(attempt).mem_mb,
         runtime=lambda wildcards, attempt: forecast.images(wildcards.split).grow(attempt).minutes,
         gpu=0,
+        root=user_file("images.root"),
+        class_map=user_file("images.class_map"),
         list=attack_list,
     params:
         step=lambda wildcards: plan.images(wildcards.split).json,
     shell:
-        "python -m sat images --step {params.step:q} --manifest {input.manifest:q} --root {IMAGES_ROOT:q}"
-        " --class-map {CLASS_MAP:q} --list {resources.list:q} --out {output.images:q} 2> {log:q}"
+        "python -m sat images --step {params.step:q} --manifest {input.manifest:q} --root {resources.root:q}"
+        " --class-map {resources.class_map:q} --list {resources.list:q} --out {output.images:q} 2> {log:q}"

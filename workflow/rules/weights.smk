@@ -5,6 +5,11 @@ localrules:
     checkpoint,
 
 
+# So many downloads at once, unless --resources downloads=N says otherwise.
+if "downloads" not in workflow.global_resources:
+    workflow.register_resource("downloads", 4)
+
+
 rule train:
     input:
         images=ancient(f"{RESULTS}/images/train.h5"),
