@@ -10,9 +10,7 @@ from sat.errors import SatError
 from sat.models.classifier import (
     Blueprint,
     Classifier,
-    batches,
     load_classifier,
-    padded,
     pick_device,
     plan_blueprint,
     predict,
@@ -55,19 +53,6 @@ def test_to_unit_is_exact_for_every_grey_level():
     levels = torch.arange(256).reshape(1, 1, 16, 16)
     for kind in (torch.uint8, torch.int16):
         assert (to_unit(levels.to(kind)).flatten() == torch.arange(256) / 255).all()
-
-
-@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 64, 100])
-@pytest.mark.parametrize("size", [16, 48])
-def test_batches_cover_every_image_once_in_multiples_of_16(count, size):
-    seen = []
-    for where, padding in batches(count, size):
-        images = np.arange(count)[where]
-        seen += images.tolist()
-        batch = padded(images, padding)
-        assert len(batch) % 16 == 0 and len(batch) <= size
-        assert (batch[: len(images)].numpy() == images).all()
-    assert seen == list(range(count))
 
 
 def test_batch_size_changes_no_bit_of_the_logits():

@@ -20,7 +20,9 @@ rule attack:
     resources:
         mem_mb=lambda wildcards, attempt: forecast.attack(wildcards.model).grow(attempt).mem_mb,
         runtime=lambda wildcards, attempt: forecast.attack(wildcards.model).grow(attempt).minutes,
-        gpu=gpus,
+        gpu=GPUS,
+        gres=GRES,
+        gpu_jobs=GPU_JOBS,
         device=compute.device,
         batch=compute.batch_size,
     params:

@@ -19,7 +19,9 @@ rule clean:
     resources:
         mem_mb=lambda wildcards, attempt: forecast.clean(wildcards.model).grow(attempt).mem_mb,
         runtime=lambda wildcards, attempt: forecast.clean(wildcards.model).grow(attempt).minutes,
-        gpu=gpus,
+        gpu=GPUS,
+        gres=GRES,
+        gpu_jobs=GPU_JOBS,
         device=compute.device,
         batch=compute.batch_size,
     params:

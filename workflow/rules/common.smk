@@ -88,4 +88,7 @@ def attack_list(wildcards):
     return user_file("images.attack_images") if wildcards.split == "attack" else ""
 
 
-gpus = 1 if compute.device == "cuda" else 0
+# Of jobs that run models. Clusters take --gpus or --gres, seldom both; gpu_jobs is what a cap on GPUs counts.
+GPUS = 1 if compute.request == "gpus" else 0
+GRES = "gpu:1" if compute.request == "gres" else None
+GPU_JOBS = 1 if compute.uses_gpu else 0

@@ -19,7 +19,9 @@ rule evaluate:
     resources:
         mem_mb=lambda wildcards, attempt: forecast.tile(wildcards.target, wildcards.source).grow(attempt).mem_mb,
         runtime=lambda wildcards, attempt: forecast.tile(wildcards.target, wildcards.source).grow(attempt).minutes,
-        gpu=gpus,
+        gpu=GPUS,
+        gres=GRES,
+        gpu_jobs=GPU_JOBS,
         device=compute.device,
         batch=compute.batch_size,
     params:

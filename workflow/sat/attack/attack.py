@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sat.models.classifier import Classifier, padded, to_unit
+from sat.models.batches import padded
+from sat.models.classifier import Classifier, to_unit
 from sat.seeds import generator
 
 
@@ -73,14 +74,13 @@ def pgd_linf(
         If a gradient is not finite.
     """
     count = len(images)
-    padding = -count % 16
     # In the layout of the gradient, so that no step has to rearrange anything.
-    clean = padded(images, padding).to(device, torch.int16, memory_format=torch.channels_last)
-    target = padded(np.asarray(labels, np.int64), padding).to(device)
+    clean = padded(images).to(device, torch.int16, memory_format=torch.channels_last)
+    target = padded(np.asarray(labels, np.int64)).to(device)
     if start is None:
         change = torch.zeros_like(clean)
     else:
-        change = padded(start, padding).to(device, torch.int16, memory_format=torch.channels_last)
+        change = padded(start).to(device, torch.int16, memory_format=torch.channels_last)
         change = _onto_lattice(clean, change, eps)
     zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)

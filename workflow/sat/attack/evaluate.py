@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sat.models.batches import Batch
 from sat.models.classifier import Classifier, predict
 
 ABSENT = -1
@@ -32,7 +33,7 @@ def evaluate(
     images: NDArray[np.uint8],
     perturbation: NDArray[np.integer],
     attacked: NDArray[np.bool_],
-    batch: int,
+    batch: int | Batch,
     device: str = "cpu",
 ) -> NDArray[np.int16]:
     """Predictions of a target on a source's adversarial images.
@@ -47,7 +48,7 @@ def evaluate(
         Grey levels.
     attacked : bool array, shape (n,)
         Images that the source was attacked on.
-    batch : int
+    batch : int or Batch
         Images at once; a multiple of 16.
     device : str
 
@@ -62,9 +63,10 @@ def evaluate(
         If a logit is not finite.
     """
     prediction = np.full(len(images), ABSENT, np.int16)
-    for start in range(0, len(images), batch * 16):
-        # Some batches at a time, so that 5,000 images of 224 px need not be in memory twice.
-        part = slice(start, start + batch * 16)
+    # Some batches at a time, so that 5,000 images of 224 px need not be in memory twice.
+    size = 16 * (batch.size if isinstance(batch, Batch) else batch)
+    for start in range(0, len(images), size):
+        part = slice(start, start + size)
         chosen = np.flatnonzero(attacked[part]) + start
         if len(chosen):
             adversarial = perturb(images[chosen], perturbation[chosen])

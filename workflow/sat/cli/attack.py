@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sat.cli.common import add_step, log, progress, start
+from sat.cli.common import add_step, batch_of, log, progress, start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,57 +17,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Attack batch by batch, and write each as it is done."""
+    """Attack batch by batch; each is kept as a part until all are there."""
     job = start(arguments)
     import numpy as np
 
-    from sat.attack.attack import pgd_linf, random_start
+    from sat.attack.attack import Attacked, pgd_linf, random_start
     from sat.errors import SatError
+    from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
+    from sat.store.parts import Parts
 
     params = job.step.params
     model = params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     with hdf5.reading(job.input("clean", arguments.clean)) as file:
         prediction = file["attack_prediction"][:]
-    with hdf5.reading(job.input("images", arguments.images)) as images, hdf5.writing(arguments.out) as file:
+    with hdf5.reading(job.input("images", arguments.images)) as images:
         labels, ids = images["label"][:], images["id"][:]
         shape = images["image"].shape
         attacked = prediction == labels
         chosen = np.flatnonzero(attacked)
-        perturbation = hdf5.image_dataset(file, "perturbation", shape, np.int8)
-        fooled = zero_steps = zero_images = 0
-        for first in progress(range(0, len(chosen), arguments.batch), f"attack {model}"):
-            rows = chosen[first : first + arguments.batch]
-            # Single reads: HDF5's fancy indexing is hundreds of times slower.
-            batch = np.stack([images["image"][row] for row in rows])
+
+        def attack(where: slice) -> Attacked:
+            rows = chosen[where]
             begin = (
                 random_start(ids[rows], shape[1:], params["eps"], params["seed"], model)
                 if params["random_start"]
                 else None
             )
-            try:
-                result = pgd_linf(
-                    classifier,
-                    batch,
-                    labels[rows],
-                    eps=params["eps"],
-                    step=params["step"],
-                    steps=params["steps"],
-                    start=begin,
-                    device=arguments.device,
-                )
-            except FloatingPointError as error:
-                raise SatError(
-                    f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
-                ) from None
-            for row, change in zip(rows, result.perturbation, strict=True):
+            return pgd_linf(
+                classifier,
+                # Single reads: HDF5's fancy indexing is hundreds of times slower.
+                np.stack([images["image"][row] for row in rows]),
+                labels[rows],
+                eps=params["eps"],
+                step=params["step"],
+                steps=params["steps"],
+                start=begin,
+                device=arguments.device,
+            )
+
+        parts = Parts(arguments.out, job)
+        resumed = parts.stop
+        results = in_batches(len(chosen), batch_of(job), attack, resumed)
+        try:
+            for where, result in progress(
+                results, f"attack {model}", len(chosen) - resumed, lambda item: item[0].stop - item[0].start
+            ):
+                parts.write(where, **vars(result))
+        except FloatingPointError as error:
+            raise SatError(
+                f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
+            ) from None
+    fooled = zero_steps = zero_images = 0
+    with hdf5.writing(arguments.out) as file:
+        perturbation = hdf5.image_dataset(file, "perturbation", shape, np.int8)
+        for where, part in parts.read():
+            for row, change in zip(chosen[where], part["perturbation"], strict=True):
                 perturbation[row] = change
-            fooled += int(result.fooled.sum())
-            zero_steps += int(result.zero_gradients.sum())
-            zero_images += int((result.zero_gradients > 0).sum())
+            fooled += int(part["fooled"].sum())
+            zero_steps += int(part["zero_gradients"].sum())
+            zero_images += int((part["zero_gradients"] > 0).sum())
         file["attacked"] = attacked
         file.attrs["images_sha256"] = read_sidecar(arguments.images)["sha256"]
     whitebox = fooled / len(chosen) if len(chosen) else None
@@ -81,4 +93,6 @@ def run(arguments: argparse.Namespace) -> None:
         n_attacked=len(chosen),
         n_zero_gradient_steps=zero_steps,
         n_zero_gradient_images=zero_images,
+        n_resumed=resumed,
     )
+    parts.remove()

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     import numpy as np
 
-    from sat.cli.common import progress
+    from sat.cli.common import batch_of, progress
     from sat.errors import SatError
     from sat.models.classifier import load_classifier, predict
     from sat.store import hdf5
@@ -33,14 +33,14 @@ def run(arguments: argparse.Namespace) -> None:
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     with hdf5.reading(job.input("attack_images", arguments.attack_images)) as file:
         attack_ids = file["id"][:]
-    logits = []
+    batch, logits = batch_of(job), []
     with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
         labels, ids = file["label"][:], file["id"][:]
         _check_classes(model, classifier.blueprint.num_classes, int(labels.max()), read_sidecar(arguments.eval_images))
         for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
             part = slice(first, first + arguments.batch)
             try:
-                logits.append(predict(classifier, file["image"][part], arguments.batch, arguments.device))
+                logits.append(predict(classifier, file["image"][part], batch, arguments.device))
             except FloatingPointError as error:
                 raise SatError(
                     f"model {model!r}: {error}; its weights are damaged, or it needs another input size."

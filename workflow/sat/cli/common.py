@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
@@ -16,6 +16,7 @@ from sat.store.artefact import Job
 from sat.study.plan import Step
 
 if TYPE_CHECKING:
+    from sat.models.batches import Batch
     from sat.models.classifier import Classifier
 
 log = logging.getLogger("sat")
@@ -72,7 +73,20 @@ def start(arguments: argparse.Namespace) -> Job:
     return Job(step, run)
 
 
-def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+def batch_of(job: Job) -> Batch:
+    """Batch size of a job that runs models; its sidecar says what the GPU's memory made of it."""
+    from sat.models.batches import Batch
+
+    def on_halve(size: int) -> None:
+        job.run = {**job.run, "batch": size, "batch_asked": asked}
+
+    asked: int = job.run["batch"]
+    return Batch(asked, on_halve)
+
+
+def progress(
+    items: Iterable[Item], description: str, total: int | None = None, size: Callable[[Item], int] = lambda item: 1
+) -> Iterator[Item]:
     """Show progress: a moving bar on a terminal, now and then a line in a log file.
 
     Parameters
@@ -80,19 +94,26 @@ def progress(items: Iterable[Item], description: str, total: int | None = None) 
     items : iterable
     description : str
     total : int, optional
-        Number of items, if `items` has no length.
+        Sum of the sizes, if it is not the number of items.
+    size : callable, optional
+        How much of the total an item is.
 
     Yields
     ------
     item
     """
     if sys.stderr.isatty():
-        yield from tqdm(items, description, total=total)
+        with tqdm(desc=description, total=total if total is not None else len(items)) as bar:  # type: ignore[arg-type]
+            for item in items:
+                yield item
+                bar.update(size(item))
         return
     total = total if total is not None else len(items)  # type: ignore[arg-type]
     begun = shown = time.monotonic()
-    for done, item in enumerate(items, start=1):
+    done = 0
+    for item in items:
         yield item
+        done += size(item)
         now = time.monotonic()
         if now - shown > 10 or done == total:
             shown = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sat.cli.common import add_step, log, progress, start
+from sat.cli.common import add_step, batch_of, log, progress, start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,13 +41,13 @@ def run(arguments: argparse.Namespace) -> None:
     weights = job.input_group("weights", arguments.weights)
     sets = job.input_group("adversarial", arguments.adversarial)
     prediction = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
-    noise = params.get("noise")
+    noise, batch = params.get("noise"), batch_of(job)
     noise_prediction = np.full((len(targets), len(images)), ABSENT, np.int16)
     classifiers = [load_classifier(path, arguments.device) for path in weights]
 
     def predictions(target: int, perturbation: NDArray[np.integer], attacked: NDArray[np.bool_]) -> NDArray[np.int16]:
         try:
-            return evaluate(classifiers[target], images, perturbation, attacked, arguments.batch, arguments.device)
+            return evaluate(classifiers[target], images, perturbation, attacked, batch, arguments.device)
         except FloatingPointError as error:
             raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
 

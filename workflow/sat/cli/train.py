@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train the model and write its weights."""
     job = start(arguments)
+    import torch
+
     from sat.cli.common import save_weights
     from sat.errors import SatError
     from sat.models.classifier import plan_blueprint
@@ -51,4 +53,10 @@ def run(arguments: argparse.Namespace) -> None:
         )
     except (ValueError, FloatingPointError) as error:
         raise SatError(f"model {model!r}: cannot be trained: {error}.") from None
+    except torch.cuda.OutOfMemoryError:
+        # Fewer images a step would be another training.
+        raise SatError(
+            f"model {model!r}: the GPU's memory does not hold {params['batch_size']} images a step; lower "
+            "training.batch_size, or the column training.batch_size of its row."
+        ) from None
     save_weights(job, classifier, arguments.out, n_images=len(images), history=history)

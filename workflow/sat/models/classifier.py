@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sat.errors import SatError
-
-SLICE = 16
-"""Batches are whole multiples of this. Gradients differ in the last bits between
-batches of 1, 7 or 15 and others, and agree between 16, 32, 64, ..."""
+from sat.models.batches import Batch, in_batches, padded
 
 
 @dataclass(frozen=True)
@@ -258,37 +255,10 @@ def to_unit(levels: Tensor) -> Tensor:
     return levels.to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
 
 
-def batches(count: int, size: int) -> Iterator[tuple[slice, int]]:
-    """Cut a range into batches of whole slices of 16, the last one padded.
-
-    Parameters
-    ----------
-    count : int
-        Number of images.
-    size : int
-        Images a batch; a multiple of 16.
-
-    Yields
-    ------
-    slice
-        Of the images.
-    int
-        Number of images to append, so that the batch is a multiple of 16.
-    """
-    for start in range(0, count, size):
-        stop = min(start + size, count)
-        yield slice(start, stop), -(stop - start) % SLICE
-
-
-def padded(array: NDArray[Any], padding: int) -> Tensor:
-    """An array as a Tensor, its last item repeated `padding` times."""
-    if padding:
-        array = np.concatenate([array, np.repeat(array[-1:], padding, axis=0)])
-    return torch.from_numpy(np.ascontiguousarray(array))
-
-
 @torch.no_grad()
-def predict(classifier: Classifier, images: NDArray[np.uint8], batch: int, device: str = "cpu") -> NDArray[np.float32]:
+def predict(
+    classifier: Classifier, images: NDArray[np.uint8], batch: int | Batch, device: str = "cpu"
+) -> NDArray[np.float32]:
     """Logits of images.
 
     Parameters
@@ -297,7 +267,7 @@ def predict(classifier: Classifier, images: NDArray[np.uint8], batch: int, devic
         Frozen.
     images : uint8 array, shape (n, 3, S, S)
         Grey levels of the canvas.
-    batch : int
+    batch : int or Batch
         Images at once; a multiple of 16.
     device : str
 
@@ -311,9 +281,14 @@ def predict(classifier: Classifier, images: NDArray[np.uint8], batch: int, devic
         If a logit is not finite.
     """
     found = np.empty((len(images), classifier.blueprint.num_classes), np.float32)
-    for where, padding in batches(len(images), batch):
-        logits = classifier(to_unit(padded(images[where], padding).to(device))).float().cpu().numpy()
-        found[where] = logits[: where.stop - where.start]
+
+    def logits(where: slice) -> NDArray[np.float32]:
+        unit = to_unit(padded(images[where]).to(device))
+        values: NDArray[np.float32] = classifier(unit)[: where.stop - where.start].float().cpu().numpy()
+        return values
+
+    for where, values in in_batches(len(images), batch if isinstance(batch, Batch) else Batch(batch), logits):
+        found[where] = values
     if not np.isfinite(found).all():
         raise FloatingPointError(
             f"{int((~np.isfinite(found)).any(1).sum())} of {len(images)} images give logits that are not finite"

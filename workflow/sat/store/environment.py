@@ -23,6 +23,8 @@ PACKAGES = (
     "pillow",
     "seaborn",
 )
+SCHEDULER = {"slurm_job": "SLURM_JOB_ID", "visible_devices": "CUDA_VISIBLE_DEVICES"}
+"""What a sidecar says of the job, and the environment variable that says so."""
 COMMIT, DIRTY = "SAT_GIT_COMMIT", "SAT_GIT_DIRTY"
 
 
@@ -56,7 +58,8 @@ def environment() -> dict[str, Any]:
     -------
     dict
         ``git`` (commit and dirty flag; null where there is no git),
-        ``packages``, ``python``, ``machine``.
+        ``packages``, ``python``, ``machine``, ``job`` (of a cluster, with the
+        GPUs that it was given).
     """
     commit = os.environ.get(COMMIT)
     return {
@@ -64,6 +67,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "machine": {"host": platform.node(), "system": platform.platform(), "cpu": _cpu()},
+        "job": {name: os.environ.get(variable) for name, variable in SCHEDULER.items() if variable in os.environ},
     }
 
 

@@ -228,10 +228,24 @@ class Compute(Section):
 
     device: Literal["cpu", "cuda"] = "cpu"
     """`cuda` asks for one GPU a job."""
+    gpu_request: Literal["gpus", "gres", "none"] | None = None
+    """How a cluster is asked for a job's GPU: --gpus=1, --gres=gpu:1, or not at all. By default `gpus` where the device
+    is cuda."""
     threads: Count = 1
     """CPU threads of a job that runs models."""
     batch_size: Annotated[int, Field(ge=16, multiple_of=16)] = 128
-    """Images that a model sees at once in clean, attack and evaluate: a multiple of 16."""
+    """Images that a model sees at once in clean, attack and evaluate: a multiple of 16. Halves by itself where the GPU's
+    memory is full."""
+
+    @property
+    def request(self) -> str:
+        """How a cluster is asked for a GPU."""
+        return self.gpu_request or ("gpus" if self.device == "cuda" else "none")
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether jobs that run models take a GPU."""
+        return self.device == "cuda" or self.request != "none"
 
 
 class Config(Section):

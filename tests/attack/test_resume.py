@@ -1,0 +1,96 @@
+"""A killed attack goes on where it was, and ends in the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from projects import Project
+from sat.study.plan import Plan
+from sat.study.study import load_study
+
+pytestmark = pytest.mark.slow
+
+
+def words(project: Project, out: str, steps: int) -> list[str]:
+    """The attack's command line, as Snakemake would call it, with more steps and another output."""
+    step = Plan(load_study([project.folder / "config.yaml"], {"attack": {"steps": steps}})).adversarial("vit")
+    inputs = {"weights": "weights/vit.safetensors", "images": "images/attack.h5", "clean": "clean/vit.h5"}
+    named = [word for name, path in inputs.items() for word in (f"--{name}", f"results/tiny/{path}")]
+    return ["attack", "--step", step.json, *named, "--out", out, "--batch", "16"]
+
+
+def parts(project: Project, out: str) -> list[Path]:
+    return sorted((project.folder / out).parent.glob(f".{Path(out).name}.parts-*/*.npz"))
+
+
+def digest(project: Project, out: str) -> dict[str, object]:
+    return json.loads((project.folder / f"{out}.json").read_text())
+
+
+@pytest.fixture
+def everything_right(project: Project) -> Project:
+    """The net is hardly trained: take what it says for the truth, so that there is something to attack."""
+    import h5py
+
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+
+    with h5py.File(project.results / "clean/vit.h5") as file:
+        prediction = file["attack_prediction"][:]
+    with h5py.File(project.results / "images/attack.h5", "r+") as file:
+        file["label"][:] = prediction
+        del file.attrs[hdf5.DIGEST]
+        file.attrs[hdf5.DIGEST] = hdf5.content_digest(file)
+        found = str(file.attrs[hdf5.DIGEST])
+    sidecar = project.results / "images/attack.h5.json"
+    sidecar.write_text(json.dumps({**read_sidecar(project.results / "images/attack.h5"), "content_sha256": found}))
+    return project
+
+
+def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project) -> None:
+    project, steps = everything_right, 120
+    environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "sat", *words(project, "results/tiny/killed.h5", steps)]
+    process = subprocess.Popen(command, cwd=project.folder, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not parts(project, "results/tiny/killed.h5"):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = len(parts(project, "results/tiny/killed.h5"))
+    assert 1 <= left < 3, "killed in the middle"
+    assert not (project.results / "killed.h5").exists()
+    before = {path: path.stat().st_mtime_ns for path in parts(project, "results/tiny/killed.h5")}
+
+    # A batch of another size may finish what one of 16 began.
+    again = words(project, "results/tiny/killed.h5", steps)[:-1]
+    done = project.sat(*again, "32")
+    assert done.returncode == 0, done.stderr
+    assert f"{16 * left} items are there" in done.stderr
+    whole = project.sat(*words(project, "results/tiny/whole.h5", steps))
+    assert whole.returncode == 0, whole.stderr
+    killed, uninterrupted = (digest(project, f"results/tiny/{name}.h5") for name in ("killed", "whole"))
+    assert killed["sha256"] == uninterrupted["sha256"]
+    assert (killed["facts"]["n_resumed"], uninterrupted["facts"]["n_resumed"]) == (16 * left, 0)
+    assert killed["facts"]["n_attacked"] == 48
+    assert before and not list(project.results.glob(".*parts*")), "nothing is left behind"
+
+
+def test_parts_of_other_settings_are_not_taken(everything_right: Project) -> None:
+    project, out = everything_right, "results/tiny/other.h5"
+    stale = project.results / ".other.h5.parts-0123456789abcdef"
+    stale.mkdir()
+    (stale / "000000000-000000016.npz").write_bytes(b"from long ago")
+    done = project.sat(*words(project, out, 2))
+    assert done.returncode == 0, done.stderr
+    assert not stale.exists()
+    assert digest(project, out)["facts"]["n_resumed"] == 0
