@@ -23,6 +23,7 @@ rule attack:
         gpu=GPUS,
         gres=GRES,
         gpu_jobs=GPU_JOBS,
+        jobs_per_gpu=JOBS_PER_GPU,
         device=compute.device,
         batch=compute.batch_size,
     params:
@@ -30,4 +31,5 @@ rule attack:
     shell:
         "python -m sat attack --step {params.step:q} --weights {input.weights:q} --images {input.images:q}"
         " --clean {input.clean:q} --out {output.adversarial:q}"
-        " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"
+        " --device {resources.device} --threads {threads} --batch {resources.batch}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} 2> {log:q}"

@@ -22,6 +22,7 @@ rule clean:
         gpu=GPUS,
         gres=GRES,
         gpu_jobs=GPU_JOBS,
+        jobs_per_gpu=JOBS_PER_GPU,
         device=compute.device,
         batch=compute.batch_size,
     params:
@@ -29,7 +30,8 @@ rule clean:
     shell:
         "python -m sat clean --step {params.step:q} --weights {input.weights:q}"
         " --attack-images {input.attack_images:q} --eval-images {input.eval_images:q} --out {output.clean:q}"
-        " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"
+        " --device {resources.device} --threads {threads} --batch {resources.batch}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} 2> {log:q}"
 
 
 # Of its own, and ancient() to the attack: another min_accuracy reruns gates and nothing else.

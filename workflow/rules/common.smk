@@ -92,3 +92,6 @@ def attack_list(wildcards):
 GPUS = 1 if compute.request == "gpus" else 0
 GRES = "gpu:1" if compute.request == "gres" else None
 GPU_JOBS = 1 if compute.uses_gpu else 0
+# Of one machine with several GPUs, so it stands in the profile: default-resources: [jobs_per_gpu=2].
+defaults = workflow.resource_settings.default_resources or {}
+JOBS_PER_GPU = defaults["jobs_per_gpu"].value if "jobs_per_gpu" in defaults else 1

@@ -22,6 +22,7 @@ rule evaluate:
         gpu=GPUS,
         gres=GRES,
         gpu_jobs=GPU_JOBS,
+        jobs_per_gpu=JOBS_PER_GPU,
         device=compute.device,
         batch=compute.batch_size,
     params:
@@ -29,4 +30,5 @@ rule evaluate:
     shell:
         "python -m sat evaluate --step {params.step:q} --images {input.images:q} --weights {input.weights:q}"
         " --adversarial {input.adversarial:q} --out {output.tile:q}"
-        " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"
+        " --device {resources.device} --threads {threads} --batch {resources.batch}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} 2> {log:q}"

@@ -32,13 +32,15 @@ rule train:
         gpu=GPUS,
         gres=GRES,
         gpu_jobs=GPU_JOBS,
+        jobs_per_gpu=JOBS_PER_GPU,
         device=compute.device,
         batch=compute.batch_size,
     params:
         step=lambda wildcards: plan.weights(wildcards.model).json,
     shell:
         "python -m sat train --step {params.step:q} --images {input.images:q} --out {output.weights:q}"
-        " --device {resources.device} --threads {threads} --batch {resources.batch} 2> {log:q}"
+        " --device {resources.device} --threads {threads} --batch {resources.batch}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} 2> {log:q}"
 
 
 # Compute nodes may have no internet, so this runs where Snakemake itself runs. It retries by itself.

@@ -6,6 +6,7 @@ import argparse
 import gc
 import importlib
 import logging
+import os
 import sys
 
 from sat.errors import SatError
@@ -48,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         return status or 0
     except SatError as error:
         print(f"\nError: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # 'sat plan | head': nobody reads on, and Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

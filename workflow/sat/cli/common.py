@@ -39,6 +39,7 @@ def add_step(parser: argparse.ArgumentParser, compute: bool = False) -> None:
         parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
         parser.add_argument("--threads", type=int, default=1, help="CPU threads")
         parser.add_argument("--batch", type=int, default=128, help="images at once; a multiple of 16")
+        parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that may share one of several GPUs")
 
 
 def start(arguments: argparse.Namespace) -> Job:
@@ -58,6 +59,10 @@ def start(arguments: argparse.Namespace) -> Job:
     )
     run: dict[str, Any] = {}
     if "device" in arguments:
+        from sat.store.leases import lease_device
+
+        # Before torch looks at the devices.
+        leased = lease_device(arguments.jobs_per_gpu) if arguments.device == "cuda" else None
         import torch
 
         from sat.models.classifier import pick_device
@@ -67,6 +72,7 @@ def start(arguments: argparse.Namespace) -> Job:
         device = pick_device(arguments.device)
         name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
         run = {"device": device, "device_name": name, "threads": arguments.threads, "batch": arguments.batch}
+        run.update(leased or {})
     # What imports have made (see __main__) stays out of every later search for garbage.
     gc.freeze()
     gc.enable()

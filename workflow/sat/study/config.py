@@ -234,8 +234,8 @@ class Compute(Section):
     threads: Count = 1
     """CPU threads of a job that runs models."""
     batch_size: Annotated[int, Field(ge=16, multiple_of=16)] = 128
-    """Images that a model sees at once in clean, attack and evaluate: a multiple of 16. Halves by itself where the GPU's
-    memory is full."""
+    """Images that a model sees at once in clean, attack and evaluate: a multiple of 16. Halves by itself where the
+    GPU's memory is full."""
 
     @property
     def request(self) -> str:
