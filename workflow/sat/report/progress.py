@@ -8,6 +8,7 @@ the log of the job does. No file tells a main process that was killed from one w
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -22,11 +23,14 @@ from sat.study.stages import STAGES
 
 QUIET = 600
 """Seconds without a sign of life after which a run counts as stopped."""
+FRESH = 60
+"""Seconds without one after which it is only said to be perhaps at work; loops write a line every 10."""
 STATES = ("done", "running", "failed", "to do")
 SHOWN = 10
 """Jobs of which details are printed."""
 TAIL = 20_000
 """Bytes at a log's end that are read."""
+KILLED = "Snakemake says so, the log does not: killed from outside, for its memory or its time?"
 LATELY = 20
 """Starts that say how many jobs run side by side."""
 
@@ -199,7 +203,7 @@ class Progress:
             counts = "".join(f"{jobs[state]:>9,}" for state in STATES)
             took = "" if mean is None else _duration(mean)
             lines.append(f"{stage:<12}{sum(jobs.values()):>7,}{counts}{took:>12}".rstrip())
-        lines += ["", self._about_run(), *self._details("running", 1), *self._details("failed", 3)]
+        lines += ["", self._about_run(), *self._details("running", 1, 120), *self._details("failed", 3, 1000)]
         return "\n".join([*lines, "", self.time_left()])
 
     def _about_run(self) -> str:
@@ -210,7 +214,8 @@ class Progress:
         if run.ended:
             return f"Snakemake's last run ended {since} ago: {run.log}"
         if run.going(self.now):
-            return f"Snakemake is at work; the last sign of life is {since} old: {run.log}"
+            perhaps = "" if self.now - run.alive < FRESH else "perhaps "
+            return f"Snakemake is {perhaps}at work; the last sign of life is {since} old: {run.log}"
         count = sum(state == "started" for state in run.states.values())
         return (
             f"Snakemake's log has no end, and nothing was written for {since}: {run.log}\n"
@@ -218,14 +223,14 @@ class Progress:
             "They are taken for stopped."
         )
 
-    def _details(self, state: str, n_lines: int) -> list[str]:
+    def _details(self, state: str, n_lines: int, width: int) -> list[str]:
         jobs = [job for job in self.jobs if job.state == state]
         lines = ["", f"{state.capitalize()}:"] if jobs else []
         for job in jobs[:SHOWN]:
             written = _written(job.log)
             about = [f"written {_duration(self.now - written)} ago" if written else "not there yet"]
             lines.append(f"  {job.log} ({'; '.join(about + [job.remark] * bool(job.remark))})")
-            lines += [f"    {line}" for line in _last_lines(job.log)[-n_lines:]]
+            lines += [f"    {line[:width]}" for line in _last_lines(job.log)[-n_lines:]]
         if len(jobs) > SHOWN:
             lines.append(f"  and {len(jobs) - SHOWN:,} more")
         return lines
@@ -235,7 +240,7 @@ class Progress:
         left = [stage for stage in self.stages if stage.left]
         if not left:
             return "Nothing is left to do."
-        most = self.run.side_by_side if self.run else 1
+        most = max(self.run.side_by_side if self.run else 1, sum(stage.jobs["running"] for stage in left))
         known = sum(stage.mean * stage.left / min(most, stage.left) for stage in left if stage.mean is not None)
         limits = sum(stage.limits / min(most, stage.left) for stage in left if stage.mean is None)
         finished = sum(len(stage.seconds) for stage in left)
@@ -253,9 +258,9 @@ class Progress:
         if unknown:
             text += f" Without {', '.join(unknown)}, of which no job has finished yet."
         if any(stage.jobs["running"] for stage in left):
-            text += " Jobs that run count whole."
+            text += " Running jobs count as if they had not begun."
         if any(stage.jobs["failed"] for stage in left):
-            text += " Failed ones count as if they were mended."
+            text += " Failed jobs count as to do."
         return text
 
 
@@ -315,16 +320,13 @@ def _job(
         return is_("running")
     # What a job has written after Snakemake's last word is of a run that keeps no such log (--quiet).
     later = written > (run.written if run else 0.0)
-    error = _ends_in_error(log)
-    if said == "failed" and not later:
-        remark = (
-            "" if error else "Snakemake says so, the log does not: killed from outside, for its memory or its time?"
-        )
-        return is_("failed", remark)
+    end = _end(log)
+    if said == "failed" and not later and end != "interrupted":
+        return is_("failed", "" if end == "error" else KILLED)
     if not written or _written(results / f"benchmarks/{name}.tsv") >= written:
         # The log is of a job that succeeded, when the study asked for something else.
         return is_("to do")
-    if error:
+    if end == "error":
         return is_("failed", "its log says so, Snakemake's newest does not name it")
     if later and now - written < QUIET:
         return is_("running", "perhaps: only its log says so")
@@ -355,14 +357,16 @@ def _last_lines(path: Path) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
-def _ends_in_error(log: Path) -> bool:
-    """Whether a log ends as `sat.__main__` and Python end them: 'Error: ...', or the last line of a traceback."""
+def _end(log: Path) -> str:
+    """How a log ends: `error`, as `sat.__main__` and Python end them; `interrupted`, by Ctrl-C; or nothing of that."""
     lines = _last_lines(log)
-    if not lines or lines[-1].startswith("KeyboardInterrupt"):
-        return False
+    if lines and lines[-1].startswith("KeyboardInterrupt"):
+        return "interrupted"
     errors = [number for number, line in enumerate(lines) if line.startswith(("Error: ", "Traceback (most recent"))]
-    # What is logged begins with the time of day; an error that was only reported is followed by more of it.
-    return bool(errors) and not any(line[:2].isdigit() and line[2:3] == ":" for line in lines[errors[-1] :])
+    # An error that was only reported is followed by lines of logging, which begin with the time of day.
+    if not errors or any(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines[errors[-1] :]):
+        return ""
+    return "error"
 
 
 def _benchmark(path: Path) -> list[float]:
