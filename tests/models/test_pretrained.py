@@ -1,13 +1,9 @@
 """Weights from a hub that a small server plays, and from files."""
 
-import hashlib
-import http.server
 import json
 import os
-import re
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -17,79 +13,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import ROOT
+from hub import COMMIT, serve
 from nets import classifier, digits
 from sat.errors import SatError
 from sat.models.classifier import predict, save_classifier
 from sat.models.pretrained import load_checkpoint, load_pretrained
 
 NAME = "test_resnet.r160_in1k"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """Files of repositories, as huggingface.co answers for them."""
-
-    protocol_version = "HTTP/1.1"
-    files: dict[str, bytes]
-    failures: list[str]
-    seen: list[str]
-
-    def do_HEAD(self):
-        self.answer(body=False)
-
-    def do_GET(self):
-        self.answer(body=True)
-
-    def answer(self, body):
-        match = re.fullmatch(r"/(.+)/resolve/(\w+)/(.+)", self.path)
-        content = self.files.get(f"{match[1]}/{match[3]}") if match else b""
-        if match:
-            self.seen.append(f"{self.command} {match[2]} {match[3]}")
-        if body and self.failures:
-            failure = self.failures.pop(0)
-            if failure == "503":
-                self.send_response(503)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            # The length is announced, half of it is sent, and the line goes dead.
-            self.headers_for(content)
-            self.wfile.write(content[: len(content) // 2])
-            self.wfile.flush()
-            self.connection.close()
-            return
-        if content is None:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
-        self.headers_for(content, start)
-        if body:
-            self.wfile.write(content[start:])
-
-    def headers_for(self, content, start=0):
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("Accept-Ranges", "bytes")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
 def hub():
-    handler = type("Handler", (Hub,), {"files": {}, "failures": [], "seen": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield handler, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serve() as (handler, url):
+        yield handler, url
 
 
 def fetch(cache, *arguments, **variables):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 
 from conftest import TINY
-from projects import Project, locked_copy
+from hub import serve
+from projects import SNAKEMAKE, Project, locked_copy
 
 pytestmark = pytest.mark.slow
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -202,6 +205,31 @@ def test_offline_without_the_weights_says_so_within_seconds(project: Project) ->
     assert project.state("adversarial/*.h5") == before
     # Snakemake and the imports of torch and timm included, on a busy machine.
     assert seconds < 90
+
+
+def test_after_the_fetches_no_job_needs_a_network(own: Project, tmp_path: Path) -> None:
+    """First what comes from outside, by local rules; then the rest where there is no network at all."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
+        pytest.skip("no network namespaces here: unshare -rn fails")
+    project = own.copy(tmp_path / "without a network")
+    shutil.rmtree(project.results)
+    shutil.rmtree(project.folder / ".snakemake")
+    weights = project.folder / f"hub/models--timm--{HUB}/snapshots/{COMMIT}/model.safetensors"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
+    with serve() as (hub, url):
+        hub.files[f"timm/{HUB}/model.safetensors"] = weights.read_bytes()
+        fetch = project.snakemake(
+            "--until", "hub", "checkpoint", "manifest", "study", environment={**environment, "HF_ENDPOINT": url}
+        )
+    assert fetch.returncode == 0, fetch.stderr[-4000:]
+    assert hub.seen and not (project.results / "clean").exists()
+    rest = project.call("unshare", "-rn", str(SNAKEMAKE), "--cores", "2", environment=environment)
+    assert rest.returncode == 0, rest.stderr[-4000:]
+    assert not {"hub", "manifest"} & set(re.findall(r"^(?:local)?rule (\w+):", rest.stderr, re.MULTILINE))
+    # The same bytes as with the other cache.
+    assert project.state("adversarial/*.h5").keys() == own.state("adversarial/*.h5").keys()
+    for name, (_, digest) in own.state("adversarial/*.h5").items():
+        assert project.state(name)[name][1] == digest
 
 
 def test_without_class_map_a_thousand_outputs_are_refused(project: Project) -> None:
