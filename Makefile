@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clean slurm-demo resume
 
 demo: .venv/installed ## from images to report: the study of config.yaml
 	$(BIN)/snakemake --cores all --logger rich
@@ -24,6 +24,15 @@ lint: .venv/installed-test
 
 bench: .venv/installed-test ## every benchmark, a table each
 	$(BIN)/python benchmarks/run.py
+
+slurm-demo: .venv/installed ## the tiny study of the tests on a SLURM of this machine's own; needs root, slurm-wlm and munge
+	PYTHONPATH=workflow:tests $(BIN)/python tests/cluster.py
+
+# After Snakemake itself was killed. PROFILE=slurm, CONFIGFILE=studies/mine.yaml, WAIT=1, MORE='words for snakemake'.
+PROFILE ?= slurm
+resume: .venv/installed ## cancel its SLURM jobs (WAIT=1: let them end), unlock, start again
+	PYTHONPATH=workflow $(BIN)/python -m sat resume --profile $(PROFILE) $(if $(CONFIGFILE),--study $(CONFIGFILE)) \
+	    $(if $(WAIT),--wait) -- $(MORE)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; name one: make PYTHON=python3.12")'

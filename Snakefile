@@ -11,12 +11,23 @@ if not workflow.overwrite_configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/study.smk"
-include: "workflow/rules/images.smk"
-include: "workflow/rules/weights.smk"
-include: "workflow/rules/clean.smk"
-include: "workflow/rules/attack.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/similarity.smk"
+
+
+# A matrix is computed, or is there already.
+if study.config.matrix:
+
+    include: "workflow/rules/matrix.smk"
+
+else:
+
+    include: "workflow/rules/images.smk"
+    include: "workflow/rules/weights.smk"
+    include: "workflow/rules/clean.smk"
+    include: "workflow/rules/attack.smk"
+    include: "workflow/rules/evaluate.smk"
+    include: "workflow/rules/similarity.smk"
+
+
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 

@@ -8,6 +8,7 @@ Root starts it, for the devices and for the jobs of its user.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,8 @@ from typing import TypeVar
 PROGRAMS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 N_GPUS = 2
+# What Snakemake must be told where there is no accounting; and to look often, since jobs here take seconds.
+WITHOUT_ACCOUNTING = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "6")
 # What the node claims: more than it has, so that nothing but GPUs is scarce.
 CPUS, MEMORY = 64, 256_000
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -335,3 +339,61 @@ def _free_ports(count: int) -> Iterator[list[int]]:
             if len(ports) == count:
                 break
         yield ports
+
+
+def overlapping(jobs: list[SlurmJob]) -> list[tuple[SlurmJob, SlurmJob]]:
+    """Pairs of jobs of one rule and the same wildcards of which the second began before the first had ended."""
+    pairs = []
+    for index, first in enumerate(jobs):
+        for second in jobs[index + 1 :]:
+            same = (first.rule, first.wildcards, first.folder) == (second.rule, second.wildcards, second.folder)
+            if same and first.start and second.start and (not first.end or second.start < first.end):
+                pairs.append((first, second))
+    return pairs
+
+
+DEMO = {
+    "study": "slurm_demo",
+    "models": "models.csv",
+    "images": {"source": "digits", "canvas": 32, "crop_pct": 1.0, "train_fraction": 0.6, "attack_images": 200},
+    "training": {"epochs": 3},
+    "attack": {"eps": "24/255", "step": "6/255", "steps": 10},
+    "tile_size": 2,
+    "clusters": {"k": 2},
+    "compute": {"device": "cpu", "gpu_request": "gpus", "batch_size": 64},
+}
+DEMO_MODELS = ("resnet", "efficientnet", "vit", "vit2")
+
+
+def main() -> int:
+    """Run a small study through profiles/slurm on a cluster of this machine's own, and show SLURM's record."""
+    root = Path(__file__).resolve().parents[1]
+    folder = root / "results" / "slurm_demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (root / "studies/digits.csv").read_text().splitlines()
+    rows = [line for line in lines if line.partition(",")[0] in ("model", *DEMO_MODELS)]
+    (folder / "models.csv").write_text("\n".join(rows) + "\n")
+    (folder / "config.yaml").write_text(json.dumps(DEMO, indent=2))
+    command = [str(Path(sys.executable).with_name("snakemake")), "--profile", "slurm", *WITHOUT_ACCOUNTING]
+    try:
+        with Cluster() as cluster:
+            words = [*command, "--configfile", str(folder / "config.yaml")]
+            status = subprocess.run(words, cwd=root, env=cluster.environment).returncode
+            jobs = cluster.jobs()
+    except NoSlurm as reason:
+        print(f"No SLURM here: {reason}", file=sys.stderr)
+        return 1
+    print(f"\n{'SLURM job':>9}  {'rule':<12}{'of':<22}{'state':<12}{'GPUs':>4}{'MB':>7}{'min':>5}  ran")
+    for job in jobs:
+        times = [f"{time:%H:%M:%S}" if time else "-" for time in (job.start, job.end)]
+        numbers = f"{job.gpus:>4}{job.memory_mb:>7}{job.minutes:>5}"
+        print(f"{job.id:>9}  {job.rule:<12}{job.wildcards:<22}{job.state:<12}{numbers}  {' to '.join(times)}")
+    on_gpus = [job for job in jobs if job.gpus]
+    print(f"\n{len(jobs)} SLURM jobs, {len(on_gpus)} with a GPU, at most {most_at_once(on_gpus)} of those at once.")
+    print("Logs of SLURM: .snakemake/slurm_logs/   of commands: results/slurm_demo/logs/")
+    print('Which job and GPU made a file: the entry "job" of its sidecar, results/slurm_demo/adversarial/vit.h5.json')
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

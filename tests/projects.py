@@ -51,6 +51,8 @@ class Project:
                 shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, folder / name)
+        for name in ("slurm", "gpu"):
+            (folder / name).symlink_to((ROOT / name).readlink())
         project = cls(folder)
         if config:
             project.configure(**config)

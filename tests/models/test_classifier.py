@@ -10,6 +10,7 @@ from sat.errors import SatError
 from sat.models.classifier import (
     Blueprint,
     Classifier,
+    features,
     load_classifier,
     pick_device,
     plan_blueprint,
@@ -105,3 +106,15 @@ def test_logits_that_are_not_finite_are_an_error():
 def test_cuda_without_a_gpu():
     with pytest.raises(SatError, match="no GPU"):
         pick_device("cuda")
+
+
+@pytest.mark.parametrize("architecture", ["test_resnet", "test_vit", "test_convnext", "test_byobnet"])
+def test_features_are_what_the_last_layer_sees(architecture):
+    net = classifier(architecture)
+    images, _ = digits(20)
+    found = features(net, images, 16)
+    layer = net.net.get_classifier()
+    with torch.no_grad():
+        logits = layer(torch.from_numpy(found)).numpy()
+    assert found.shape == (20, layer.in_features)
+    assert np.allclose(logits, predict(net, images, 16), atol=1e-4)

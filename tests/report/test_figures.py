@@ -12,13 +12,14 @@ def study(n):
     random = np.random.default_rng(0)
     square = random.normal(2, 0.5, (n, n))
     matrix = pd.DataFrame((square + square.T) / 2, index=names, columns=names)
-    models = pd.DataFrame({"model": names, "family": [f"f{i % 3}" for i in range(n)], "low_whitebox": False})
+    families = {name: f"f{i % 3}" for i, name in enumerate(names)}
+    models = pd.DataFrame({"low_whitebox": False}, index=names)
     pairs = pd.DataFrame(
         [(a, b, matrix.loc[a, b]) for i, a in enumerate(names) for b in names[i:]],
         columns=["model_a", "model_b", "sat"],
     )
     pairs = pairs.assign(sat_low=pairs["sat"] - 0.25, sat_high=pairs["sat"] + 0.25, above_noise=True)
-    return matrix, models, pairs
+    return matrix, families, models, pairs
 
 
 def text_of(figure, path):
@@ -28,8 +29,8 @@ def text_of(figure, path):
 
 @pytest.mark.parametrize("n", [2, 12, 60])
 def test_cluster_map_names_every_model_and_how_sure_it_is(tmp_path, n):
-    matrix, models, pairs = study(n)
-    text = text_of(cluster_map(matrix, models, pairs), tmp_path / "a.svg")
+    matrix, families, models, pairs = study(n)
+    text = text_of(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
     for name in matrix.index:
         assert text.count(name) >= 2
     assert "median half-width of the intervals: 0.25" in text
@@ -37,11 +38,11 @@ def test_cluster_map_names_every_model_and_how_sure_it_is(tmp_path, n):
 
 
 def test_cluster_map_marks_what_is_not_to_be_trusted(tmp_path):
-    matrix, models, pairs = study(6)
-    models.loc[2, "low_whitebox"] = True
+    matrix, families, models, pairs = study(6)
+    models.loc["model_2", "low_whitebox"] = True
     pairs.loc[1, "above_noise"] = False
     matrix.loc["model_4", "model_5"] = matrix.loc["model_5", "model_4"] = np.nan
-    text = text_of(cluster_map(matrix, models, pairs), tmp_path / "a.svg")
+    text = text_of(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
     assert "model_2 *" in text and "the attack fails on the model itself" in text
     assert "not above random noise" in text and f"{matrix.loc['model_0', 'model_1']:.1f}n" in text
     assert "left out, no image in common: model_4" in text
@@ -54,16 +55,22 @@ def test_the_same_numbers_give_the_same_bytes(tmp_path):
 
 
 def test_tsne_figure(tmp_path):
-    _, models, _ = study(5)
-    clusters = pd.DataFrame({"model": models["model"], "cluster": [1, 1, 2, 2, 3]})
-    picture = pd.DataFrame({"model": models["model"], "x": np.arange(5.0), "y": np.arange(5.0)})
-    text = text_of(tsne_figure(picture, clusters, models), tmp_path / "a.svg")
-    assert all(name in text for name in models["model"])
-    empty = text_of(tsne_figure(picture.iloc[:0], clusters, models), tmp_path / "b.svg")
+    _, families, _, _ = study(5)
+    clusters = pd.DataFrame({"model": list(families), "cluster": [1, 1, 2, 2, 3]})
+    picture = pd.DataFrame({"model": list(families), "x": np.arange(5.0), "y": np.arange(5.0)})
+    text = text_of(tsne_figure(picture, clusters, families), tmp_path / "a.svg")
+    assert all(name in text for name in families)
+    empty = text_of(tsne_figure(picture.iloc[:0], clusters, families), tmp_path / "b.svg")
     assert "at least 4" in empty
 
 
 def test_two_models_without_a_common_image_are_said_to_be_so(tmp_path):
-    matrix, models, pairs = study(2)
+    matrix, families, models, pairs = study(2)
     matrix.iloc[0, 1] = matrix.iloc[1, 0] = np.nan
-    assert "No two models are left" in text_of(cluster_map(matrix, models, pairs), tmp_path / "a.svg")
+    assert "No two models are left" in text_of(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
+
+
+def test_a_given_matrix_has_no_intervals_and_says_so(tmp_path):
+    matrix, families, _, _ = study(6)
+    text = text_of(cluster_map(matrix, families), tmp_path / "a.svg")
+    assert "without intervals" in text and "half-width" not in text

@@ -84,6 +84,10 @@ def user_file(name):
     return str(study.files.get(name, ""))
 
 
+# Tables of pairs and models, which a study of a matrix does not have.
+SIMILARITY = [] if study.config.matrix else [f"{RESULTS}/similarity/{name}.csv" for name in ("most_similar", "models")]
+
+
 def attack_list(wildcards):
     return user_file("images.attack_images") if wildcards.split == "attack" else ""
 

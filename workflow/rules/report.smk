@@ -3,12 +3,11 @@ report: "../report/study.rst"
 
 rule figures:
     input:
+        # Of pairs and models: what a matrix alone does not say.
+        similarity=ancient(SIMILARITY),
+        similarity_sidecars=sidecars(SIMILARITY),
         sat=ancient(f"{RESULTS}/similarity/sat.csv"),
         sat_sidecar=f"{RESULTS}/similarity/sat.csv.json",
-        most_similar=ancient(f"{RESULTS}/similarity/most_similar.csv"),
-        most_similar_sidecar=f"{RESULTS}/similarity/most_similar.csv.json",
-        models=ancient(f"{RESULTS}/similarity/models.csv"),
-        models_sidecar=f"{RESULTS}/similarity/models.csv.json",
         clusters=ancient(f"{RESULTS}/analysis/clusters.csv"),
         clusters_sidecar=f"{RESULTS}/analysis/clusters.csv.json",
         tsne=ancient(f"{RESULTS}/analysis/tsne.csv"),
@@ -42,6 +41,6 @@ rule figures:
     params:
         step=plan.figures.json,
     shell:
-        "python -m sat figures --step {params.step:q} --sat {input.sat:q} --most-similar {input.most_similar:q}"
-        " --models {input.models:q} --clusters {input.clusters:q} --tsne {input.tsne:q}"
+        "python -m sat figures --step {params.step:q} --sat {input.sat:q} --similarity {input.similarity:q}"
+        " --clusters {input.clusters:q} --tsne {input.tsne:q}"
         " --cluster-map {output.clustermap:q} --tsne-figure {output.tsne:q} 2> {log:q}"

@@ -25,15 +25,18 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.cli.common import batch_of, progress
     from sat.errors import SatError
-    from sat.models.classifier import load_classifier, predict
+    from sat.models.classifier import features, load_classifier, predict
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
 
     model = job.step.params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    batch, logits, attack_features = batch_of(job), [], []
     with hdf5.reading(job.input("attack_images", arguments.attack_images)) as file:
         attack_ids = file["id"][:]
-    batch, logits = batch_of(job), []
+        for first in range(0, len(attack_ids), arguments.batch):
+            part = slice(first, first + arguments.batch)
+            attack_features.append(features(classifier, file["image"][part], batch, arguments.device))
     with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
         labels, ids = file["label"][:], file["id"][:]
         _check_classes(model, classifier.blueprint.num_classes, int(labels.max()), read_sidecar(arguments.eval_images))
@@ -51,8 +54,9 @@ def run(arguments: argparse.Namespace) -> None:
     with hdf5.writing(arguments.out) as file:
         file["attack_prediction"] = prediction[[place[image] for image in attack_ids.tolist()]]
         file["eval_prediction"] = prediction
-        # Half precision holds logits up to 65,504; a larger one would become infinite.
+        # Half precision holds values up to 65,504; a larger one would become infinite.
         file["eval_logits"] = eval_logits.clip(-65504, 65504).astype(np.float16)
+        file["attack_features"] = np.concatenate(attack_features).clip(-65504, 65504).astype(np.float16)
     right = int((prediction == labels).sum())
     log.info("%s: accuracy %.4f (%d of %d evaluation images)", model, right / len(labels), right, len(labels))
     job.finish(arguments.out, accuracy=right / len(labels), n_correct=right, n_images=len(labels))

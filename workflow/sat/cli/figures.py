@@ -6,14 +6,14 @@ import argparse
 
 from sat.cli.common import add_step, start
 
-TABLES = ("sat", "most_similar", "models", "clusters", "tsne")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_step(parser)
-    for name in TABLES:
-        parser.add_argument(f"--{name.replace('_', '-')}", required=True, help=f"{name}.csv")
+    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
+    parser.add_argument("--similarity", nargs="*", default=[], help="most_similar.csv and models.csv, where they are")
+    parser.add_argument("--clusters", required=True, help="analysis/clusters.csv")
+    parser.add_argument("--tsne", required=True, help="analysis/tsne.csv")
     parser.add_argument("--cluster-map", required=True, help="figures/clustermap.svg")
     parser.add_argument("--tsne-figure", required=True, help="figures/tsne.svg")
 
@@ -25,11 +25,17 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.store.tables import read_matrix, read_table
 
     job = start(arguments)
-    paths = {name: job.input(name, getattr(arguments, name)) for name in TABLES}
-    most_similar, models, clusters, tsne = (read_table(paths[name]) for name in TABLES[1:])
+    matrix = read_matrix(job.input("sat", arguments.sat))
+    clusters = read_table(job.input("clusters", arguments.clusters))
+    tsne = read_table(job.input("tsne", arguments.tsne))
+    most_similar = models = None
+    if arguments.similarity:
+        most_similar = read_table(job.input("most_similar", arguments.similarity[0]))
+        models = read_table(job.input("models", arguments.similarity[1])).set_index("model")
+    families = job.step.params.get("families") or models["family"].to_dict()  # type: ignore[index]
     drawn = {
-        arguments.cluster_map: cluster_map(read_matrix(paths["sat"]), models, most_similar),
-        arguments.tsne_figure: tsne_figure(tsne, clusters, models),
+        arguments.cluster_map: cluster_map(matrix, families, models, most_similar),
+        arguments.tsne_figure: tsne_figure(tsne, clusters, families),
     }
     for path, figure in drawn.items():
         with replacing(path) as temporary:

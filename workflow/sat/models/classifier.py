@@ -74,11 +74,15 @@ class Classifier(nn.Module):
         -------
         float Tensor, shape (n, classes)
         """
+        logits: Tensor = self.net(self.prepare(images))
+        return logits
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """What the net itself gets: images at its own input size, normalised."""
         size = self.blueprint.input_size
         if images.shape[-1] != size:
             images = F.interpolate(images, (size, size), mode="bicubic", antialias=True, align_corners=False)
-        logits: Tensor = self.net((images - self.mean) / self.std)
-        return logits
+        return (images - self.mean) / self.std
 
     def freeze(self, device: str = "cpu") -> Classifier:
         """Make ready for inference and attack: eval mode, frozen parameters, on a device.
@@ -294,3 +298,35 @@ def predict(
             f"{int((~np.isfinite(found)).any(1).sum())} of {len(images)} images give logits that are not finite"
         )
     return found
+
+
+@torch.no_grad()
+def features(
+    classifier: Classifier, images: NDArray[np.uint8], batch: int | Batch, device: str = "cpu"
+) -> NDArray[np.float32]:
+    """Features of images before the classifier layer: timm's pre-logits.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Frozen.
+    images : uint8 array, shape (n, 3, S, S)
+        Grey levels of the canvas.
+    batch : int or Batch
+        Images at once; a multiple of 16.
+    device : str
+
+    Returns
+    -------
+    float32 array, shape (n, features)
+    """
+    net: Any = classifier.net
+
+    def work(where: slice) -> NDArray[np.float32]:
+        prepared = classifier.prepare(to_unit(padded(images[where]).to(device)))
+        found = net.forward_head(net.forward_features(prepared), pre_logits=True)
+        values: NDArray[np.float32] = found[: where.stop - where.start].flatten(1).float().cpu().numpy()
+        return values
+
+    size = batch if isinstance(batch, Batch) else Batch(batch)
+    return np.concatenate([values for _, values in in_batches(len(images), size, work)])

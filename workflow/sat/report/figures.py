@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,26 @@ def colours(groups: pd.Series) -> dict[str, tuple[float, float, float]]:
     return dict(zip(names, sns.color_palette("tab10" if len(names) <= 10 else "husl", len(names)), strict=True))
 
 
-def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.DataFrame) -> Figure:
+def cluster_map(
+    matrix: pd.DataFrame,
+    families: Mapping[str, str],
+    models: pd.DataFrame | None = None,
+    most_similar: pd.DataFrame | None = None,
+) -> Figure:
     """Draw the SAT matrix as a heat map, similar models side by side.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
         SAT; models with NaN are left out and named.
-    models : DataFrame
-        Model table of the similarity stage: model, family, low_whitebox.
-    most_similar : DataFrame
+    families : mapping of str to str
+        By model.
+    models : DataFrame, optional
+        Model table of the similarity stage by model: low_whitebox. A matrix
+        that was given has none.
+    most_similar : DataFrame, optional
         Unordered pairs with intervals: model_a, model_b, sat, sat_low,
-        sat_high, above_noise.
+        sat_high, above_noise. A matrix that was given has none.
 
     Returns
     -------
@@ -61,9 +70,9 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
     names = list(shown.index)
     if len(names) < 2:
         return _nothing_to_draw("No two models are left that classify an image in common.")
-    rows = models.set_index("model").loc[names]
-    flag = {name: f"{name} *" if rows.loc[name, "low_whitebox"] else name for name in names}
-    family = colours(rows["family"])
+    failed = set() if models is None else set(models.index[models["low_whitebox"]])
+    flag = {name: f"{name} *" if name in failed else name for name in names}
+    family = colours(pd.Series([families[name] for name in names]))
     # The most similar any two models can be is 100 % transfer.
     distance = np.log(100) - shown.to_numpy(float)
     np.fill_diagonal(distance, 0)
@@ -74,7 +83,7 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
         shown.rename(index=flag, columns=flag),
         row_linkage=tree,
         col_linkage=tree,
-        row_colors=[family[value] for value in rows["family"]],
+        row_colors=[family[families[name]] for name in names],
         cmap="rocket",
         vmin=off.min(),
         vmax=np.log(100),
@@ -104,12 +113,16 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
         frameon=False,
         fontsize=8,
     )
-    pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
-    half = ((pairs["sat_high"] - pairs["sat_low"]) / 2).median()
-    notes = [f"SAT = ln(mean transfer success in %); median half-width of the intervals: {half:.2f}"]
-    if (~pairs["above_noise"]).any():
-        notes.append(f"n: not above random noise of the same size ({int((~pairs['above_noise']).sum())} pairs)")
-    if rows["low_whitebox"].any():
+    notes = ["SAT = ln(mean transfer success in %)"]
+    if most_similar is not None:
+        pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
+        half = ((pairs["sat_high"] - pairs["sat_low"]) / 2).median()
+        notes[0] += f"; median half-width of the intervals: {half:.2f}"
+        if (~pairs["above_noise"]).any():
+            notes.append(f"n: not above random noise of the same size ({int((~pairs['above_noise']).sum())} pairs)")
+    else:
+        notes[0] += "; a matrix that was given: without intervals"
+    if failed & set(names):
         notes.append("*: the attack fails on the model itself; its row and column are too low")
     if dropped:
         notes.append(f"left out, no image in common: {', '.join(dropped)}")
@@ -118,8 +131,10 @@ def cluster_map(matrix: pd.DataFrame, models: pd.DataFrame, most_similar: pd.Dat
     return figure
 
 
-def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame) -> pd.DataFrame:
+def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame | None) -> pd.DataFrame:
     text = matrix.map(lambda value: f"{value:.1f}")
+    if most_similar is None:
+        return text
     for pair in most_similar.itertuples():
         if (
             not pair.above_noise
@@ -132,7 +147,7 @@ def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame) -> pd.DataFra
     return text
 
 
-def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, models: pd.DataFrame) -> Figure:
+def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str]) -> Figure:
     """Draw the t-SNE picture: colour is the cluster found, shape the family written down before.
 
     Parameters
@@ -141,8 +156,8 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, models: pd.DataFr
         model, x, y; without rows where there were too few models.
     clusters : DataFrame
         model, cluster.
-    models : DataFrame
-        model, family.
+    families : mapping of str to str
+        By model.
 
     Returns
     -------
@@ -152,7 +167,8 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, models: pd.DataFr
         return _nothing_to_draw("Too few models: t-SNE needs at least 4.")
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.5, 6), layout="constrained")
-    data = picture.merge(clusters, on="model").merge(models[["model", "family"]], on="model")
+    data = picture.merge(clusters, on="model")
+    data["family"] = data["model"].map(families)
     data["cluster"] = data["cluster"].astype(str)
     order = sorted(data["cluster"].unique(), key=int)
     sns.scatterplot(

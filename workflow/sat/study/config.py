@@ -57,7 +57,7 @@ class Images(Section):
     source: str
     """`digits`: scikit-learn's handwritten digits, 1,797 images of 8 x 8 px and 17 grey levels. `folder`: a folder
     with one sub-folder a class, a .tar of such a folder, or a folder of .tar files. `hfds/NAME`, `hfids/NAME`,
-    `tfds/NAME`, `wds/NAME`: timm's readers of data sets of those libraries."""
+    `tfds/NAME`, `wds/NAME`: timm's readers of data sets of those libraries. `none`: of a study of a matrix."""
     root: str | None = None
     """Folder or file of the data set, relative to this file; a cache folder for readers that download."""
     split: str = "validation"
@@ -81,7 +81,7 @@ class Images(Section):
     @classmethod
     def _check_source(cls, value: str) -> str:
         prefix, slash, name = value.partition("/")
-        if value in ("digits", "folder") or (prefix in READERS and slash and name):
+        if value in ("digits", "folder", "none") or (prefix in READERS and slash and name):
             return value
         raise ValueError(
             f"{value!r} is no source of images; write digits, folder, or a data set such as hfds/ILSVRC/imagenet-1k "
@@ -251,16 +251,26 @@ class Compute(Section):
 class Config(Section):
     """A study's config file."""
 
+    @model_validator(mode="after")
+    def _check_kind(self) -> Config:
+        if self.matrix is None and self.components not in ("released", "inferred"):
+            raise ValueError(f"components: {self.components!r} is neither released nor inferred")
+        return self
+
     study: Name
     """Name of the study: its results live in results/<study>/."""
-    models: str | list[str]
-    """Model table (CSV), or several; paths are relative to this file."""
-    components: Literal["released", "inferred"] = "inferred"
+    models: str | list[str] = []
+    """Model table (CSV), or several; paths are relative to this file, or else to the folder of the call."""
+    matrix: str | None = None
+    """A SAT matrix that is there already (CSV: model names as header and first column). The study then has no models,
+    images or attack of its own, and only what follows from a matrix."""
+    components: str = "inferred"
     """Which components of the models the analyses compare: `inferred` are the table's own columns; `released` takes
-    the columns `released.<component>` over them where they are filled."""
+    the columns `released.<component>` over them where they are filled. For a given matrix: a table (CSV) with model
+    names as first column."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random in the study."""
-    images: Images
+    images: Images = Images(source="none")
     training: Training = Training()
     max_published_gap: Annotated[float, Field(ge=0)] = 2.0
     """Models whose accuracy differs from the table's published_top1 by more percentage points are flagged."""

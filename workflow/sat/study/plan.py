@@ -99,7 +99,8 @@ class Plan:
         self.config = study.config
         self.digests = digests or {}
         self.versions = versions or stage_versions()
-        self.tiles = cut_tiles(study.models, self.config.tile_size)
+        # A matrix that is there already has no tiles.
+        self.tiles = {} if self.config.matrix else cut_tiles(study.models, self.config.tile_size)
         # Each step is asked for many times; a thousand models have a million pairs.
         self.weights = cache(self._weights)
         self.adversarial = cache(self._adversarial)
@@ -117,6 +118,16 @@ class Plan:
         """study.json."""
         # How jobs run changes no result, and their sidecars record it.
         return self._step("study", json.loads(self.study.model_dump_json(exclude={"config": {"compute"}})))
+
+    @cached_property
+    def matrix(self) -> Step:
+        """similarity/sat.csv of a study of a matrix."""
+        return self._step("matrix", {"sha256": self.digests.get("matrix"), "models": list(self.study.used)})
+
+    @property
+    def sat(self) -> Step:
+        """similarity/sat.csv, computed or given."""
+        return self.matrix if self.config.matrix else self.similarity
 
     @cached_property
     def manifest(self) -> Step:
@@ -242,13 +253,15 @@ class Plan:
             "perplexity": self.config.tsne.perplexity,
             "seed": self.config.seed,
         }
-        return self._step("clusters", params, sat=self.similarity)
+        return self._step("clusters", params, sat=self.sat)
 
     @cached_property
     def figures(self) -> Step:
         """All files under figures/."""
-        tables = {"sat": self.similarity, "most_similar": self.similarity, "models": self.similarity}
-        return self._step("figures", {}, **tables, clusters=self.clusters, tsne=self.clusters)
+        tables = {"sat": self.sat, "clusters": self.clusters, "tsne": self.clusters}
+        if self.config.matrix:
+            return self._step("figures", {"families": {row.model: row.family for row in self.study.models}}, **tables)
+        return self._step("figures", {}, **tables, most_similar=self.similarity, models=self.similarity)
 
     def artefacts(self) -> dict[str, Step]:
         """Every artefact of the study with its step.
@@ -261,6 +274,9 @@ class Plan:
             gates are their own sidecars.
         """
         steps = {"study.json": self.describe()}
+        if self.config.matrix:
+            steps["similarity/sat.csv"] = self.matrix
+            return steps | self._analyses()
         steps["images/manifest.csv"] = self.manifest
         trained = any(self.study.model[model].source == "train" for model in self.needed)
         splits = ("train", "eval", "attack") if trained else ("eval", "attack")
@@ -275,6 +291,9 @@ class Plan:
             f"similarity/{name}": self.similarity
             for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
         }
-        steps |= {f"analysis/{name}": self.clusters for name in ("clusters.csv", "spectral_features.csv", "tsne.csv")}
+        return steps | self._analyses()
+
+    def _analyses(self) -> dict[str, Step]:
+        steps = {f"analysis/{name}": self.clusters for name in ("clusters.csv", "spectral_features.csv", "tsne.csv")}
         steps |= {f"figures/{name}": self.figures for name in ("clustermap.svg", "tsne.svg")}
         return steps

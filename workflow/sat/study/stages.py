@@ -21,6 +21,7 @@ LOCK = PACKAGE / "stages.lock.json"
 
 STAGES = (
     "study",
+    "matrix",
     "manifest",
     "images",
     "train",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat.errors import SatError
 from sat.study.config import Config, explain
-from sat.study.table import Model, read_tables
+from sat.study.table import Model, read_matrix_models, read_tables
 
 Valid = TypeVar("Valid", bound=BaseModel)
 
@@ -99,17 +99,35 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         Config, {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items()}, where
     )
     tables = [valid.models] if isinstance(valid.models, str) else valid.models
-    models, user_files = read_tables([files[0].parent / table for table in tables])
-    for key, name in (
-        ("images.root", valid.images.root),
-        ("images.class_map", valid.images.class_map),
-        ("images.attack_images", valid.images.id_list),
-    ):
-        if name:
-            user_files[key] = files[0].parent / Path(name).expanduser()
-            # Images may lie on another machine than the one that plans; the two lists are small and are read here.
-            if key != "images.root" and not user_files[key].is_file():
-                raise SatError(f"{where}: key '{key}': there is no file {user_files[key]}.")
+    folder = files[0].parent
+    user_files = {
+        key: _locate(folder, name)
+        for key, name in (
+            ("matrix", valid.matrix),
+            ("components", valid.components if valid.components not in ("released", "inferred") else None),
+            ("images.root", valid.images.root),
+            ("images.class_map", valid.images.class_map),
+            ("images.attack_images", valid.images.id_list),
+        )
+        if name
+    }
+    for key, path in user_files.items():
+        # Images may lie on another machine than the one that plans; the other files are small and are read here.
+        if key != "images.root" and not path.is_file():
+            raise SatError(f"{where}: key '{key}': there is no file {path}.")
+    models: tuple[Model, ...]
+    if valid.matrix:
+        if tables or valid.images.source != "none":
+            raise SatError(
+                f"{where}: key 'matrix': a study of a matrix has neither 'models' nor 'images'; remove them."
+            )
+        models = read_matrix_models(user_files["matrix"], user_files.get("components"))
+    else:
+        for key, given in (("models", tables), ("images", valid.images.source != "none")):
+            if not given:
+                raise SatError(f"{where}: key '{key}' is missing; a study has models and images, or a matrix.")
+        models, checkpoints = read_tables([_locate(folder, table) for table in tables])
+        user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
     study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files)
     trained = [row.model for row in study.models if row.use and row.source == "train"]
@@ -121,14 +139,20 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
     count = len(study.used)
     if count < 2:
         raise SatError(
-            f"{' and '.join(tables)}: a study compares at least two models, and {count} row(s) are in use; "
-            "add rows, or set their column 'use' to yes."
+            f"{' and '.join(tables) or valid.matrix}: a study compares at least two models, and {count} row(s) are in "
+            "use; add rows, or set their column 'use' to yes."
         )
     if valid.clusters.k > count:
         raise SatError(
             f"{where}: key 'clusters.k': {count} models cannot form {valid.clusters.k} clusters; write 2 to {count}."
         )
     return study
+
+
+def _locate(folder: Path, name: str) -> Path:
+    """A path of the config: relative to its file; what came from a command line, to where that was given."""
+    path = Path(name).expanduser()
+    return path if path.is_absolute() or (not (folder / path).exists() and path.exists()) else folder / path
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -127,6 +127,50 @@ def read_tables(files: Iterable[Path]) -> tuple[tuple[Model, ...], dict[str, Pat
     return tuple(rows), checkpoints
 
 
+def read_matrix_models(matrix: Path, components: Path | None) -> tuple[Model, ...]:
+    """Rows for the models of a matrix that is there already.
+
+    Parameters
+    ----------
+    matrix : Path
+        CSV file; the header names the models.
+    components : Path, optional
+        CSV file with a row a model: its name first, then any columns. The
+        first of them serves as the family.
+
+    Returns
+    -------
+    tuple of Model
+        In the order of the matrix; weights are `matrix`, columns are groups.
+
+    Raises
+    ------
+    SatError
+        If a file cannot be read, or a model of the matrix has no row.
+    """
+    names = [name for name in _read_csv(matrix)[0][1][1:] if name]
+    rows: dict[str, dict[str, str]] = {name: {} for name in names}
+    if components:
+        (_, header), *lines = _read_csv(components)
+        rows = {cells[0]: dict(zip(header[1:], cells[1:], strict=False)) for _, cells in lines if any(cells)}
+        if missing := [name for name in names if name not in rows]:
+            raise SatError(
+                f"{components}: has no row for {len(missing)} of the {len(names)} models of {matrix}: "
+                f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}. The first column holds their names."
+            )
+    cells: list[dict[str, Any]] = [
+        {
+            "model": name,
+            "architecture": name,
+            "weights": "matrix",
+            "family": next(iter(rows[name].values()), "") or "unknown",
+            "groups": rows[name],
+        }
+        for name in dict.fromkeys(names)
+    ]
+    return tuple(Model(**fields) for fields in cells)
+
+
 def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[], object]) -> list[str]:
     """Append rows to a model table; what stands there stays as it is.
 
@@ -181,16 +225,7 @@ def _replace(file: Path, text: str) -> None:
 
 
 def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            header = [name.strip() for name in next(reader, [])]
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SatError(
-            f"{file}: the model table cannot be read ({reason}); the study's key 'models' names it."
-        ) from None
+    (_, header), *lines = _read_csv(file)
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise SatError(
@@ -212,6 +247,18 @@ def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
         if len(cells) != len(header):
             raise SatError(f"{place}: {len(cells)} cells under {len(header)} columns; quote cells that hold a comma.")
         yield place, _row(dict(zip(header, cells, strict=True)), place)
+
+
+def _read_csv(file: Path) -> list[tuple[int, list[str]]]:
+    """Lines of a CSV file with their numbers, the header first, cells stripped."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SatError(f"{file}: the table cannot be read ({reason}).") from None
+    return lines or [(1, [])]
 
 
 def _row(cells: dict[str, str], place: str) -> Model:

@@ -1,0 +1,182 @@
+"""Go on after Snakemake itself was killed: end or await the SLURM jobs that it left, unlock, start again."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sat.cli.common import log
+from sat.errors import SatError
+
+SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
+ONE_A_JOB = ("images", "weights", "clean", "adversarial", "tiles")
+"""Folders whose artefacts have a job each: their sidecar says that the whole job is done."""
+PAUSE, REMINDER = 5.0, 600.0
+"""Seconds between two looks at the queue, and between two lines about it."""
+
+# Snakemake names all SLURM jobs of a run after the run: a UUID, where wanted with a prefix.
+_RUN = re.compile(r"(?:[\w-]{1,50}_)?[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Left:
+    """A SLURM job that waits or runs."""
+
+    id: str
+    state: str
+    name: str
+    folder: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from sat.cli.tools import add_study
+
+    add_study(parser)
+    parser.add_argument("--profile", default="slurm", help="Snakemake's profile (default: slurm)")
+    parser.add_argument("--wait", action="store_true", help="let the jobs that were left run to their end")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="after --: more words for snakemake")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """End or await the jobs that were left, unlock, take over what they finished, start again."""
+    if main := next(living(Path.cwd()), None):
+        raise SatError(
+            f"Snakemake is at work in this folder (process {main}). To stop it and its jobs: kill -INT {main}"
+        )
+    settle(Path.cwd(), arguments.wait)
+    chosen = arguments.study != ["config.yaml"]
+    study = ["--configfile", *arguments.study] if chosen else []
+    study += ["--config", *arguments.config] if arguments.config else []
+    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    if subprocess.run([*snakemake, "--unlock", *study]).returncode:
+        raise SatError("Snakemake cannot unlock this folder: see above.")
+    if not chosen and not Path("config.yaml").exists():
+        arguments.study = [str(SNAKEFILE.with_name("config.yaml"))]
+    if files := unrecorded([*snakemake, *study], arguments):
+        log.info("finished, and Snakemake does not know: %s", ", ".join(files))
+        touch = ["--touch", "--force", "--rerun-incomplete", "--cores", "1", "--quiet", "all"]
+        if subprocess.run([*snakemake, *touch, *study, "--", *files]).returncode:
+            log.warning("Snakemake could not take them over, and may make some again.")
+    command = [*snakemake, "--profile", arguments.profile, *arguments.words, *study]
+    log.info("snakemake %s", " ".join(command[3:]))
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def living(folder: Path) -> Iterator[str]:
+    """Process ids of Snakemake's main processes that work in a folder, on this machine.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Yields
+    ------
+    str
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            here = (process / "cwd").resolve() == folder.resolve()
+            # Of those that are ending nothing is left but the name.
+            ended = (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            continue
+        # Those within jobs are told their mode.
+        if here and not ended and "--mode" not in words and _is_snakemake(words):
+            yield process.name
+
+
+def _is_snakemake(words: list[str]) -> bool:
+    interpreted = words[1:2] if Path(words[0]).name.startswith("python") else words[:1]
+    return any(Path(word).name == "snakemake" for word in interpreted) or words[1:3] == ["-m", "snakemake"]
+
+
+def settle(folder: Path, wait: bool) -> None:
+    """Cancel a folder's jobs, or wait for them, until none waits, runs or ends.
+
+    Parameters
+    ----------
+    folder : Path
+    wait : bool
+        Let them run.
+    """
+    told = -REMINDER
+    cancelled: set[str] = set()
+    while jobs := left(folder):
+        if time.monotonic() - told >= REMINDER:
+            told = time.monotonic()
+            states = ", ".join(f"{job.id} ({job.state})" for job in jobs)
+            log.info(
+                "%s %d jobs of a run that has died: %s", "waiting for" if wait else "cancelling", len(jobs), states
+            )
+        new = [job.id for job in jobs if job.id not in cancelled]
+        if new and not wait:
+            # One that ends by itself in this moment is no fault.
+            subprocess.run(["scancel", *new], capture_output=True, text=True, check=False)
+            cancelled.update(new)
+        time.sleep(PAUSE if wait else 1.0)
+
+
+def left(folder: Path) -> list[Left]:
+    """The user's SLURM jobs that a run of Snakemake in this folder submitted, and that have not ended.
+
+    Parameters
+    ----------
+    folder : Path
+        A copy of a folder is another folder: its jobs stay.
+
+    Raises
+    ------
+    SatError
+        If SLURM does not answer: whether jobs are left is not known then.
+    """
+    words = ["squeue", "--me", "--noheader", "--format=%A|%T|%j|%Z"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise SatError(f"{error}: to resume, be where SLURM is.") from None
+    if done.returncode:
+        raise SatError(f"squeue: {done.stderr.strip()}")
+    jobs = [Left(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3]
+    here = folder.resolve()
+    return [job for job in jobs if _RUN.fullmatch(job.name) and Path(job.folder).resolve() == here]
+
+
+def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]:
+    """Artefacts that their sidecars prove finished, and that Snakemake would make again or has no record of.
+
+    Jobs that outlived Snakemake made them.
+
+    Parameters
+    ----------
+    snakemake : list of str
+        Beginning of a command line, with the study.
+    arguments : argparse.Namespace
+        Which name the study.
+    """
+    from sat.cli.tools import plan_of, results_folder, study_of
+    from sat.store.verify import verify
+
+    words = ["--summary", "--rerun-incomplete", "--quiet", "all"]
+    done = subprocess.run([*snakemake, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SatError(f"snakemake --summary: {done.stderr.strip()[-2000:]}")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    # output_file, date, rule, log-file(s), status, plan
+    doubtful = {row[0] for row in rows if len(row) == 6 and (row[3] == "-" or row[4:] != ["ok", "no update"])}
+    study = study_of(arguments)
+    plan, results = plan_of(study), results_folder(study)
+    if not any(f"{results / name}" in doubtful and (results / name).exists() for name in plan.artefacts()):
+        return []
+    faulty = {str(finding.path) for finding in verify(plan, results)}
+    paths = [str(results / name) for name in plan.artefacts() if name.partition("/")[0] in ONE_A_JOB]
+    return [path for path in paths if path in doubtful and path not in faulty]
