@@ -28,7 +28,12 @@ else:
     include: "workflow/rules/similarity.smk"
 
 
-include: "workflow/rules/analysis.smk"
+# What a study does not have, it does not analyse: a matrix alone has no images.
+for analysis in plan.analyses:
+
+    include: f"workflow/rules/{analysis}.smk"
+
+
 include: "workflow/rules/report.smk"
 
 
@@ -37,6 +42,4 @@ rule all:
     input:
         f"{RESULTS}/study.json",
         f"{RESULTS}/similarity/sat.csv",
-        f"{RESULTS}/analysis/clusters.csv",
-        f"{RESULTS}/figures/clustermap.svg",
-        f"{RESULTS}/figures/tsne.svg",
+        [f"{RESULTS}/{name}" for name in plan.artefacts() if name.startswith(("analysis/", "figures/"))],

@@ -17,6 +17,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+ANALYSES = {"clusters", "groups", "measures", "ensembles", "stability", "caveats", "figures"}
+"""Rules after similarity, in a study with images and without components."""
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 
@@ -56,7 +58,8 @@ class Project:
         project = cls(folder)
         if config:
             project.configure(**config)
-            project.write_table(rows)
+            if rows := list(rows):
+                project.write_table(rows)
         return project
 
     def copy(self, folder: Path) -> Project:

@@ -4,10 +4,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.cluster.hierarchy import fcluster
 from sklearn.cluster import SpectralClustering
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from sat.analysis.clusters import spectral_clusters, tsne_picture, without_nan
+from sat.analysis import clusters
+from sat.analysis.clusters import (
+    choose_k,
+    dendrogram_linkage,
+    feature_distances,
+    membership,
+    membership_over_matrices,
+    membership_over_starts,
+    spectral_clusters,
+    tsne_picture,
+    without_nan,
+)
 
 RELEASED = (
     Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference")) / "SAT_release.csv"
@@ -92,6 +104,156 @@ def test_tsne_keeps_clear_blocks_apart():
     points = picture[["x", "y"]].to_numpy()
     distance = np.linalg.norm(points[:, None] - points, axis=2) + np.diag(np.full(len(points), np.inf))
     assert (truth[distance.argmin(axis=1)] == truth).all()
+
+
+def test_planted_clusters_are_chosen_by_all_criteria():
+    matrix, _ = blocks((6, 5, 5, 4), within=4.0, across=0.5)
+    table = choose_k(matrix, starts=20).set_index("k")
+    assert table.index.tolist() == list(range(2, 20))
+    assert table.index[table["largest_gap"]].tolist() == [4]
+    assert table["silhouette"].idxmax() == 4
+    assert table.loc[4, "start_agreement"] == pytest.approx(table["start_agreement"].max())
+    assert table.loc[4, "smallest"] == 4
+    degree = matrix.sum(axis=1)
+    values = np.linalg.eigvalsh(matrix / np.sqrt(np.outer(degree, degree)))[::-1]
+    assert np.allclose(table["eigengap"], values[1:-1] - values[2:])
+    found = spectral_clusters(matrix, 4, starts=20)
+    assert table.loc[4, "silhouette"] == pytest.approx(silhouette_score(found.features, found.table["cluster"]))
+    assert table.loc[4, "inertia"] == pytest.approx(found.inertia)
+    assert choose_k(matrix, starts=20).set_index("k").equals(table)
+
+
+def test_rand_index_against_scikit_learn():
+    labels = np.random.default_rng(0).integers(0, 3, (5, 12)).astype(np.int32)
+    labels[3], labels[4] = 0, np.arange(12)
+    expected = [adjusted_rand_score(labels[i], labels[j]) for i in range(5) for j in range(i)]
+    assert clusters._mean_rand_index(labels) == pytest.approx(np.mean(expected))
+    assert clusters._mean_rand_index(labels[[3, 3]]) == clusters._mean_rand_index(labels[[4, 4]]) == 1
+    assert np.isnan(clusters._mean_rand_index(labels[:1]))
+
+
+def test_choosing_among_few_models():
+    matrix, _ = blocks((2, 1))
+    assert choose_k(matrix)["k"].tolist() == [2]
+    two = choose_k(matrix.iloc[:2, :2])
+    assert two.empty and two.columns.tolist() == choose_k(matrix).columns.tolist()
+    assert choose_k(blocks((9, 9, 9))[0], starts=3)["k"].max() == 20
+    assert choose_k(matrix, [1, 2, 3, 7])["k"].tolist() == [2]
+    matrix.iloc[0, 1] = matrix.iloc[1, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN in the rows of m00, m01"):
+        choose_k(matrix)
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_models_that_are_all_alike_form_one_cluster():
+    names = list("abcd")
+    alike = pd.DataFrame(3.0, index=names, columns=names)
+    found = spectral_clusters(alike, 1, starts=2)
+    assert found.table["cluster"].tolist() == [1, 1, 1, 1]
+    assert (membership_over_starts(alike, found, 3)[["mates", "overlap"]] == 1).all(axis=None)
+    assert not choose_k(alike, starts=2)["largest_gap"].any()
+
+
+def test_membership_against_a_loop():
+    random = np.random.default_rng(0)
+    models = [f"m{i}" for i in range(9)]
+    table = pd.DataFrame({"model": models, "cluster": [1, 1, 1, 1, 2, 2, 2, 3, 3]})
+    replicates = [pd.Series(random.integers(0, 3, 9), index=models) for _ in range(6)]
+    replicates[0] = replicates[0].drop("m1")
+    found = membership(table, replicates).set_index("model")
+    own = table.set_index("model")["cluster"]
+    for model in models:
+        mates, overlap = [], []
+        for labels in replicates:
+            if model not in labels:
+                continue
+            before = {m for m in labels.index if own[m] == own[model]}
+            after = {m for m in labels.index if labels[m] == labels[model]}
+            mates.append((len(before & after) - 1) / (len(before) - 1))
+            overlap.append(len(before & after) / len(before | after))
+        assert found.loc[model, "n_replicates"] == len(mates)
+        assert found.loc[model, "mates"] == pytest.approx(np.mean(mates))
+        assert found.loc[model, "overlap"] == pytest.approx(np.mean(overlap))
+
+
+def test_membership_of_a_lone_model_and_without_replicates():
+    table = pd.DataFrame({"model": ["a", "b", "c"], "cluster": [1, 1, 2]})
+    again = [pd.Series([0, 0, 5], index=list("abc")), pd.Series([4, 0, 0], index=list("abc"))]
+    found = membership(table, again)
+    assert found["n_mates"].tolist() == [1, 1, 0]
+    assert found["mates"].tolist() == [0.5, 0.5, 0.5]
+    assert membership(table, [])[["mates", "overlap"]].isna().all(axis=None)
+
+
+def test_a_model_between_two_families_is_the_unsure_one():
+    matrix, _ = blocks((5, 5), within=3.5, across=1.5)
+    between = np.r_[np.full(10, 2.5), np.log(100)]
+    matrix.loc["between"], matrix["between"] = between[:10], between
+    random = np.random.default_rng(0)
+
+    def again():
+        error = np.triu(random.normal(0, 0.1, matrix.shape))
+        return matrix + error + error.T
+
+    found = spectral_clusters(matrix, 2, starts=20)
+    stable = membership_over_matrices((again() for _ in range(30)), found.table, 2, starts=5).set_index("model")
+    assert stable["mates"].idxmin() == "between"
+    assert stable.loc["between", "mates"] < 0.9
+    over_starts = membership_over_starts(matrix, found, 10)
+    assert over_starts["mates"].idxmin() == 10 and (over_starts["n_replicates"] == 10).all()
+    assert over_starts.equals(membership_over_starts(matrix, found, 10))
+
+
+def test_replicates_with_nan_count_for_the_models_that_are_left():
+    matrix, _ = blocks()
+    found = spectral_clusters(matrix, 3, starts=5)
+    holes = matrix.copy()
+    holes.loc["m03"] = holes["m03"] = np.nan
+    lonely = matrix.copy()
+    lonely.loc["m04"] = lonely["m04"] = -1.0
+    replicates = [matrix, holes, lonely, matrix.iloc[:2, :2]]
+    table = membership_over_matrices(replicates, found.table, 3, starts=5).set_index("model")
+    assert table["n_replicates"].drop(["m03", "m04"]).eq(3).all()
+    assert table.loc[["m03", "m04"], "n_replicates"].tolist() == [2, 2]
+    assert np.allclose(table["mates"], 1) and np.allclose(table["overlap"], 1)
+
+
+def test_feature_distances_are_ordered_by_cluster():
+    matrix, _ = blocks((3, 5, 4))
+    found = spectral_clusters(matrix, 3, starts=5)
+    distance = feature_distances(found.features, found.table)
+    number = found.table.set_index("model")["cluster"]
+    assert number[distance.index].is_monotonic_increasing
+    assert distance.index.equals(distance.columns) and np.allclose(distance, distance.T)
+    a, b = found.features.loc["m00"], found.features.loc["m11"]
+    assert distance.loc["m00", "m11"] == pytest.approx(np.linalg.norm(a - b))
+    assert (np.diag(distance) == 0).all() and distance.max(axis=None) <= 2
+
+
+def test_dendrogram_joins_families_first():
+    matrix, truth = blocks((5, 4, 3))
+    matrix.iloc[0, 11] = matrix.iloc[11, 0] = -2.0
+    tree = dendrogram_linkage(matrix)
+    assert tree.shape == (11, 4)
+    assert adjusted_rand_score(truth, fcluster(tree, 3, "maxclust")) == 1
+    off = matrix.to_numpy()[np.triu_indices(12, 1)]
+    assert tree[0, 2] == pytest.approx(np.log(100) - off.max())
+    # The last join of two models only is their distance; of one, there is none.
+    assert dendrogram_linkage(matrix.iloc[[0, 11], [0, 11]])[0, 2] == pytest.approx(np.log(100) + 2)
+    assert dendrogram_linkage(matrix.iloc[:1, :1]).shape == (0, 4)
+    matrix.iloc[0, 1] = np.nan
+    with pytest.raises(ValueError, match="m00"):
+        dendrogram_linkage(matrix)
+
+
+@pytest.mark.skipif(not RELEASED.exists(), reason=f"the matrix that the paper's authors released is not at {RELEASED}")
+def test_nothing_in_the_released_matrix_speaks_for_ten_clusters():
+    table = choose_k(pd.read_csv(RELEASED, index_col=0), starts=30).set_index("k")
+    assert table.index.tolist() == list(range(2, 21))
+    assert table.index[table["largest_gap"]].tolist() == [2]
+    assert table.loc[10, "eigengap"] < 0.05 * table["eigengap"].max()
+    assert table["silhouette"].idxmax() == 2
+    assert table.loc[10, "start_agreement"] < 0.8
 
 
 @pytest.mark.skipif(not RELEASED.exists(), reason=f"the matrix that the paper's authors released is not at {RELEASED}")

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.report.figures import cluster_map, save, tsne_figure
+from sat.report.figures import cluster_map, dendrogram_figure, distances_figure, save, tsne_figure
+from sat.report.figures_stability import stability_figure
 
 
 def study(n):
@@ -68,6 +69,38 @@ def test_two_models_without_a_common_image_are_said_to_be_so(tmp_path):
     matrix, families, models, pairs = study(2)
     matrix.iloc[0, 1] = matrix.iloc[1, 0] = np.nan
     assert "No two models are left" in text_of(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize("n", [2, 12, 60])
+def test_dendrogram_names_every_model_once(tmp_path, n):
+    matrix, families, models, _ = study(n)
+    models.loc["model_1", "low_whitebox"] = True
+    text = text_of(dendrogram_figure(matrix, families, models), tmp_path / "a.svg").split("\n")
+    assert set(text) >= {f"model_{i}" for i in range(n) if i != 1} | {"model_1 *", "f0"}
+    assert any("the attack fails on the model itself" in line for line in text)
+    assert text_of(dendrogram_figure(matrix, families), tmp_path / "b.svg").count("*") == 0
+    assert "No two models" in text_of(dendrogram_figure(matrix.iloc[:1, :1], families), tmp_path / "c.svg")
+
+
+def test_distances_are_sorted_by_cluster(tmp_path):
+    features = pd.DataFrame([[1.0, 0], [0, 1], [1, 0], [0, 1], [1, 0]], index=list("abcde"))
+    clusters = pd.DataFrame({"model": list("abcde"), "cluster": [1, 2, 1, 2, 1]})
+    figure = distances_figure(features, clusters)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list("acebd")
+    shown = axes.collections[0].get_array().reshape(5, 5)
+    assert np.allclose(shown[:3, :3], 0) and np.allclose(shown[3:, :3], np.sqrt(2))
+    assert "cluster" in text_of(figure, tmp_path / "a.svg")
+    alone = distances_figure(features.iloc[:1], clusters.iloc[:1])
+    assert "no distance" in text_of(alone, tmp_path / "b.svg")
+
+
+def test_stability_figure_says_how_many_images_are_enough(tmp_path):
+    curve = pd.DataFrame({"images": [10, 20, 40], "n": 50, "mean": [0.5, 0.8, 0.97]})
+    curve = curve.assign(p05=curve["mean"] - 0.01, p95=curve["mean"] + 0.01)
+    assert "from 40 images on" in text_of(stability_figure(curve, 0.95, 40), tmp_path / "a.svg")
+    assert "not even two samples of 40 images" in text_of(stability_figure(curve, 0.99, None), tmp_path / "b.svg")
+    assert "No rank correlation" in text_of(stability_figure(curve.iloc[:0], 0.95, None), tmp_path / "c.svg")
 
 
 def test_a_given_matrix_has_no_intervals_and_says_so(tmp_path):

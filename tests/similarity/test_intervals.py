@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
-from sat.similarity.intervals import wilson
+from sat.similarity.intervals import sat_interval, wilson
+
+EPS_S = 0.01
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
@@ -18,3 +20,77 @@ def test_no_trial_says_nothing_and_ends_are_exact():
     assert low[0] == 0 and high[0] == 1
     assert low[1] == 0 and high[2] == 1
     assert np.all(low <= high)
+
+
+def cells(mean, rho, uneven=0.0):
+    """Probabilities of n11, n10, n01, n00: the mean of both shares, their correlation, and how they differ."""
+    a = min(mean * (1 + uneven), mean + (1 - mean) * uneven)
+    b = 2 * mean - a
+    both = a * b + rho * np.sqrt(a * (1 - a) * b * (1 - b))
+    both = np.clip(both, max(0, a + b - 1), min(a, b))
+    return np.array([both, a - both, b - both, 1 - a - b + both])
+
+
+def coverage(n, mean, rho, uneven, draws=20_000):
+    """In per cent."""
+    counts = np.random.default_rng(n).multinomial(n, np.clip(cells(mean, rho, uneven), 0, 1), draws)
+    outcomes, times = np.unique(counts, axis=0, return_counts=True)
+    table = sat_interval(*outcomes.T, eps_s=1e-6)
+    truth = np.log(100 * mean)
+    return 100 * times[(table["sat_low"] <= truth + 1e-9) & (truth - 1e-9 <= table["sat_high"])].sum() / draws
+
+
+@pytest.mark.parametrize("mean", [0.001, 0.01, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("n", [100, 700, 4000])
+def test_sat_interval_holds_the_truth_as_often_as_it_says(n, mean):
+    error = 3 * 100 * np.sqrt(0.95 * 0.05 / 20_000)
+    for rho in (-0.3, 0, 0.3, 0.7, 1):
+        for uneven in (0, 0.9):
+            found = coverage(n, mean, rho, uneven)
+            # See the next test: with so few hits expected, nothing in between can be had.
+            most = 99.9 if (n, mean) in ((100, 0.001), (100, 0.01)) else 98
+            assert 93 - error <= found <= most + error, (rho, uneven, found)
+
+
+@pytest.mark.parametrize(("n", "mean"), [(100, 0.001), (100, 0.01), (200, 0.001)])
+def test_with_few_expected_hits_no_interval_covers_93_to_98_per_cent(n, mean):
+    # 100 images on which the directions agree, and, as 200 trials, 100 on which they are independent.
+    outcome = binom(n, mean).pmf(np.arange(12))
+    reachable = [outcome[i:j].sum() for i in range(12) for j in range(i, 13)]
+    assert not any(0.93 <= share <= 0.98 for share in reachable)
+
+
+def test_design_effect_runs_from_agreement_to_opposition():
+    table = sat_interval(
+        [300, 90, 0, 0, 0], [0, 210, 300, 350, 0], [0, 210, 300, 350, 0], [700, 490, 400, 0, 700], EPS_S
+    )
+    assert table["design_effect"][0] == pytest.approx(2), "one direction says what the other says"
+    assert table["design_effect"][1] == pytest.approx(1, abs=0.01), "independent"
+    assert table["design_effect"][2] < 1, "never both"
+    assert 0 < table["design_effect"][3] < 0.01, "always exactly one"
+    assert table["design_effect"][4] == pytest.approx(2), "nothing known: the worst case"
+    assert np.allclose(table["n_effective"], 2 * table["n_both_correct"] / table["design_effect"])
+    assert table.loc[0, ["rate_low", "rate_high"]].tolist() == pytest.approx(np.array(wilson(300, 1000)).tolist())
+    assert (np.diff(table[["rate_low", "rate", "rate_high"]]) >= 0).all()
+
+
+def test_zero_counts_give_an_upper_bound():
+    table = sat_interval([0, 0], [0, 1], [0, 0], [700, 699], EPS_S)
+    assert table["upper_bound"].tolist() == [True, False]
+    assert table["sat"][0] == table["sat_low"][0] == pytest.approx(np.log(EPS_S))
+    assert table["sat_high"][0] == pytest.approx(np.log(100 * wilson(0, 700)[1]))
+    assert table["sat_low"][1] < np.log(100 * 0.5 / 700) < table["sat_high"][1]
+
+
+def test_hits_and_misses_mirror_each_other():
+    few = sat_interval([2, 0, 7], [1, 0, 3], [0, 1, 5], [97, 99, 85], EPS_S)
+    many = sat_interval([97, 99, 85], [1, 0, 3], [0, 1, 5], [2, 0, 7], EPS_S)
+    assert np.allclose(few["rate_low"], 1 - many["rate_high"])
+    assert np.allclose(few["rate_high"], 1 - many["rate_low"])
+
+
+def test_a_pair_without_images_says_nothing_and_no_pair_is_an_empty_table():
+    row = sat_interval(0, 0, 0, 0, EPS_S).iloc[0]
+    assert np.isnan(row["rate"]) and np.isnan(row["sat"]) and not row["upper_bound"]
+    assert (row["sat_low"], row["sat_high"]) == pytest.approx((np.log(EPS_S), np.log(100)))
+    assert sat_interval([], [], [], [], EPS_S).empty

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sat.similarity.intervals import wilson
 from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
 
 EPS_S = 0.01
@@ -52,6 +53,41 @@ def test_sat_against_a_double_loop(seed):
         for b in names:
             assert matrix.loc[a, b] == pytest.approx(brute_force(label, clean, adversarial, a, b), abs=1e-12)
     assert matrix.equals(matrix.T)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_images_on_which_both_directions_transfer_are_counted_in_both_rows(seed):
+    names, label, clean, adversarial = study(seed, transfer=[0.1, 0.5, 0.9][seed])
+    pairs, _, _ = tables(names, label, clean, adversarial)
+    found = pairs.set_index(["source", "target"])["n_both_fooled"]
+    for a in names:
+        for b in names:
+            count = 0
+            for i in range(len(label)):
+                if clean[a][i] == clean[b][i] == label[i]:
+                    count += adversarial[a, b][i] != label[i] and adversarial[b, a][i] != label[i]
+            assert found[a, b] == count
+    own = pairs[pairs["source"] == pairs["target"]]
+    assert (own["n_both_fooled"] == own["n_fooled"]).all()
+
+
+def test_two_directions_that_agree_are_worth_one_and_others_two():
+    names, label, clean, adversarial = study(0, models=2, images=2000, accuracy=1)
+    _, apart, _ = tables(names, label, clean, adversarial)
+    _, agreeing, _ = tables(names, label, clean, {**adversarial, ("m1", "m0"): adversarial["m0", "m1"]})
+
+    def width(unordered):
+        pair = unordered.set_index(["model_a", "model_b"]).loc[("m0", "m1")]
+        return pair["sat_high"] - pair["sat_low"], pair["design_effect"]
+
+    assert width(agreeing)[1] == pytest.approx(2)
+    assert width(apart)[1] == pytest.approx(1, abs=0.1)
+    assert width(agreeing)[0] / width(apart)[0] == pytest.approx(math.sqrt(2), rel=0.08)
+    # On its own adversarial images, a model is one direction.
+    own = apart[apart["model_a"] == apart["model_b"]].iloc[0]
+    hits = round(own["rate"] * own["n_both_correct"])
+    expected = [math.log(100 * share) for share in wilson(hits, own["n_both_correct"])]
+    assert own[["sat_low", "sat_high"]].tolist() == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_model_that_always_fools_itself_has_sat_ln_100():

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from conftest import ADDED, ROWS
-from projects import Project
+from projects import ANALYSES, Project
 from sat.study.plan import Plan
 from sat.study.stages import STAGES
 from sat.study.study import load_study
 
 pytestmark = pytest.mark.slow
 
-BELOW = {"similarity", "clusters", "figures", "all"}
+BELOW = {"similarity", *ANALYSES, "all"}
 ARTEFACTS = "{images,weights,clean,adversarial,tiles}/**/*"
 
 
@@ -62,6 +62,7 @@ NEW = {
     ],
     "similarity": ["similarity/pairs.parquet"],
     "clusters": ["analysis/clusters.csv"],
+    **{name: [f"analysis/{name}.csv"] for name in sorted(ANALYSES - {"clusters", "figures"})},
     "figures": ["figures/clustermap.svg"],
     "study": ["study.json"],
 }
@@ -118,7 +119,7 @@ def test_a_re_sorted_table_reruns_nothing(project: Project):
 @pytest.mark.parametrize("model", ["resnet", "vit"], ids=["among others in its tile", "alone in its tile"])
 def test_retiring_a_model_reruns_similarity_and_below(project: Project, model: str):
     project.write_table([{**row, "use": "no" if row["model"] == model else "yes"} for row in ROWS])
-    assert rules(project.planned()) == {"study", "similarity", "clusters", "figures"}
+    assert rules(project.planned()) == {"study", "similarity", *ANALYSES}
     before = project.state("tiles/**/*")
     project.run()
     assert project.state("tiles/**/*") == before
@@ -139,8 +140,10 @@ DESCENDANTS = {
     "attack": {"attack", "evaluate", *BELOW},
     "evaluate": {"evaluate", *BELOW},
     "similarity": BELOW,
-    "clusters": {"clusters", "figures", "all"},
-    "figures": {"figures", "all"},
+    "clusters": {"clusters", "ensembles", "stability", "figures", "all"},
+    **{name: {name} for name in ANALYSES - {"clusters"}},
+    # This study has no matrix of others, and no components.
+    **{name: set() for name in ("matrix", "reference", "components", "components_null")},
 }
 
 
@@ -156,7 +159,11 @@ def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Pr
         ({"eps_s": 0.5}, {"study", *BELOW}),
         ({"min_whitebox": 0.5}, {"study", *BELOW}),
         ({"min_accuracy": 0.01}, {"study", "gate"}),
-        ({"clusters": {"k": 3}}, {"study", "clusters", "figures"}),
+        ({"clusters": {"k": 3}}, {"study", "clusters", "ensembles", "stability", "figures"}),
+        ({"ensembles": {"sizes": [2]}}, {"study", "ensembles"}),
+        ({"measures": ["agreement"]}, {"study", "measures"}),
+        ({"resampling": {"replicates": 50}}, {"study", "stability"}),
+        ({"groups": ["family", "architecture"]}, {"study"}),
         ({"tile_size": 1}, {"study", "evaluate", *BELOW}),
         ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "attack", "evaluate", *BELOW}),
         ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study"}),

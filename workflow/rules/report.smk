@@ -10,6 +10,8 @@ rule figures:
         sat_sidecar=f"{RESULTS}/similarity/sat.csv.json",
         clusters=ancient(f"{RESULTS}/analysis/clusters.csv"),
         clusters_sidecar=f"{RESULTS}/analysis/clusters.csv.json",
+        features=ancient(f"{RESULTS}/analysis/spectral_features.csv"),
+        features_sidecar=f"{RESULTS}/analysis/spectral_features.csv.json",
         tsne=ancient(f"{RESULTS}/analysis/tsne.csv"),
         tsne_sidecar=f"{RESULTS}/analysis/tsne.csv.json",
     output:
@@ -27,6 +29,20 @@ rule figures:
             caption="../report/tsne.rst",
         ),
         tsne_sidecar=f"{RESULTS}/figures/tsne.svg.json",
+        distances=report(
+            f"{RESULTS}/figures/distances.svg",
+            category="Families",
+            labels={"what": "distances of spectral features", "kind": "figure"},
+            caption="../report/distances.rst",
+        ),
+        distances_sidecar=f"{RESULTS}/figures/distances.svg.json",
+        dendrogram=report(
+            f"{RESULTS}/figures/dendrogram.svg",
+            category="Families",
+            labels={"what": "dendrogram", "kind": "figure"},
+            caption="../report/dendrogram.rst",
+        ),
+        dendrogram_sidecar=f"{RESULTS}/figures/dendrogram.svg.json",
     log:
         f"{RESULTS}/logs/report/figures.log",
     benchmark:
@@ -42,5 +58,6 @@ rule figures:
         step=plan.figures.json,
     shell:
         "python -m sat figures --step {params.step:q} --sat {input.sat:q} --similarity {input.similarity:q}"
-        " --clusters {input.clusters:q} --tsne {input.tsne:q}"
-        " --cluster-map {output.clustermap:q} --tsne-figure {output.tsne:q} 2> {log:q}"
+        " --clusters {input.clusters:q} --features {input.features:q} --tsne {input.tsne:q}"
+        " --cluster-map {output.clustermap:q} --tsne-figure {output.tsne:q}"
+        " --distances {output.distances:q} --dendrogram {output.dendrogram:q} 2> {log:q}"

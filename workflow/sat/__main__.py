@@ -12,7 +12,7 @@ import sys
 from sat.errors import SatError
 from sat.study.stages import STAGES
 
-TOOLS = ("describe", "add", "plan", "status", "resume", "summary", "verify", "schema", "stages")
+TOOLS = ("describe", "add", "plan", "status", "resume", "recommend", "summary", "verify", "schema", "stages")
 """Commands for people; all others are stages, which Snakemake calls."""
 
 

@@ -1,14 +1,23 @@
-"""Spectral clustering of a similarity matrix, and its t-SNE picture."""
+"""Spectral clustering of a similarity matrix, how sure it is, and its t-SNE picture."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
 from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
+from sklearn.metrics import silhouette_score
+
+from sat.seeds import generator
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -79,27 +88,39 @@ def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int
     ----------
     Ng, Jordan & Weiss (2001). On spectral clustering. NIPS 14.
     """
+    _, features = _spectrum(matrix, k)
+    means = KMeans(k, n_init=starts, random_state=seed).fit(features)
+    table = pd.DataFrame({"model": matrix.index, "cluster": _by_size(means.labels_)})
+    columns = [f"feature_{i + 1}" for i in range(k)]
+    clipped = int(np.triu(matrix.to_numpy(float) < 0).sum())
+    return Clustering(
+        table, pd.DataFrame(features, index=matrix.index, columns=columns), float(means.inertia_), clipped
+    )
+
+
+def _spectrum(matrix: pd.DataFrame, k: int) -> tuple[Floats, Floats]:
+    """All eigenvalues of the normalised affinity, the largest first, and the spectral features, shape (n, k)."""
     sat = matrix.to_numpy(float)
     if k > len(sat):
         raise ValueError(f"{k} clusters of {len(sat)} models")
+    _refuse_nan(matrix)
     affinity = np.maximum(sat, 0.0)
     degree = affinity.sum(axis=1)
     if (degree <= 0).any():
         lonely = ", ".join(matrix.index[degree <= 0])
         raise ValueError(f"no SAT above 0 in the row of {lonely}")
     normalised = affinity / np.sqrt(np.outer(degree, degree))
-    _, vectors = np.linalg.eigh(normalised)
+    values, vectors = np.linalg.eigh(normalised)
     leading = vectors[:, ::-1][:, :k]
     # An eigenvector's sign is arbitrary; fixing it makes files comparable.
     leading = leading * np.where(leading[np.abs(leading).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
-    features = leading / np.linalg.norm(leading, axis=1, keepdims=True)
-    means = KMeans(k, n_init=starts, random_state=seed).fit(features)
-    table = pd.DataFrame({"model": matrix.index, "cluster": _by_size(means.labels_)})
-    columns = [f"feature_{i + 1}" for i in range(k)]
-    clipped = int(np.triu(sat < 0).sum())
-    return Clustering(
-        table, pd.DataFrame(features, index=matrix.index, columns=columns), float(means.inertia_), clipped
-    )
+    return values[::-1], leading / np.linalg.norm(leading, axis=1, keepdims=True)
+
+
+def _refuse_nan(matrix: pd.DataFrame) -> None:
+    holes = matrix.index[matrix.isna().any(axis=1)]
+    if len(holes):
+        raise ValueError(f"NaN in the rows of {', '.join(map(str, holes[:10]))}; see without_nan")
 
 
 def _by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -135,3 +156,248 @@ def tsne_picture(features: pd.DataFrame, perplexity: float, seed: int = 0) -> pd
     bound = min(perplexity, (n - 1) / 3)
     picture = TSNE(perplexity=bound, init="random", random_state=seed).fit_transform(features.to_numpy(np.float32))
     return pd.DataFrame({"model": features.index, "x": picture[:, 0], "y": picture[:, 1]})
+
+
+def choose_k(matrix: pd.DataFrame, ks: Iterable[int] | None = None, starts: int = 100, seed: int = 0) -> pd.DataFrame:
+    """What speaks for each number of clusters.
+
+    Parameters
+    ----------
+    matrix : DataFrame, shape (n, n)
+        SAT; symmetric, without NaN.
+    ks : iterable of int, optional
+        2 to min(20, n - 1) unless given. Others than 2 to n - 1 are left out:
+        one cluster has no silhouette, and n clusters say nothing.
+    starts : int
+        Single k-means starts for each number.
+    seed : int
+        The study's.
+
+    Returns
+    -------
+    DataFrame
+        One row a number of clusters; none with fewer than 3 models. k;
+        eigengap (the k-th eigenvalue of the normalised affinity minus the
+        next); largest_gap (whether it is the largest of this table); silhouette (mean, of the best start,
+        in the spectral features; -1 to 1; NaN where k-means finds one cluster);
+        inertia (of the best start); best_starts (share of starts within
+        0.1 % of it); start_agreement (mean adjusted Rand index between the
+        starts: 1 where every start finds the same clusters); smallest (models
+        of the smallest cluster).
+
+    References
+    ----------
+    von Luxburg (2007). A tutorial on spectral clustering. Stat. Comput. 17(4), 395-416 (section 8.3).
+    Rousseeuw (1987). Silhouettes. J. Comput. Appl. Math. 20, 53-65.
+    Hubert & Arabie (1985). Comparing partitions. J. Classif. 2, 193-218.
+    """
+    n = len(matrix)
+    wanted = sorted({k for k in (range(2, 21) if ks is None else ks) if 2 <= k < n})
+    rows = []
+    for k in wanted:
+        values, features = _spectrum(matrix, k)
+        labels, inertia = _single_starts(features, k, starts, seed)
+        best = labels[inertia.argmin()]
+        sizes = np.unique(best, return_counts=True)[1]
+        rows.append(
+            {
+                "k": k,
+                "eigengap": values[k - 1] - values[k],
+                "silhouette": silhouette_score(features, best) if len(sizes) > 1 else np.nan,
+                "inertia": inertia.min(),
+                # The absolute term: with as many clusters as distinct models, every inertia is 0 but for rounding.
+                "best_starts": (inertia <= inertia.min() * 1.001 + 1e-9).mean(),
+                "start_agreement": _mean_rand_index(labels),
+                "smallest": sizes.min(),
+            }
+        )
+    columns = ["k", "eigengap", "silhouette", "inertia", "best_starts", "start_agreement", "smallest"]
+    table = pd.DataFrame(rows, columns=columns)
+    # Where all eigenvalues agree, the largest gap is rounding.
+    largest = (table["eigengap"] == table["eigengap"].max()) & (table["eigengap"] > 1e-9)
+    table.insert(2, "largest_gap", largest)
+    return table
+
+
+def _single_starts(features: Floats, k: int, starts: int, seed: int) -> tuple[NDArray[np.int32], Floats]:
+    """Labels, shape (starts, n), and inertia, shape (starts,), of k-means from one start each."""
+    seeds = generator("k-means starts", seed, k).integers(2**31, size=starts)
+    found = [KMeans(k, n_init=1, random_state=int(one)).fit(features) for one in seeds]
+    return np.array([means.labels_ for means in found]), np.array([means.inertia_ for means in found])
+
+
+def _together(labels: Labels) -> NDArray[np.bool_]:
+    """Whether two models share a cluster, shape (n, n)."""
+    return np.asarray(labels[:, None] == labels)
+
+
+def _mean_rand_index(labels: NDArray[np.int32]) -> float:
+    """Mean adjusted Rand index between all pairs of rows; NaN of a single row.
+
+    From pairs of models, of which a matrix product counts all at once:
+    scikit-learn's function takes a second for what takes a millisecond here.
+    """
+    if len(labels) < 2:
+        return float("nan")
+    above = np.triu_indices(labels.shape[1], 1)
+    together = np.array([_together(row)[above] for row in labels], float)
+    common = together @ together.T
+    size = np.diag(common)
+    expected = np.outer(size, size) / len(above[0])
+    most = (size[:, None] + size) / 2
+    # Where both are one cluster, or all apart, there is nothing to correct for: equal.
+    trivial = most == expected
+    index = np.where(trivial, 1.0, (common - expected) / np.where(trivial, 1.0, most - expected))
+    return float(index[np.triu_indices(len(labels), 1)].mean())
+
+
+def membership_over_starts(matrix: pd.DataFrame, found: Clustering, starts: int = 100, seed: int = 0) -> pd.DataFrame:
+    """How firmly each model belongs to its cluster when k-means starts elsewhere.
+
+    Parameters
+    ----------
+    matrix : DataFrame, shape (n, n)
+        SAT that `found` was made from.
+    found : Clustering
+    starts : int
+        Single k-means starts.
+    seed : int
+        The study's.
+
+    Returns
+    -------
+    DataFrame
+        See `membership`.
+    """
+    k = found.features.shape[1]
+    labels, _ = _single_starts(found.features.to_numpy(), k, starts, seed)
+    return membership(found.table, [pd.Series(row, index=matrix.index) for row in labels])
+
+
+def membership_over_matrices(
+    replicates: Iterable[pd.DataFrame], clusters: pd.DataFrame, k: int, starts: int = 20, seed: int = 0
+) -> pd.DataFrame:
+    """How firmly each model belongs to its cluster when the matrix is measured on other images.
+
+    Parameters
+    ----------
+    replicates : iterable of DataFrame, shape (n, n)
+        SAT, such as the matrices of `sat.similarity.resampling.bootstrap`.
+        Models with NaN or without SAT above 0 are left out of theirs; one with
+        fewer models than clusters is left out as a whole.
+    clusters : DataFrame
+        model, cluster: of the measured matrix.
+    k : int
+        Number of clusters that were asked for there.
+    starts : int
+        k-means starts for each replicate.
+    seed : int
+        The study's.
+
+    Returns
+    -------
+    DataFrame
+        See `membership`.
+    """
+    labels = []
+    for replicate in replicates:
+        matrix, _ = without_nan(replicate)
+        lonely = matrix.index[(matrix <= 0).all(axis=1)]
+        matrix = matrix.drop(index=lonely, columns=lonely)
+        if len(matrix) >= k:
+            labels.append(spectral_clusters(matrix, k, starts, seed).table.set_index("model")["cluster"])
+    return membership(clusters, labels)
+
+
+def membership(table: pd.DataFrame, replicates: Sequence[pd.Series]) -> pd.DataFrame:
+    """Share of replicates in which each model stays with its cluster mates.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model, cluster: the clustering that is judged.
+    replicates : sequence of Series of int
+        A label for each model, by its name; numbers need not correspond. A
+        model may be missing in some.
+
+    Returns
+    -------
+    DataFrame
+        model, cluster, n_mates, n_replicates (with this model in it), mates
+        (mean share of its cluster mates that are in its cluster again; of a
+        model on its own, the share of replicates in which it is so again),
+        overlap (mean of |both| / |either| of its clusters here and there, itself
+        included: also falls where strangers join). NaN without a replicate.
+    """
+    models = table["model"].to_numpy()
+    own = _together(table["cluster"].to_numpy())
+    n_mates = own.sum(axis=1) - 1
+    mates, overlap, known = (np.zeros(len(models)) for _ in range(3))
+    for replicate in replicates:
+        labels = replicate.reindex(models).to_numpy(float)
+        here = ~np.isnan(labels)
+        # NaN equals nothing, so a missing model is with nobody, nor is it a mate that left.
+        there = _together(labels)
+        expected = own & here
+        common, left = (own & there).sum(axis=1), expected.sum(axis=1)
+        either = np.maximum(left + there.sum(axis=1) - common, 1)
+        alone = there.sum(axis=1) == 1
+        mates += np.where(here, np.where(left > 1, (common - 1) / np.maximum(left - 1, 1), alone), 0)
+        overlap += np.where(here, common / either, 0)
+        known += here
+    n = np.where(known > 0, known, np.nan)
+    columns = {"model": models, "cluster": table["cluster"].to_numpy(), "n_mates": n_mates}
+    return pd.DataFrame(columns | {"n_replicates": known.astype(int), "mates": mates / n, "overlap": overlap / n})
+
+
+def feature_distances(features: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
+    """Euclidean distances between spectral features, models in the order of their clusters.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, k)
+        Spectral features, by model.
+    clusters : DataFrame
+        model, cluster.
+
+    Returns
+    -------
+    DataFrame, shape (n, n)
+        0 to 2, since features have length 1. Within a cluster, models keep the
+        order of the clusters' table.
+    """
+    order = clusters.sort_values("cluster", kind="stable")["model"].tolist()
+    points = features.loc[order].to_numpy()
+    distance = np.linalg.norm(points[:, None] - points, axis=2)
+    return pd.DataFrame(distance, index=order, columns=order)
+
+
+def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
+    """Average linkage of the distance ln 100 - SAT.
+
+    The distance is 0 where every adversarial image transfers, and grows by
+    ln 2 with every halving of the transfer rate; a node's height is the mean
+    over the pairs across it. No entry is clipped: SAT below 0 is a distance
+    above ln 100. It is no metric, which average linkage does not ask for.
+
+    Parameters
+    ----------
+    matrix : DataFrame, shape (n, n)
+        SAT; symmetric, without NaN. The diagonal plays no role.
+
+    Returns
+    -------
+    float array, shape (n - 1, 4)
+        As `scipy.cluster.hierarchy.linkage` returns it; empty with one model.
+
+    References
+    ----------
+    Sokal & Michener (1958). Univ. Kansas Sci. Bull. 38, 1409-1438.
+    """
+    _refuse_nan(matrix)
+    if len(matrix) < 2:
+        return np.empty((0, 4))
+    distance = np.log(100) - matrix.to_numpy(float)
+    np.fill_diagonal(distance, 0)
+    # Rounding may leave SAT a little above ln 100.
+    return np.asarray(linkage(squareform(np.maximum(distance, 0), checks=False), "average"))

@@ -1,10 +1,10 @@
-"""Find families of models: spectral clusters and their t-SNE picture."""
+"""Find families of models: spectral clusters, how firm they are, and their t-SNE picture."""
 
 from __future__ import annotations
 
 import argparse
 
-from sat.cli.common import add_step, log, start
+from sat.cli.common import add_step, log, start, write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,15 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clusters", required=True, help="analysis/clusters.csv")
     parser.add_argument("--features", required=True, help="analysis/spectral_features.csv")
     parser.add_argument("--tsne", required=True, help="analysis/tsne.csv")
+    parser.add_argument("--choose-k", required=True, help="analysis/choose_k.csv")
+    parser.add_argument("--membership", required=True, help="analysis/membership.csv")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Cluster the models that have no NaN."""
     import pandas as pd
 
-    from sat.analysis.clusters import spectral_clusters, tsne_picture, without_nan
+    from sat.analysis.clusters import choose_k, membership_over_starts, spectral_clusters, tsne_picture, without_nan
     from sat.errors import SatError
-    from sat.store.artefact import replacing
     from sat.store.tables import read_matrix
 
     job = start(arguments)
@@ -45,13 +46,32 @@ def run(arguments: argparse.Namespace) -> None:
     if picture is None:
         log.warning("t-SNE is skipped: %d models, and it needs 4", len(matrix))
         picture = pd.DataFrame(columns=["model", "x", "y"])
-    facts = {"dropped": dropped, "n_clipped": found.n_clipped, "inertia": found.inertia}
-    log.info("%d clusters, inertia %.4f", k, found.inertia)
-    for path, frame in (
-        (arguments.clusters, found.table),
-        (arguments.features, found.features.rename_axis("model").reset_index()),
-        (arguments.tsne, picture),
-    ):
-        with replacing(path) as temporary:
-            frame.to_csv(temporary, index=False)
-        job.finish(path, **facts)
+    choice = choose_k(matrix, seed=params["seed"])
+    if choice.empty:
+        log.warning("there is no number of clusters to choose: %d models, and it needs 3", len(matrix))
+    facts = {
+        "dropped": dropped,
+        "n_clipped": found.n_clipped,
+        "inertia": found.inertia,
+        "k": k,
+        "k_of_largest_gap": choice["k"][choice["largest_gap"]].tolist(),
+        "k_of_best_silhouette": choice["k"][choice["silhouette"] == choice["silhouette"].max()].tolist(),
+    }
+    log.info(
+        "%d clusters, inertia %.4f; the largest gap is at %s, the best silhouette at %s",
+        k,
+        found.inertia,
+        facts["k_of_largest_gap"],
+        facts["k_of_best_silhouette"],
+    )
+    write_tables(
+        job,
+        {
+            arguments.clusters: found.table,
+            arguments.features: found.features.rename_axis("model").reset_index(),
+            arguments.tsne: picture,
+            arguments.choose_k: choice,
+            arguments.membership: membership_over_starts(matrix, found, seed=params["seed"]),
+        },
+        **facts,
+    )

@@ -16,22 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check the matrix and write it, models sorted."""
-    from sat.analysis.reference import check_matrix
-    from sat.errors import SatError
-    from sat.store.artefact import file_digest, replacing
-    from sat.store.tables import read_table
+    from sat.cli.common import read_user_matrix, write_tables
 
     job = start(arguments)
-    digest = file_digest(arguments.matrix)
-    if digest != job.step.params["sha256"]:
-        raise SatError(f"{arguments.matrix}: has changed since Snakemake started; run it again.")
-    frame = read_table(arguments.matrix)
-    matrix = frame.set_index(frame.columns[0]).rename_axis(None)
     names = job.step.params["models"]
-    faults = check_matrix(matrix, names)
-    if faults:
-        raise SatError(f"{arguments.matrix}: is no SAT matrix: {'; '.join(faults)}.")
-    with replacing(arguments.sat) as temporary:
-        matrix.loc[names, names].rename_axis("model").reset_index().to_csv(temporary, index=False)
+    matrix = read_user_matrix(arguments.matrix, job.step.params["sha256"], names)
+    table = matrix.loc[names, names].rename_axis("model").reset_index()
     log.info("%d models", len(names))
-    job.finish(arguments.sat, n_models=len(names), source_sha256=digest)
+    write_tables(job, {arguments.sat: table}, n_models=len(names), source_sha256=job.step.params["sha256"])

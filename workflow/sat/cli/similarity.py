@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sat.cli.common import add_step, log, progress, start
+from sat.cli.common import add_step, log, start
+from sat.cli.predictions import add_predictions, read_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_step(parser)
-    parser.add_argument("--images", required=True, help="images/attack.h5")
-    parser.add_argument("--clean", required=True, nargs="+", help="clean predictions of the models in use")
-    parser.add_argument("--tiles", required=True, nargs="+", help="all tiles that hold them")
+    add_predictions(parser)
     parser.add_argument("--pairs", required=True, help="similarity/pairs.parquet")
     parser.add_argument("--sat", required=True, help="similarity/sat.csv")
     parser.add_argument("--most-similar", required=True, help="similarity/most_similar.csv")
@@ -26,40 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Collect all predictions, count, write."""
     from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
-    from sat.store import hdf5
-    from sat.store.artefact import read_sidecar, replacing
+    from sat.store.artefact import replacing
 
     job = start(arguments)
     params = job.step.params
     models = sorted(params["models"])
-    with hdf5.reading(job.input("images", arguments.images)) as file:
-        labels = file["label"][:]
-    correct, accuracy = {}, {}
-    for model, path in zip(models, job.input_group("clean", arguments.clean), strict=True):
-        with hdf5.reading(path) as file:
-            correct[model] = file["attack_prediction"][:] == labels
-        accuracy[model] = read_sidecar(path)["facts"]["accuracy"]
-    fooled, fooled_by_noise = {}, {}
-    for path in progress(job.input_group("tiles", arguments.tiles), "tiles", len(arguments.tiles)):
-        with hdf5.reading(path) as file:
-            targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
-            wrong = file["prediction"][:] != labels
-            noise = file["noise_prediction"][:] != labels if "noise_prediction" in file else None
-        for row, target in enumerate(targets):
-            if target not in correct:
-                continue  # retired
-            if noise is not None:
-                fooled_by_noise[target] = noise[row]
-            for column, source in enumerate(sources):
-                if source in correct:
-                    fooled[source, target] = wrong[row, column]
-    pairs = pair_table(correct, fooled, fooled_by_noise, params["eps_s"], params["confidence"])
+    found = read_predictions(job, arguments, models)
+    pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
     matrix = sat_matrix(unordered, models)
     table = model_table(
         pairs,
         params["models"],
-        accuracy,
+        found.accuracy,
         params["min_whitebox"],
         params.get("published_top1"),
         params.get("max_published_gap", 0.0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
+from matplotlib.ticker import MaxNLocator
+from scipy.cluster.hierarchy import dendrogram
 
 matplotlib.use("Agg")
 STYLE: Any = {
@@ -64,19 +65,15 @@ def cluster_map(
     -------
     Figure
     """
-    from sat.analysis.clusters import without_nan
+    from sat.analysis.clusters import dendrogram_linkage, without_nan
 
     shown, dropped = without_nan(matrix)
     names = list(shown.index)
     if len(names) < 2:
-        return _nothing_to_draw("No two models are left that classify an image in common.")
-    failed = set() if models is None else set(models.index[models["low_whitebox"]])
-    flag = {name: f"{name} *" if name in failed else name for name in names}
+        return nothing_to_draw("No two models are left that classify an image in common.")
+    flag, failed = _flags(names, models)
     family = colours(pd.Series([families[name] for name in names]))
-    # The most similar any two models can be is 100 % transfer.
-    distance = np.log(100) - shown.to_numpy(float)
-    np.fill_diagonal(distance, 0)
-    tree = linkage(squareform(np.maximum((distance + distance.T) / 2, 0), checks=False), "average")
+    tree = dendrogram_linkage((shown + shown.T) / 2)
     size = max(6.0, 0.34 * len(names) + 3)
     off = shown.to_numpy(float)[~np.eye(len(names), dtype=bool)]
     grid = sns.clustermap(
@@ -122,13 +119,22 @@ def cluster_map(
             notes.append(f"n: not above random noise of the same size ({int((~pairs['above_noise']).sum())} pairs)")
     else:
         notes[0] += "; a matrix that was given: without intervals"
-    if failed & set(names):
-        notes.append("*: the attack fails on the model itself; its row and column are too low")
-    if dropped:
-        notes.append(f"left out, no image in common: {', '.join(dropped)}")
+    notes += _notes(failed, dropped)
     grid.figure.suptitle("\n".join(notes), x=0.12, y=1.0, ha="left", va="bottom", fontsize=9)
     figure: Figure = grid.figure
     return figure
+
+
+def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str, str], bool]:
+    """Label of each model, with a star where its attack fails on itself, and whether there is a star."""
+    failed = set() if models is None else set(models.index[models["low_whitebox"]])
+    return {name: f"{name} *" if name in failed else name for name in names}, not failed.isdisjoint(names)
+
+
+def _notes(failed: bool, dropped: Sequence[str]) -> list[str]:
+    """What is to be known of models with a star, and of models left out."""
+    notes = ["*: the attack fails on the model itself; its row and column are too low"] if failed else []
+    return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
 
 
 def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame | None) -> pd.DataFrame:
@@ -145,6 +151,121 @@ def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame | None) -> pd.
             text.loc[pair.model_a, pair.model_b] += "n"
             text.loc[pair.model_b, pair.model_a] += "n"
     return text
+
+
+def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models: pd.DataFrame | None = None) -> Figure:
+    """Draw the average-linkage tree of ln(100) - SAT.
+
+    Parameters
+    ----------
+    matrix : DataFrame, shape (n, n)
+        SAT; models with NaN are left out and named.
+    families : mapping of str to str
+        By model; colours the names.
+    models : DataFrame, optional
+        As for `cluster_map`.
+
+    Returns
+    -------
+    Figure
+    """
+    from sat.analysis.clusters import dendrogram_linkage, without_nan
+
+    shown, dropped = without_nan(matrix)
+    names = list(shown.index)
+    if len(names) < 2:
+        return nothing_to_draw("No two models are left that classify an image in common.")
+    flag, failed = _flags(names, models)
+    family = colours(pd.Series([families[name] for name in names]))
+    most = np.log(100)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8, 1.5 + 0.24 * len(names)), layout="constrained")
+    tree = dendrogram_linkage((shown + shown.T) / 2)
+    order = dendrogram(
+        tree,
+        orientation="left",
+        labels=[flag[name] for name in names],
+        # One colour: where a tree is cut into families is nobody's finding.
+        link_color_func=lambda node: "#444444",
+        leaf_font_size=8,
+        ax=axes,
+    )["leaves"]
+    for label, leaf in zip(axes.get_yticklabels(), order, strict=True):
+        label.set_color(family[families[names[leaf]]])
+    axes.set_xlabel("SAT at which two branches join: the mean over all pairs across them")
+    levels = [level for level in MaxNLocator(8).tick_values(most - tree[:, 2].max(), most) if level <= most]
+    axes.set_xticks([most - level for level in levels], labels=[f"{level:g}" for level in levels])
+    axes.tick_params(axis="y", length=0)
+    # From 100 % transfer beside the names on, so that trees of two studies can be held side by side.
+    axes.set_xlim(1.03 * tree[:, 2].max(), 0)
+    sns.despine(figure, left=True)
+    axes.legend(
+        handles=[Patch(color=colour, label=name) for name, colour in family.items()],
+        title="family",
+        loc="center left",
+        # Past the names of the models, however long they are.
+        bbox_to_anchor=(_right_of_names(figure, axes), 0.5),
+        frameon=False,
+        fontsize=8,
+    )
+    if notes := _notes(failed, dropped):
+        axes.set_title("\n".join(notes), loc="left", fontsize=9)
+    return figure
+
+
+def _right_of_names(figure: Figure, axes: Axes) -> float:
+    """Where the names right of a drawing end, in its widths."""
+    figure.canvas.draw()
+    ends = max(label.get_window_extent().x1 for label in axes.get_yticklabels())
+    return float(axes.transAxes.inverted().transform((ends, 0))[0]) + 0.02
+
+
+def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
+    """Draw the distances of spectral features as a heat map, models sorted by cluster.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, k)
+        By model.
+    clusters : DataFrame
+        model, cluster.
+
+    Returns
+    -------
+    Figure
+    """
+    from sat.analysis.clusters import feature_distances
+
+    if len(features) < 2:
+        return nothing_to_draw("One model has no distance to others.")
+    distance = feature_distances(features, clusters)
+    numbers = clusters.set_index("model")["cluster"].loc[distance.index].to_numpy()
+    size = max(5.0, 0.24 * len(distance) + 2.5)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(size + 1, size), layout="constrained")
+    sns.heatmap(
+        distance,
+        # Light is near, as light is similar in the matrix. Unrelated features are at right angles.
+        cmap="rocket_r",
+        vmin=0,
+        vmax=max(float(np.sqrt(2)), float(distance.max(axis=None))),
+        square=True,
+        xticklabels=True,
+        yticklabels=True,
+        cbar_kws={"label": "distance of spectral features (0 to 2)", "shrink": 0.6},
+        ax=axes,
+    )
+    axes.tick_params(labelsize=8)
+    found, first, count = np.unique(numbers, return_index=True, return_counts=True)
+    for border in first[1:]:
+        axes.axhline(border, color="white", linewidth=1.5)
+        axes.axvline(border, color="white", linewidth=1.5)
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(first + count / 2, labels=[str(number) for number in found], fontsize=9)
+    above.tick_params(length=0)
+    above.spines[:].set_visible(False)
+    above.set_xlabel("cluster", fontsize=9)
+    return figure
 
 
 def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str]) -> Figure:
@@ -164,7 +285,7 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     Figure
     """
     if picture.empty:
-        return _nothing_to_draw("Too few models: t-SNE needs at least 4.")
+        return nothing_to_draw("Too few models: t-SNE needs at least 4.")
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.5, 6), layout="constrained")
     data = picture.merge(clusters, on="model")
@@ -196,7 +317,8 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     return figure
 
 
-def _nothing_to_draw(reason: str) -> Figure:
+def nothing_to_draw(reason: str) -> Figure:
+    """A figure that says why there is none."""
     figure, axes = plt.subplots(figsize=(6, 2), layout="constrained")
     axes.set_axis_off()
     axes.text(0.5, 0.5, reason, ha="center", transform=axes.transAxes)

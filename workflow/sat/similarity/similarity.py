@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat.similarity.intervals import wilson
+from sat.similarity.intervals import sat_interval, wilson
 
 Bools = NDArray[np.bool_]
 PAIR_COLUMNS = (
@@ -17,6 +17,7 @@ PAIR_COLUMNS = (
     "target",
     "n_both_correct",
     "n_fooled",
+    "n_both_fooled",
     "rate",
     "rate_low",
     "rate_high",
@@ -52,17 +53,18 @@ def pair_table(
     eps_s : float
         Floor of the mean of both directions, in per cent.
     confidence : float
-        Level of the Wilson intervals.
+        Level of the Wilson intervals of the single rates.
 
     Returns
     -------
     DataFrame
         One row an ordered pair, the diagonal included, sorted by source and
-        target: source, target, n_both_correct, n_fooled, rate, rate_low,
-        rate_high, n_noise, noise_rate, noise_low, noise_high, above_noise (the
-        rate's interval lies above the noise rate's), at_floor (the mean of both
-        directions lies below eps_s). Rates are shares; NaN where
-        n_both_correct is 0.
+        target: source, target, n_both_correct, n_fooled, n_both_fooled (images
+        on which both directions transfer; of the unordered pair, so the same
+        number in both of its rows), rate, rate_low, rate_high, n_noise,
+        noise_rate, noise_low, noise_high, above_noise (the rate's interval
+        lies above the noise rate's), at_floor (the mean of both directions
+        lies below eps_s). Rates are shares; NaN where n_both_correct is 0.
     """
     models = sorted(correct)
     rows = []
@@ -74,10 +76,11 @@ def pair_table(
                 target,
                 int(both.sum()),
                 int((fooled[source, target] & both).sum()),
+                int((fooled[source, target] & fooled[target, source] & both).sum()),
                 int((fooled_by_noise[target] & both).sum()),
             )
         )
-    table = pd.DataFrame(rows, columns=["source", "target", "n_both_correct", "n_fooled", "n_noise"])
+    table = pd.DataFrame(rows, columns=["source", "target", "n_both_correct", "n_fooled", "n_both_fooled", "n_noise"])
     n = table["n_both_correct"].to_numpy()
     for name, count in (("rate", "n_fooled"), ("noise", "n_noise")):
         low, high = wilson(table[count], n, confidence)
@@ -103,40 +106,35 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
     eps_s : float
         Floor within the logarithm, in per cent.
     confidence : float
-        Level of the interval. It is Wilson's for the mean of the two
-        indicators, with |X_AB| trials: as if both directions agreed on every
-        image, so it is rather too wide than too narrow.
+        Level of the interval, which is that of `sat_interval`: it takes into
+        account how often the two directions agree on an image.
 
     Returns
     -------
     DataFrame
         model_a <= model_b, n_both_correct, rate (mean of both directions), sat,
-        sat_low, sat_high, at_floor (the mean lies below eps_s), above_noise
-        (its interval lies above that of the mean rate under random noise).
+        sat_low, sat_high, design_effect (2 where both directions agree on every
+        image, about 1 where one says nothing of the other, less where they err on
+        different ones), at_floor (the mean
+        lies below eps_s), above_noise (its interval lies above Wilson's of the
+        mean rate under random noise with |X_AB| trials).
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())
     names = [(a, b) for i, a in enumerate(models) for b in models[i:]]
     forth = ordered.loc[names].reset_index(drop=True)
     back = ordered.loc[[(b, a) for a, b in names]].reset_index(drop=True)
-    n = forth["n_both_correct"].to_numpy(float)
-    hits = (forth["n_fooled"] + back["n_fooled"]).to_numpy(float) / 2
-    rate = hits / np.where(n > 0, n, np.nan)
-    low, high = wilson(hits, n, confidence)
-    table = pd.DataFrame(names, columns=["model_a", "model_b"])
-    table["n_both_correct"] = forth["n_both_correct"]
-    table["rate"] = rate
-    table["sat"], table["sat_low"], table["sat_high"] = (log_rate(share, eps_s) for share in (rate, low, high))
-    table["at_floor"] = 100 * rate < eps_s
-    noise = (forth["n_noise"] + back["n_noise"]).to_numpy(float) / 2
-    table["above_noise"] = low > wilson(noise, n, confidence)[1]
+    both = forth["n_both_fooled"]
+    only_forth, only_back = forth["n_fooled"] - both, back["n_fooled"] - both
+    neither = forth["n_both_correct"] - both - only_forth - only_back
+    found = sat_interval(both, only_forth, only_back, neither, eps_s, confidence)
+    columns = ["n_both_correct", "rate", "sat", "sat_low", "sat_high", "design_effect"]
+    table = pd.DataFrame(names, columns=["model_a", "model_b"]).join(found[columns])
+    table["at_floor"] = 100 * found["rate"] < eps_s
+    # How often noise fools both at once is not counted: as if it always did, the widest interval there can be.
+    noise = (forth["n_noise"] + back["n_noise"]) / 2
+    table["above_noise"] = found["rate_low"] > wilson(noise, forth["n_both_correct"], confidence)[1]
     return table.sort_values("sat", ascending=False, kind="stable", ignore_index=True)
-
-
-def log_rate(rate: NDArray[np.float64], eps_s: float) -> NDArray[np.float64]:
-    """Natural logarithm of a share in per cent, not below ln(eps_s); NaN stays NaN."""
-    logarithm: NDArray[np.float64] = np.log(np.maximum(100 * np.asarray(rate, float), eps_s))
-    return logarithm
 
 
 def sat_matrix(unordered: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:

@@ -216,6 +216,35 @@ class Clusters(Section):
     """k-means starts; the one with the least inertia is kept."""
 
 
+class Importance(Section):
+    """Which components matter: gradient boosting on pairs."""
+
+    preset: Literal["default", "paper"] = "default"
+    """`default`: scikit-learn's settings; `paper`: 500 stages of depth 12, as recollected, not verified."""
+    splits: Annotated[int, Field(ge=30)] = 30
+    """Splits by models, for what is predicted of models not seen."""
+    permutations: Annotated[int, Field(ge=19)] = 199
+    """Fits with components given to other models, for the null band."""
+
+
+class Ensembles(Section):
+    """Models combined by averaging their probabilities."""
+
+    sizes: list[Annotated[int, Field(ge=2, le=10)]] = [2, 3, 4, 5]
+    """Members of an ensemble."""
+    sets: Count = 500
+    """Ensembles of each size: all, or a sample of so many."""
+
+
+class Resampling(Section):
+    """How much rests on the choice of images."""
+
+    replicates: Annotated[int, Field(ge=20)] = 200
+    """Draws of the attack images, with replacement, jointly for all models."""
+    correlation: Share = 0.95
+    """Rank correlation of two halves' matrices for which the number of images is looked up."""
+
+
 class Tsne(Section):
     """The t-SNE picture of the spectral features."""
 
@@ -289,6 +318,19 @@ class Config(Section):
     """Level of all intervals."""
     clusters: Clusters = Clusters()
     tsne: Tsne = Tsne()
+    importance: Importance = Importance()
+    groups: list[str] = ["family"]
+    """Columns of the model table whose groups are compared with all pairs."""
+    compare_to: str | None = None
+    """Another SAT matrix (CSV), whose mean stands beside the groups'; its settings are not known."""
+    measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
+    """Other measures of similarity, beside SAT."""
+    ensembles: Ensembles = Ensembles()
+    resampling: Resampling = Resampling()
+    reference: str | None = None
+    """Another SAT matrix (CSV) that this study's is compared with."""
+    reference_names: str = "released_name"
+    """Column of the model table with the models' names in the reference; a model without one goes by its own."""
     compute: Compute = Compute()
 
 

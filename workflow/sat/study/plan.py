@@ -20,6 +20,26 @@ from sat.study.stages import stage_versions
 from sat.study.study import Study
 from sat.study.tiles import cut_tiles
 
+TABLES = {
+    "clusters": ("clusters", "spectral_features", "tsne", "choose_k", "membership"),
+    "components": (
+        "components",
+        "components_r2",
+        "components_differences",
+        "components_values",
+        "components_blocks",
+    ),
+    "groups": ("groups",),
+    "reference": ("reference", "reference_pairs"),
+    "caveats": ("caveats",),
+    "measures": ("measures", "measures_separation", "measures_pairs"),
+    "ensembles": ("ensembles", "ensembles_relation", "ensembles_clusters"),
+    "stability": ("stability", "stability_curve", "stability_membership"),
+}
+"""Tables under analysis/ of every analysis."""
+DRAWN = ("components", "groups", "reference", "measures", "ensembles", "stability")
+"""Analyses that draw a figure of their own name."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -256,9 +276,115 @@ class Plan:
         return self._step("clusters", params, sat=self.sat)
 
     @cached_property
+    def components_null(self) -> Step:
+        """analysis/components_null.csv."""
+        importance = self.config.importance
+        params = {"preset": importance.preset, "permutations": importance.permutations}
+        return self._step(
+            "components_null", {**params, "seed": self.config.seed, "components": self.study.components}, sat=self.sat
+        )
+
+    @cached_property
+    def components(self) -> Step:
+        """analysis/components*.csv and figures/components.svg."""
+        importance = self.config.importance
+        params = {"preset": importance.preset, "splits": importance.splits, "seed": self.config.seed}
+        return self._step(
+            "components", {**params, "components": self.study.components}, sat=self.sat, null=self.components_null
+        )
+
+    @cached_property
+    def groups(self) -> Step:
+        """analysis/groups.csv and figures/groups.svg."""
+        params: dict[str, Any] = {
+            "groups": self.study.groupings,
+            "confidence": self.config.confidence,
+            "seed": self.config.seed,
+        }
+        if self.config.compare_to:
+            params["compare_to"] = self.digests.get("compare_to")
+        return self._step("groups", params, sat=self.sat)
+
+    @cached_property
+    def reference(self) -> Step:
+        """analysis/reference*.csv and figures/reference.svg."""
+        rows = [self.study.model[name] for name in self.study.used]
+        column = self.config.reference_names
+        canvas = self.config.images.canvas
+        params = {
+            "sha256": self.digests.get("reference"),
+            "names": {row.model: row.groups[column] for row in rows if row.groups.get(column)},
+            "native": [row.model for row in rows if row.input_size in (None, canvas)],
+            "checkpoints": {row.model: row.groups["checkpoint"] for row in rows if row.groups.get("checkpoint")},
+            "seed": self.config.seed,
+        }
+        return self._step("reference", params, sat=self.sat)
+
+    @cached_property
+    def caveats(self) -> Step:
+        """analysis/caveats.csv."""
+        return self._step("caveats", {}, sat=self.similarity, models=self.similarity)
+
+    def _clean_of_used(self) -> list[Step]:
+        return [self.clean(model) for model in self.study.used]
+
+    @cached_property
+    def measures(self) -> Step:
+        """analysis/measures*.csv and figures/measures.svg."""
+        params = {
+            "measures": self.config.measures,
+            "models": {name: self.study.model[name].family for name in self.study.used},
+            "seed": self.config.seed,
+        }
+        return self._step(
+            "measures",
+            params,
+            sat=self.similarity,
+            attack_images=self.images("attack"),
+            eval_images=self.images("eval"),
+            clean=self._clean_of_used(),
+        )
+
+    @cached_property
+    def ensembles(self) -> Step:
+        """analysis/ensembles*.csv and figures/ensembles.svg."""
+        params = {
+            "models": list(self.study.used),
+            **self.config.ensembles.model_dump(),
+            "seed": self.config.seed,
+        }
+        return self._step(
+            "ensembles",
+            params,
+            sat=self.similarity,
+            clusters=self.clusters,
+            eval_images=self.images("eval"),
+            clean=self._clean_of_used(),
+        )
+
+    @cached_property
+    def stability(self) -> Step:
+        """analysis/stability*.csv and figures/stability.svg."""
+        params = {
+            "models": {name: self.study.model[name].family for name in self.study.used},
+            **self.config.resampling.model_dump(),
+            **self.config.model_dump(include={"eps_s", "confidence", "seed"}),
+            "k": self.config.clusters.k,
+        }
+        return self._step(
+            "stability",
+            params,
+            sat=self.similarity,
+            clusters=self.clusters,
+            images=self.images("attack"),
+            clean=self._clean_of_used(),
+            tiles=[self.tile(*pair) for pair in self.used_tiles],
+        )
+
+    @cached_property
     def figures(self) -> Step:
         """All files under figures/."""
-        tables = {"sat": self.sat, "clusters": self.clusters, "tsne": self.clusters}
+        tables = {"sat": self.sat, "clusters": self.clusters, "features": self.clusters, "tsne": self.clusters}
         if self.config.matrix:
             return self._step("figures", {"families": {row.model: row.family for row in self.study.models}}, **tables)
         return self._step("figures", {}, **tables, most_similar=self.similarity, models=self.similarity)
@@ -293,7 +419,29 @@ class Plan:
         }
         return steps | self._analyses()
 
+    @cached_property
+    def analyses(self) -> tuple[str, ...]:
+        """Names of the analyses that this study has; each is a rule file and a stage."""
+        config, study = self.config, self.study
+        there = {
+            "clusters": True,
+            "components": any(study.components.values()),
+            "groups": bool(study.groupings),
+            "reference": config.reference is not None,
+            "caveats": not config.matrix,
+            "measures": bool(config.measures) and not config.matrix,
+            "ensembles": not config.matrix,
+            "stability": not config.matrix,
+        }
+        return tuple(name for name, wanted in there.items() if wanted)
+
     def _analyses(self) -> dict[str, Step]:
-        steps = {f"analysis/{name}": self.clusters for name in ("clusters.csv", "spectral_features.csv", "tsne.csv")}
-        steps |= {f"figures/{name}": self.figures for name in ("clustermap.svg", "tsne.svg")}
+        steps: dict[str, Step] = {}
+        for name in self.analyses:
+            if name == "components":
+                steps["analysis/components_null.csv"] = self.components_null
+            step: Step = getattr(self, name)
+            steps |= {f"analysis/{table}.csv": step for table in TABLES[name]}
+            steps |= {f"figures/{name}.svg": step for drawn in DRAWN if drawn == name}
+        steps |= {f"figures/{name}.svg": self.figures for name in ("clustermap", "tsne", "distances", "dendrogram")}
         return steps

@@ -33,6 +33,14 @@ STAGES = (
     "evaluate",
     "similarity",
     "clusters",
+    "components_null",
+    "components",
+    "groups",
+    "measures",
+    "ensembles",
+    "stability",
+    "caveats",
+    "reference",
     "figures",
 )
 """In the order of the flow. The command of a stage is the module sat.cli.<stage>."""

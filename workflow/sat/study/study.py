@@ -43,6 +43,28 @@ class Study(BaseModel):
         return {row.model: row for row in self.models}
 
     @cached_property
+    def components(self) -> dict[str, dict[str, str]]:
+        """Components by model in use, as the study's key `components` chooses them."""
+        rows = [self.model[name] for name in self.used]
+        if self.config.matrix:
+            return {row.model: row.groups for row in rows}
+        which = self.config.components
+        return {row.model: row.component_values(which) if row.components else {} for row in rows}
+
+    @cached_property
+    def groupings(self) -> dict[str, dict[str, str]]:
+        """Group of every model in use, by column of the config's `groups`."""
+        found = {}
+        for column in self.config.groups:
+            cells = {
+                name: self.model[name].family if column == "family" else self.model[name].groups.get(column, "")
+                for name in self.used
+            }
+            if any(cells.values()):
+                found[column] = cells
+        return found
+
+    @cached_property
     def used(self) -> tuple[str, ...]:
         """Names of the models that are not retired, sorted."""
         return tuple(sorted(row.model for row in self.models if row.use))
@@ -104,6 +126,8 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         key: _locate(folder, name)
         for key, name in (
             ("matrix", valid.matrix),
+            ("reference", valid.reference),
+            ("compare_to", valid.compare_to),
             ("components", valid.components if valid.components not in ("released", "inferred") else None),
             ("images.root", valid.images.root),
             ("images.class_map", valid.images.class_map),

@@ -17,6 +17,20 @@ rule clusters:
         features_sidecar=f"{RESULTS}/analysis/spectral_features.csv.json",
         tsne=f"{RESULTS}/analysis/tsne.csv",
         tsne_sidecar=f"{RESULTS}/analysis/tsne.csv.json",
+        choose_k=report(
+            f"{RESULTS}/analysis/choose_k.csv",
+            category="Families",
+            labels={"what": "what speaks for each number of clusters", "kind": "table"},
+            caption="../report/choose_k.rst",
+        ),
+        choose_k_sidecar=f"{RESULTS}/analysis/choose_k.csv.json",
+        membership=report(
+            f"{RESULTS}/analysis/membership.csv",
+            category="Families",
+            labels={"what": "how firmly models belong, over starts", "kind": "table"},
+            caption="../report/membership.rst",
+        ),
+        membership_sidecar=f"{RESULTS}/analysis/membership.csv.json",
     log:
         f"{RESULTS}/logs/analysis/clusters.log",
     benchmark:
@@ -32,4 +46,5 @@ rule clusters:
         step=plan.clusters.json,
     shell:
         "python -m sat clusters --step {params.step:q} --sat {input.sat:q} --clusters {output.clusters:q}"
-        " --features {output.features:q} --tsne {output.tsne:q} 2> {log:q}"
+        " --features {output.features:q} --tsne {output.tsne:q} --choose-k {output.choose_k:q}"
+        " --membership {output.membership:q} 2> {log:q}"

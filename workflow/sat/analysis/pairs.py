@@ -1,0 +1,188 @@
+"""What analyses of pairs of models share: aligned input, sums over pairs, permutations of model labels.
+
+Pairs share models, so they are not independent: whatever is tested is tested by
+giving the models' labels to other models and leaving the matrix as it is
+(Mantel 1967, Cancer Research 27, 209-220).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sat.seeds import generator
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def sorted_matrix(sat: pd.DataFrame) -> pd.DataFrame:
+    """Check a SAT matrix and sort it by name, so that no result depends on the order of models.
+
+    Parameters
+    ----------
+    sat : DataFrame, shape (n, n)
+        Symmetric; NaN where two models have no image in common.
+
+    Returns
+    -------
+    DataFrame, shape (n, n)
+        Rows and columns in alphabetical order.
+
+    Raises
+    ------
+    ValueError
+        If rows and columns are not the same models, each once, or the matrix is not symmetric.
+    """
+    if not (sat.index.is_unique and sat.columns.is_unique and set(sat.index) == set(sat.columns)):
+        raise ValueError("rows and columns of the SAT matrix must be the same models, each of them once")
+    names = sorted(sat.index)
+    matrix = sat.loc[names, names].astype(float)
+    if not np.allclose(matrix, matrix.T, equal_nan=True):
+        raise ValueError("the SAT matrix is not symmetric")
+    return matrix
+
+
+def aligned_labels(table: pd.DataFrame, models: pd.Index) -> pd.DataFrame:
+    """Labels of the models, in their order.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Indexed by model, a column a grouping. Further models are ignored.
+    models : Index, shape (n,)
+
+    Returns
+    -------
+    DataFrame of str, shape (n, columns)
+        Empty where the label is unknown (NaN or blank).
+
+    Raises
+    ------
+    ValueError
+        If a model has no row, or more than one.
+    """
+    if not table.index.is_unique:
+        raise ValueError(f"more than one row of labels for {', '.join(table.index[table.index.duplicated()].unique())}")
+    if len(missing := models.difference(table.index)):
+        raise ValueError(f"no row of labels for {', '.join(missing)}")
+    rows = table.loc[models].astype(object)
+    return rows.where(rows.notna(), "").astype(str).apply(lambda column: column.str.strip())
+
+
+def indicators(labels: pd.Series) -> tuple[list[str], Floats]:
+    """Which model has which label.
+
+    Parameters
+    ----------
+    labels : Series of str, shape (n,)
+        Empty where unknown.
+
+    Returns
+    -------
+    list of str
+        Known labels in alphabetical order.
+    float array, shape (n, labels)
+        0 or 1.
+    """
+    values = sorted(set(labels) - {""})
+    return values, (labels.to_numpy(object)[:, None] == np.array(values, object)[None, :]).astype(float)
+
+
+def off_diagonal(sat: pd.DataFrame) -> tuple[Floats, Floats]:
+    """SAT of different models with 0 for what is missing, and what is there.
+
+    Parameters
+    ----------
+    sat : DataFrame, shape (n, n)
+
+    Returns
+    -------
+    value, present : float array, shape (n, n)
+        Both 0 on the diagonal and where SAT is NaN; `present` is 1 elsewhere.
+    """
+    value = sat.to_numpy(float, copy=True)
+    np.fill_diagonal(value, np.nan)
+    present = np.isfinite(value)
+    return np.where(present, value, 0.0), present.astype(float)
+
+
+def orders(n: int, permutations: int, seed: int) -> NDArray[np.int32]:
+    """Permutations of n model labels, the identity first.
+
+    Returns
+    -------
+    int array, shape (1 + permutations, n)
+        Model i gets the label of model ``[k, i]``. The same for every
+        analysis of n models with this seed.
+    """
+    identity = np.arange(n, dtype=np.int32)
+    shuffled = generator("label permutations", seed, n).permuted(np.tile(identity, (permutations, 1)), axis=1)
+    return np.vstack([identity, shuffled])
+
+
+def pair_sums(matrix: Floats, members: Floats, order: NDArray[np.int32]) -> tuple[Floats, Floats]:
+    """Sum a matrix over pairs within each label, and over pairs that cross its border, for permuted labels.
+
+    Parameters
+    ----------
+    matrix : float array, shape (n, n)
+        Symmetric, 0 on the diagonal.
+    members : float array, shape (n, labels)
+        From `indicators`.
+    order : int array, shape (permutations, n)
+        From `orders`.
+
+    Returns
+    -------
+    within : float array, shape (permutations, labels)
+        Over unordered pairs of which both models have the label.
+    crossing : float array, shape (permutations, labels)
+        Over unordered pairs of which one has it, and the other has another known label.
+    """
+    columns = np.column_stack([members, members.sum(axis=1)])  # the last one: has a known label
+    within, crossing = [], []
+    for batch in _batches(order, columns.size):
+        given = columns[batch.T]  # models, permutations, labels + 1
+        reached = (matrix @ given.reshape(len(matrix), -1)).reshape(given.shape)
+        both = np.einsum("nbl,nbl->bl", given[:, :, :-1], reached[:, :, :-1])
+        within.append(both / 2)
+        crossing.append(np.einsum("nb,nbl->bl", given[:, :, -1], reached[:, :, :-1]) - both)
+    return np.vstack(within), np.vstack(crossing)
+
+
+def _batches(order: NDArray[np.int32], size: int, limit: int = 2_000_000) -> Iterator[NDArray[np.int32]]:
+    """Cut permutations so that an intermediate array stays below `limit` numbers (16 MB)."""
+    step = max(1, limit // max(1, size))
+    for start in range(0, len(order), step):
+        yield order[start : start + step]
+
+
+def ratio(total: Floats, count: Floats) -> Floats:
+    """Mean; NaN where nothing was counted."""
+    mean: Floats = np.divide(total, count, out=np.full(np.shape(total), np.nan), where=np.asarray(count) > 0)
+    return mean
+
+
+def two_sided(statistics: Floats, centre: float = 0.0) -> Floats:
+    """Share of permutations at least as far from the centre as what was observed, which counts as one of them.
+
+    Parameters
+    ----------
+    statistics : float array, shape (1 + permutations, m)
+        The observed ones first.
+    centre : float
+
+    Returns
+    -------
+    float array, shape (m,)
+        p, never 0; NaN where the observed statistic is NaN. Permutations without a value do not count.
+    """
+    distance = np.abs(statistics - centre)
+    # Rounding must not make a relabelling that changes nothing look smaller.
+    extreme = (distance >= distance[0] - 1e-9).sum(axis=0)
+    p: Floats = np.where(np.isfinite(distance[0]), extreme / np.maximum(np.isfinite(distance).sum(axis=0), 1), np.nan)
+    return p

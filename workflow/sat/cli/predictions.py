@@ -1,0 +1,78 @@
+"""What stages share that read the predictions of all models on all adversarial images."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat.cli.common import progress
+from sat.store.artefact import Job
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Who errs where, on the attack images; arrays of shape (images,)."""
+
+    correct: dict[str, Bools]
+    """By model: the clean images that it classifies correctly."""
+    accuracy: dict[str, float]
+    """By model: share of the evaluation images classified correctly."""
+    fooled: dict[tuple[str, str], Bools]
+    """By source and target: the target errs on the source's adversarial image."""
+    fooled_by_noise: dict[str, Bools]
+    """By target: it errs on the image under random noise of the attack's size."""
+
+
+def add_predictions(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `read_predictions` takes."""
+    parser.add_argument("--images", required=True, help="images/attack.h5")
+    parser.add_argument("--clean", required=True, nargs="+", help="clean predictions of the models in use")
+    parser.add_argument("--tiles", required=True, nargs="+", help="all tiles that hold them")
+
+
+def read_predictions(job: Job, arguments: argparse.Namespace, models: Sequence[str]) -> Predictions:
+    """Collect the predictions of the models in use; a tile may hold retired ones, which are left out.
+
+    Parameters
+    ----------
+    job : Job
+        Whose step has the inputs images, clean and tiles.
+    arguments : argparse.Namespace
+        With those of `add_predictions`.
+    models : sequence of str
+        In use, in the order of the clean predictions.
+
+    Returns
+    -------
+    Predictions
+    """
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+
+    with hdf5.reading(job.input("images", arguments.images)) as file:
+        labels = file["label"][:]
+    found = Predictions({}, {}, {}, {})
+    for model, path in zip(models, job.input_group("clean", arguments.clean), strict=True):
+        with hdf5.reading(path) as file:
+            found.correct[model] = file["attack_prediction"][:] == labels
+        found.accuracy[model] = read_sidecar(path)["facts"]["accuracy"]
+    for path in progress(job.input_group("tiles", arguments.tiles), "tiles", len(arguments.tiles)):
+        with hdf5.reading(path) as file:
+            targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
+            wrong = file["prediction"][:] != labels
+            noise = file["noise_prediction"][:] != labels if "noise_prediction" in file else None
+        for row, target in enumerate(targets):
+            if target not in found.correct:
+                continue  # retired
+            if noise is not None:
+                found.fooled_by_noise[target] = noise[row]
+            for column, source in enumerate(sources):
+                if source in found.correct:
+                    found.fooled[source, target] = wrong[row, column]
+    return found

@@ -1,0 +1,243 @@
+"""Recommend models to combine, and report what they gain on images that had no part in choosing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sat.cli.common import log
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from sat.study.plan import Plan
+    from sat.study.study import Study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from sat.cli.tools import add_study
+
+    parser.add_argument("what", choices=("ensemble",), help="ensemble: models whose probabilities are averaged")
+    parser.add_argument("--size", type=int, required=True, help="number of models to combine")
+    parser.add_argument(
+        "--from", nargs="+", dest="pool", metavar="MODEL", help="choose among these (default: all models in use)"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="percentage points by which the members' mean accuracy may lie below the best (default: 1)",
+    )
+    add_study(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Choose on one half of the evaluation images, report on the other."""
+    from contextlib import ExitStack
+
+    import numpy as np
+
+    from sat.analysis.ensembles import Pool, recommend
+    from sat.cli.tools import plan_of, results_folder, study_of
+    from sat.errors import SatError
+    from sat.report.recommendation import describe_recommendation
+    from sat.store import hdf5
+    from sat.store.artefact import Job
+    from sat.store.tables import read_matrix, read_table
+
+    study = study_of(arguments)
+    if study.config.matrix:
+        raise SatError(f"study {study.name}: starts from a matrix, and has no images on which to try ensembles.")
+    _check(arguments, study)
+    plan, results = plan_of(study), results_folder(study)
+    # What the analyses read, and checked as they check it.
+    job = Job(plan.ensembles)
+    sat = read_matrix(job.input("sat", _there(results / "similarity/sat.csv")))
+    clusters = read_table(job.input("clusters", _there(results / "analysis/clusters.csv")))
+    table = read_table(_there(results / "similarity/models.csv")).set_index("model")
+    weak = set(table.index[table["low_whitebox"]])
+    pool_names, left_out = _pool(arguments, study, weak)
+    with hdf5.reading(job.input("eval_images", _there(results / "images/eval.h5"))) as file:
+        labels, ids = file["label"][:], file["id"][:]
+    with hdf5.reading(_there(results / "images/attack.h5")) as file:
+        attacked = file["id"][:]
+    choosing, remeasured = choosing_half(ids, attacked, study.config.seed)
+    if remeasured:
+        sat = sat_of_half(plan, results, pool_names, np.isin(attacked, ids[choosing]))
+    paths = job.input_group("clean", [_there(results / f"clean/{name}.h5") for name in study.used])
+    with ExitStack() as stack:
+        opened = zip(study.used, paths, strict=True)
+        files = {name: stack.enter_context(hdf5.reading(path)) for name, path in opened if name in pool_names}
+        pool = Pool.of(
+            {name: file["eval_logits"] for name, file in files.items()},
+            {name: file["eval_prediction"][:] for name, file in files.items()},
+            labels,
+        )
+        log.info("%d models, %d images to choose on, %d to report on", len(files), choosing.sum(), (~choosing).sum())
+        try:
+            found = recommend(
+                pool,
+                choosing,
+                sat,
+                arguments.size,
+                arguments.tolerance / 100,
+                clusters.set_index("model")["cluster"].to_dict(),
+                confidence=study.config.confidence,
+                seed=study.config.seed,
+            )
+        except ValueError as error:
+            raise SatError(f"study {study.name}: no ensemble can be recommended: {error}.") from None
+    print(
+        describe_recommendation(
+            found,
+            study.name,
+            len(pool_names),
+            (int(choosing.sum()), int((~choosing).sum())),
+            remeasured,
+            study.config.confidence,
+            left_out,
+            sorted(weak & set(found.members)),
+        )
+    )
+
+
+def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> tuple[NDArray[np.bool_], bool]:
+    """Halve the evaluation images: one half to choose on, the other to report on.
+
+    Images are drawn by their ids, so that their order plays no part.
+
+    Parameters
+    ----------
+    ids : int array, shape (n,)
+        Of the evaluation images.
+    attacked : int array
+        Ids of the attack images.
+    seed : int
+
+    Returns
+    -------
+    choosing : bool array, shape (n,)
+        Holds all attack images where these are no more than half.
+    remeasured : bool
+        Whether it does not, so that SAT has to be measured anew on those that
+        it holds: the study's SAT has seen images of the other half.
+    """
+    import numpy as np
+
+    from sat.seeds import key
+
+    is_attacked = np.isin(ids, attacked)
+    size = (len(ids) + 1) // 2
+    remeasured = bool(is_attacked.sum() > size)
+    draw = {image: key("images to choose on", seed, image) for image in ids.tolist()}
+    order = sorted(range(len(ids)), key=lambda row: (not (remeasured or is_attacked[row]), draw[int(ids[row])]))
+    choosing = np.zeros(len(ids), bool)
+    choosing[order[:size]] = True
+    return choosing, remeasured
+
+
+def _there(path: Path) -> Path:
+    """A result, if it is there.
+
+    Raises
+    ------
+    SatError
+        If it is not.
+    """
+    from sat.errors import SatError
+
+    if not path.exists():
+        raise SatError(f"{path}: is not there yet; run snakemake first.")
+    return path
+
+
+def _check(arguments: argparse.Namespace, study: Study) -> None:
+    """Faults that need no results to be found."""
+    from difflib import get_close_matches
+
+    from sat.errors import SatError
+
+    if arguments.size < 2:
+        raise SatError(f"--size {arguments.size}: an ensemble has two members or more.")
+    if not 0 <= arguments.tolerance <= 100:
+        raise SatError(f"--tolerance {arguments.tolerance:g}: write percentage points from 0 to 100.")
+    for name in arguments.pool or ():
+        if name not in study.used:
+            near = get_close_matches(name, study.used, 3, 0.4)
+            those = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(study.used)}."
+            raise SatError(f"--from {name}: is no model in use of study {study.name}; {those}")
+
+
+def _pool(arguments: argparse.Namespace, study: Study, weak: set[str]) -> tuple[list[str], list[str]]:
+    """Models to choose among, and those left out because their SAT is too low to choose by."""
+    from sat.errors import SatError
+
+    # Who names a model knows what he does.
+    left_out = [] if arguments.pool else sorted(weak)
+    pool = sorted(set(arguments.pool or study.used) - set(left_out))
+    if len(pool) < arguments.size:
+        why = ""
+        if left_out:
+            why = (
+                f" ({', '.join(left_out)}: left out, the attack fails on the model itself, so its SAT is too low; "
+                "--from takes it in)"
+            )
+        raise SatError(
+            f"--size {arguments.size}: more members than the {len(pool)} model(s) to choose among{why}; take a smaller "
+            f"size{', or name more models after --from' if arguments.pool else ''}."
+        )
+    return pool, left_out
+
+
+def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[np.bool_]) -> pd.DataFrame:
+    """SAT of some of the attack images.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    models : list of str
+    counted : bool array, shape (attack images,)
+
+    Returns
+    -------
+    DataFrame, shape (models, models)
+    """
+    import numpy as np
+    import pandas as pd
+
+    from sat.similarity.resampling import image_scores, weighted_sat
+    from sat.store import hdf5
+    from sat.store.artefact import Job
+
+    study, job = plan.study, Job(plan.stability)
+    place = {model: row for row, model in enumerate(models)}
+    with hdf5.reading(job.input("images", results / "images/attack.h5")) as file:
+        labels = file["label"][:][counted]
+    correct = np.zeros((len(models), len(labels)), bool)
+    clean = [_there(results / f"clean/{model}.h5") for model in study.used]
+    for model, path in zip(study.used, job.input_group("clean", clean), strict=True):
+        if model in place:
+            with hdf5.reading(path) as file:
+                correct[place[model]] = file["attack_prediction"][:][counted] == labels
+    fooled = np.zeros((len(models), len(models), len(labels)), bool)
+    tiles = [_there(results / f"tiles/{target}/{source}.h5") for target, source in plan.used_tiles]
+    for path in job.input_group("tiles", tiles):
+        with hdf5.reading(path) as file:
+            targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
+            wrong = file["prediction"][:][:, :, counted] != labels
+        for row, target in enumerate(targets):
+            for column, source in enumerate(sources):
+                if target in place and source in place:
+                    fooled[place[source], place[target]] = wrong[row, column]
+    scores = image_scores(models, correct, fooled)
+    values = weighted_sat(scores, np.ones((1, len(labels))), study.config.eps_s)[0]
+    square = np.empty((len(models), len(models)))
+    square[scores.first, scores.second] = square[scores.second, scores.first] = values
+    return pd.DataFrame(square, index=models, columns=models)

@@ -1,0 +1,361 @@
+"""How much of a SAT matrix is the choice of images: bootstrap and split halves over images.
+
+An image is drawn for all models at once, since its difficulty is common to
+them: entries of one replicate belong together, and may be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from sat.seeds import generator
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+BLOCK = 256
+"""Pairs that are multiplied at once: 5 MB of float32 with 5,000 images."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What each image says of each unordered pair, A with A included."""
+
+    models: tuple[str, ...]
+    first: NDArray[np.intp]
+    """Number of the pair's first model, shape (pairs,), in the order of an upper triangle."""
+    second: NDArray[np.intp]
+    both: NDArray[np.uint8]
+    """1 where both models are correct on the clean image, shape (pairs, images)."""
+    hits: NDArray[np.uint8]
+    """Directions that transfer, 0 to 2, shape (pairs, images); 0 outside X_AB."""
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """SAT matrices from images drawn with replacement."""
+
+    models: tuple[str, ...]
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    measured: Floats
+    """SAT with every image once, shape (pairs,)."""
+    sat: Floats
+    """Shape (replicates, pairs); NaN where no image drawn is correct for both."""
+
+    @property
+    def off_diagonal(self) -> Bools:
+        """Pairs of two models, shape (pairs,)."""
+        return np.asarray(self.first != self.second)
+
+    def matrix(self, row: int) -> pd.DataFrame:
+        """One replicate as a symmetric matrix, shape (models, models)."""
+        square = np.empty((len(self.models), len(self.models)))
+        square[self.first, self.second] = square[self.second, self.first] = self.sat[row]
+        return pd.DataFrame(square, index=list(self.models), columns=list(self.models))
+
+
+def image_scores(models: Sequence[str], correct: Bools, fooled: Bools) -> Scores:
+    """Bring predictions into the form that resampling multiplies.
+
+    Parameters
+    ----------
+    models : sequence of str
+    correct : bool array, shape (models, images)
+        Clean images that a model classifies correctly.
+    fooled : bool array, shape (models, models, images)
+        [source, target, image]: the target errs on the source's adversarial
+        image. Looked at within X_AB only.
+
+    Returns
+    -------
+    Scores
+        Two bytes for each image and pair: 24 MB for 69 models and 5,000 images.
+    """
+    first, second = np.triu_indices(len(models))
+    both = correct[first] & correct[second]
+    hits = (fooled[first, second] & both).astype(np.uint8) + (fooled[second, first] & both)
+    return Scores(tuple(models), first, second, both.view(np.uint8), hits)
+
+
+def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
+    """SAT with every image counted several times, or not at all.
+
+    Parameters
+    ----------
+    scores : Scores
+    weights : array_like of int, shape (replicates, images)
+        How often each image counts.
+    eps_s : float
+        Floor within the logarithm, in per cent.
+
+    Returns
+    -------
+    float array, shape (replicates, pairs)
+        NaN where no counted image is correct for both models.
+    """
+    # float32 halves the time, and whole numbers stay exact up to 2**24 images.
+    columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
+    n, hits = (np.empty((len(scores.first), columns.shape[1]), np.float32) for _ in range(2))
+    for start in range(0, len(scores.first), BLOCK):
+        rows = slice(start, start + BLOCK)
+        n[rows] = scores.both[rows].astype(np.float32) @ columns
+        hits[rows] = scores.hits[rows].astype(np.float32) @ columns
+    per_cent = 100 * hits.T.astype(float) / np.where(n.T > 0, 2 * n.T.astype(float), np.nan)
+    return np.asarray(np.log(np.maximum(per_cent, eps_s)))
+
+
+def bootstrap(scores: Scores, eps_s: float, replicates: int = 1000, seed: int = 0) -> Replicates:
+    """Draw as many images as there are, with replacement, jointly for all models.
+
+    Parameters
+    ----------
+    scores : Scores
+    eps_s : float
+        Floor within the logarithm, in per cent.
+    replicates : int
+    seed : int
+        The study's.
+
+    Returns
+    -------
+    Replicates
+        The first replicates of a longer run are those of a shorter one.
+
+    References
+    ----------
+    Efron & Tibshirani (1993). An Introduction to the Bootstrap. Chapman & Hall.
+    """
+    images = scores.both.shape[1]
+    if images == 0 or replicates < 1:
+        raise ValueError(f"{replicates} replicates of {images} images: at least one of both is needed")
+    weights = generator("bootstrap over images", seed).multinomial(images, np.full(images, 1 / images), size=replicates)
+    measured = weighted_sat(scores, np.ones((1, images)), eps_s)[0]
+    return Replicates(scores.models, scores.first, scores.second, measured, weighted_sat(scores, weights, eps_s))
+
+
+def matrix_statistics(
+    drawn: Replicates, families: Mapping[str, str] | None = None, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Means of the matrix, with percentile intervals over the replicates.
+
+    Parameters
+    ----------
+    drawn : Replicates
+    families : mapping of str to str, optional
+        Family of each model; models without one are in no within or across pair.
+    confidence : float
+
+    Returns
+    -------
+    DataFrame
+        statistic, n_pairs, value, low, high. Statistics: mean, sd
+        (of entries off the diagonal, the population's), and with families
+        within, across and within_minus_across. Pairs that are NaN are left out
+        of a mean; a statistic of no pair is NaN. Resampling adds noise to
+        every entry, so the interval of sd lies a little high.
+    """
+    off = drawn.off_diagonal
+    # The measured matrix goes along as the first row.
+    rows = np.vstack([drawn.measured, drawn.sat])
+    mean = _mean(rows[:, off])
+    found = {"mean": (off, mean), "sd": (off, np.sqrt(_mean((rows[:, off] - mean[:, None]) ** 2)))}
+    if families is not None:
+        family = np.array([families.get(model, "") for model in drawn.models])
+        known = off & (family[drawn.first] != "") & (family[drawn.second] != "")
+        same = family[drawn.first] == family[drawn.second]
+        within, across = _mean(rows[:, known & same]), _mean(rows[:, known & ~same])
+        found["within"], found["across"] = (known & same, within), (known & ~same, across)
+        found["within_minus_across"] = known, within - across
+    table = [
+        (name, int((pairs & ~np.isnan(drawn.measured)).sum()), values[0], *_interval(values[1:], confidence))
+        for name, (pairs, values) in found.items()
+    ]
+    return pd.DataFrame(table, columns=["statistic", "n_pairs", "value", "low", "high"])
+
+
+def rank_stability(drawn: Replicates) -> pd.DataFrame:
+    """Spearman's correlation between replicates, and of replicates with the measured matrix.
+
+    Parameters
+    ----------
+    drawn : Replicates
+
+    Returns
+    -------
+    DataFrame
+        between (replicates: each with the next, none used twice; or measured:
+        each with the measured matrix), n, mean, p05, p95. Over pairs of two
+        models, those without NaN in both.
+    """
+    off = drawn.off_diagonal
+    sat = drawn.sat[:, off]
+    even = len(sat) // 2 * 2
+    found = {
+        "replicates": [spearman(a, b) for a, b in zip(sat[:even:2], sat[1:even:2], strict=True)],
+        "measured": [spearman(row, drawn.measured[off]) for row in sat],
+    }
+    return pd.DataFrame([(name, *_summary(values)) for name, values in found.items()], columns=_columns("between"))
+
+
+def pair_differences(
+    drawn: Replicates, comparisons: Sequence[tuple[tuple[str, str], tuple[str, str]]], confidence: float = 0.95
+) -> pd.DataFrame:
+    """Whether two models are more alike than two others, on the same images.
+
+    Parameters
+    ----------
+    drawn : Replicates
+    comparisons : sequence of ((str, str), (str, str))
+        Two pairs of models each; the order within a pair does not matter.
+    confidence : float
+
+    Returns
+    -------
+    DataFrame
+        first, second ("a and b"), difference (SAT of the first minus that of
+        the second), low, high, verdict: first or second (the more similar
+        pair), tie where the interval holds 0, unknown where a pair is NaN.
+    """
+    number = {name: i for i, name in enumerate(drawn.models)}
+    place = {pair: i for i, pair in enumerate(zip(drawn.first.tolist(), drawn.second.tolist(), strict=True))}
+
+    def find(pair: tuple[str, str]) -> int:
+        if missing := [name for name in pair if name not in number]:
+            raise ValueError(f"{missing[0]} is not a model of the matrix")
+        a, b = sorted(number[name] for name in pair)
+        return place[a, b]
+
+    table = []
+    for one, other in comparisons:
+        i, j = find(one), find(other)
+        difference = drawn.measured[i] - drawn.measured[j]
+        low, high = _interval(drawn.sat[:, i] - drawn.sat[:, j], confidence)
+        if np.isnan([difference, low]).any():
+            verdict = "unknown"
+        else:
+            verdict = "first" if low > 0 else "second" if high < 0 else "tie"
+        table.append((" and ".join(one), " and ".join(other), difference, low, high, verdict))
+    return pd.DataFrame(table, columns=["first", "second", "difference", "low", "high", "verdict"])
+
+
+def curve_sizes(images: int, number: int = 12) -> list[int]:
+    """Sizes for a stability curve, by equal factors from 10 to half the images.
+
+    Parameters
+    ----------
+    images : int
+        That there are.
+    number : int
+        Sizes wanted; fewer where they would coincide.
+
+    Returns
+    -------
+    list of int
+        Ascending; none with fewer than 2 images, half of them alone with fewer than 20.
+    """
+    half = images // 2
+    return sorted({round(size) for size in np.geomspace(min(10, half), half, number)}) if half else []
+
+
+def stability_curve(
+    scores: Scores, sizes: Sequence[int], eps_s: float, repeats: int = 20, seed: int = 0
+) -> pd.DataFrame:
+    """How alike two matrices are that were measured on different images, by their number.
+
+    Parameters
+    ----------
+    scores : Scores
+    sizes : sequence of int
+        Images of each matrix. Two disjoint samples of that size are drawn, so
+        sizes above half the images are left out.
+    eps_s : float
+        Floor within the logarithm, in per cent.
+    repeats : int
+        Draws for each size.
+    seed : int
+        The study's.
+
+    Returns
+    -------
+    DataFrame
+        images (of each of the two matrices), n (repeats), mean, p05, p95 of
+        Spearman's correlation over pairs of two models.
+    """
+    images = scores.both.shape[1]
+    off = scores.first != scores.second
+    table = []
+    for size in sorted({size for size in sizes if 0 < 2 * size <= images}):
+        weights = np.zeros((2 * repeats, images), np.float32)
+        random = generator("disjoint samples of images", seed, size)
+        for repeat in range(repeats):
+            order = random.permutation(images)
+            weights[2 * repeat, order[:size]] = 1
+            weights[2 * repeat + 1, order[size : 2 * size]] = 1
+        sat = weighted_sat(scores, weights, eps_s)[:, off]
+        found = [spearman(a, b) for a, b in zip(sat[::2], sat[1::2], strict=True)]
+        table.append((size, *_summary(found)))
+    return pd.DataFrame(table, columns=_columns("images"))
+
+
+def enough_images(curve: pd.DataFrame, correlation: float) -> int | None:
+    """Smallest number of images from which on the correlation holds.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From `stability_curve`.
+    correlation : float
+        That the 5 % point has to reach, at this size and all larger ones: a
+        single lucky size does not count.
+
+    Returns
+    -------
+    int or None
+        None where not even the largest size holds it.
+    """
+    ordered = curve.sort_values("images", ascending=False)
+    holds = (ordered["p05"] >= correlation).cummin()
+    return int(ordered["images"][holds].min()) if holds.any() else None
+
+
+def spearman(a: Floats, b: Floats) -> float:
+    """Spearman's rank correlation over the places where both are known; NaN with fewer than 3, or a constant."""
+    known = ~(np.isnan(a) | np.isnan(b))
+    if known.sum() < 3:
+        return float("nan")
+    a, b = (rankdata(values[known]) for values in (a, b))
+    a, b = a - a.mean(), b - b.mean()
+    scale = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / scale) if scale > 0 else float("nan")
+
+
+def _mean(rows: Floats) -> Floats:
+    """Mean of each row without NaN; NaN of an empty row."""
+    known = ~np.isnan(rows)
+    n = known.sum(axis=1)
+    return np.asarray(np.where(known, rows, 0).sum(axis=1) / np.where(n > 0, n, np.nan))
+
+
+def _interval(values: Floats, confidence: float) -> tuple[float, float]:
+    """Percentile interval without NaN; NaN of nothing."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _summary(values: Sequence[float]) -> tuple[int, float, float, float]:
+    known = np.array([value for value in values if not np.isnan(value)])
+    mean = float(known.mean()) if len(known) else float("nan")
+    return (len(known), mean, *_interval(known, 0.9))
+
+
+def _columns(first: str) -> list[str]:
+    return [first, "n", "mean", "p05", "p95"]
