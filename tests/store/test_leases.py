@@ -14,6 +14,7 @@ from collections import defaultdict
 
 import pytest
 
+from conftest import ROOT
 from sat.errors import SatError
 from sat.store import leases
 from sat.store.leases import Device, lease, lease_device, visible_devices
@@ -250,9 +251,9 @@ held()
 
 
 def test_a_lease_outlives_its_object_and_exit_handlers(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", AT_EXIT, str(tmp_path)], capture_output=True, text=True, timeout=30, check=True
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    words = [sys.executable, "-c", AT_EXIT, str(tmp_path)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "held\nheld\n"
 
 
@@ -315,7 +316,7 @@ def test_no_slot_has_two_holders_and_none_is_lost(tmp_path):
     log.touch()
     nvidia_smi(tmp_path / "bin", LISTING)
     clean = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    clean["PATH"] = f"{tmp_path / 'bin'}:{clean['PATH']}"
+    clean |= {"PATH": f"{tmp_path / 'bin'}:{clean['PATH']}", "PYTHONPATH": str(ROOT / "workflow")}
 
     def environment(names):
         return clean if names is NAMES[2] else {**clean, "CUDA_VISIBLE_DEVICES": ",".join(names)}
