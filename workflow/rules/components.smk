@@ -85,7 +85,7 @@ rule components:
     shell:
         """
         python -m sat components --step - --sat {input.sat:q} --null {input.null:q} --ranking {output.ranking:q} \
-            --r2 {output.r2:q} --differences {output.differences:q} --values {output.values:q} \
+            --r2 {output.r2:q} --differences {output.differences:q} --by-value {output.values:q} \
             --blocks {output.blocks:q} --figure {output.figure:q} 2>{log:q} <<'STEP'
 {params.step}
 STEP

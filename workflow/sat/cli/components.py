@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranking", required=True, help="analysis/components.csv")
     parser.add_argument("--r2", required=True, help="analysis/components_r2.csv")
     parser.add_argument("--differences", required=True, help="analysis/components_differences.csv")
-    parser.add_argument("--values", required=True, help="analysis/components_values.csv")
+    parser.add_argument("--by-value", required=True, help="analysis/components_values.csv")
     parser.add_argument("--blocks", required=True, help="analysis/components_blocks.csv")
     parser.add_argument("--figure", required=True, help="figures/components.svg")
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.ranking: ranked,
             arguments.r2: r2,
             arguments.differences: differences.by_component,
-            arguments.values: differences.by_value,
+            arguments.by_value: differences.by_value,
             arguments.blocks: pd.DataFrame(blocks, columns=["component", "value_a", "value_b", "n_pairs", "mean"]),
         },
         **facts,

@@ -61,7 +61,7 @@ def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.Da
             edgecolor=BLUE if certain else GREY,
         )
     right.axvline(0, color="black", lw=0.6)
-    right.set(xlabel="mean SAT of pairs that share it − pairs that differ\n(hollow: p > 0.05)")
+    right.set(xlabel="mean SAT of pairs that share it - pairs that differ\n(hollow: p > 0.05)")
     left.set_yticks(place, [name.replace("_", " ") for name in names])
     words = [f"{row.kind.replace('_', ' ')} {row.r2:.2f}" for row in r2.itertuples() if np.isfinite(row.r2)]
     if words:
