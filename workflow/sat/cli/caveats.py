@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sat.cli.common import add_step, log, start, write_tables
+from sat.cli.common import add_step, log, start
+from sat.cli.outputs import write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
@@ -16,9 +16,6 @@ from sat.store.artefact import Job
 from sat.study.plan import Step
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
     from sat.models.batches import Batch
     from sat.models.classifier import Classifier
 
@@ -136,70 +133,6 @@ def progress(
                 now - begun,
                 left,
             )
-
-
-def read_user_matrix(path: str, digest: str | None, names: Collection[str] | None = None) -> pd.DataFrame:
-    """Read a SAT matrix of the user's, and check it.
-
-    Parameters
-    ----------
-    path : str
-        CSV file: model names as header and first column.
-    digest : str
-        What its SHA-256 was when Snakemake started.
-    names : collection of str, optional
-        Models that it must have.
-
-    Returns
-    -------
-    DataFrame, shape (n, n)
-
-    Raises
-    ------
-    SatError
-        If it has changed, or is no SAT matrix; names the cells.
-    """
-    from sat.analysis.reference import check_matrix
-    from sat.errors import SatError
-    from sat.store.artefact import file_digest
-    from sat.store.tables import read_table
-
-    if file_digest(path) != digest:
-        raise SatError(f"{path}: has changed since Snakemake started; run it again.")
-    frame = read_table(path)
-    matrix = frame.set_index(frame.columns[0]).rename_axis(None)
-    if faults := check_matrix(matrix, names):
-        raise SatError(f"{path}: is no SAT matrix: {'; '.join(faults)}.")
-    return matrix
-
-
-def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
-    """Write tables as CSV, each with its sidecar.
-
-    Parameters
-    ----------
-    job : Job
-    tables : mapping of path to DataFrame
-        The index is not written.
-    **facts
-        See `Job.finish`.
-    """
-    from sat.store.artefact import replacing
-
-    for path, table in tables.items():
-        with replacing(path) as temporary:
-            table.to_csv(temporary, index=False)
-        job.finish(path, **facts)
-
-
-def write_figure(job: Job, path: str, figure: Figure, **facts: Any) -> None:
-    """Write a figure as SVG with its sidecar."""
-    from sat.report.figures import save
-    from sat.store.artefact import replacing
-
-    with replacing(path) as temporary:
-        save(figure, temporary)
-    job.finish(path, **facts)
 
 
 def save_weights(job: Job, classifier: Classifier, path: str, **facts: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sat.cli.common import add_step, log, progress, start, write_figure, write_tables
+from sat.cli.common import add_step, log, progress, start
+from sat.cli.outputs import write_figure, write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

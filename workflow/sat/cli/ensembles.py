@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from sat.analysis.ensembles import Pool, by_clusters, ensemble_table, member_sets
-    from sat.cli.common import write_figure, write_tables
+    from sat.cli.outputs import write_figure, write_tables
     from sat.report.figures_ensembles import ensembles_figure
     from sat.store import hdf5
     from sat.store.tables import read_matrix, read_table

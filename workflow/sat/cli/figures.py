@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sat.cli.common import add_step, start, write_figure
+from sat.cli.common import add_step, start
+from sat.cli.outputs import write_figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sat.cli.common import add_step, log, start, write_figure, write_tables
+from sat.cli.common import add_step, log, start
+from sat.cli.outputs import write_figure, write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from sat.analysis.groups import group_means
-    from sat.cli.common import read_user_matrix
+    from sat.cli.outputs import read_user_matrix
     from sat.report.figures_analyses import groups_figure
     from sat.store.tables import read_matrix
 

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check the matrix and write it, models sorted."""
-    from sat.cli.common import read_user_matrix, write_tables
+    from sat.cli.outputs import read_user_matrix, write_tables
 
     job = start(arguments)
     names = job.step.params["models"]

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from sat.analysis.measures import against_sat, family_separation
-    from sat.cli.common import write_figure, write_tables
+    from sat.cli.outputs import write_figure, write_tables
     from sat.errors import SatError
     from sat.report.figures_ensembles import measures_figure
     from sat.similarity.measures import measure

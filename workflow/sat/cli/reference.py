@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sat.cli.common import add_step, log, start, write_figure, write_tables
+from sat.cli.common import add_step, log, start
+from sat.cli.outputs import write_figure, write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Join by name, correlate, list the worst pairs."""
     from sat.analysis.reference import compare
-    from sat.cli.common import read_user_matrix
+    from sat.cli.outputs import read_user_matrix
     from sat.errors import SatError
     from sat.report.figures_analyses import reference_figure
     from sat.store.tables import read_matrix

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sat.cli.common import add_step, log, progress, start, write_figure, write_tables
+from sat.cli.common import add_step, log, progress, start
+from sat.cli.outputs import write_figure, write_tables
 from sat.cli.predictions import add_predictions, read_predictions
 
 if TYPE_CHECKING:

@@ -56,12 +56,12 @@ def job_of(artefact: str, step: Step) -> str:
             return f"gate/{stem.removesuffix('.gate')}"
         case "attack" | "evaluate" as stage:
             return f"{stage}/{stem}"
-        case "similarity":
-            return "similarity/similarity"
-        case "clusters":
-            return "analysis/clusters"
+        case "similarity" | "matrix" as stage:
+            return f"similarity/{stage}"
         case "figures":
             return "report/figures"
+        case stage if folder in ("analysis", "figures"):
+            return f"analysis/{stage}"
     # The stages images and clean are called as their folders; weights are trained, fetched or converted.
     return f"{folder}/{stem}"
 
