@@ -8,6 +8,7 @@ Root starts it, for the devices and for the jobs of its user.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -30,7 +31,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 N_GPUS = 2
 # What Snakemake must be told where there is no accounting; and to look often, since jobs here take seconds.
-WITHOUT_ACCOUNTING = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "6")
+WITHOUT_ACCOUNTING = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3")
 # What the node claims: more than it has, so that nothing but GPUs is scarce.
 CPUS, MEMORY = 64, 256_000
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -51,7 +52,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
@@ -59,7 +60,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=2,batch_sched_delay=0,bf_interval=2
-ReturnToService=2
+# A node that was set down stays down until it is set to resume.
+ReturnToService=1
 GresTypes=gpu
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
@@ -219,7 +221,10 @@ class Cluster:
         found = shutil.which(program, path=PATH)
         assert found
         with (self.folder / f"{program}.out").open("ab") as output:
-            self._daemons[program] = subprocess.Popen([found, *words], stdout=output, stderr=output)
+            # They end with the tests, even if those are killed.
+            self._daemons[program] = subprocess.Popen(
+                [found, *words], stdout=output, stderr=output, preexec_fn=_end_with_parent
+            )
 
     def start_node(self) -> None:
         """Start the node's daemon."""
@@ -242,8 +247,16 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     daemon.kill()
                     daemon.wait()
+        self._kill_what_is_left()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder = Path()
+
+    def _kill_what_is_left(self) -> None:
+        """Kill what has this cluster's own folder in its environment: jobs, and what they started."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if process.name != str(os.getpid()) and os.fsencode(self.folder) in (process / "environ").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def call(self, *words: str, timeout: float = 60) -> str:
         """Run one of SLURM's clients; return what it prints."""
@@ -269,6 +282,10 @@ class Cluster:
         """SLURM's own file of completed jobs."""
         path = self.folder / "completed.txt"
         return path.read_text() if path.exists() else ""
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def most_at_once(jobs: list[SlurmJob]) -> int:

@@ -120,9 +120,12 @@ def parts(project: Project, model: str) -> list[Path]:
 
 
 def attacking(cluster: Cluster, project: Project, model: str) -> SlurmJob | None:
-    """The SLURM job that attacks a model, once it runs and has left a part."""
-    running = [job for job in jobs(cluster, project, "attack", model) if job.state == "RUNNING"]
-    return running[0] if running and parts(project, model) else None
+    """The SLURM job that attacks a model, once it runs and has left a part of its own."""
+    written = max((part.stat().st_mtime for part in parts(project, model)), default=0)
+    for job in jobs(cluster, project, "attack", model):
+        if job.state == "RUNNING" and job.start and job.start.timestamp() <= written:
+            return job
+    return None
 
 
 def attempt(cluster: Cluster, project: Project, model: str, number: int) -> SlurmJob | None:
@@ -149,7 +152,13 @@ def damaged(project: Project, name: str) -> Iterator[None]:
         kept.unlink()
 
 
+def attacks(*models: str) -> list[str]:
+    return [f"results/tiny/adversarial/{model}.h5" for model in models]
+
+
 def check_end(project: Project) -> None:
+    """Whatever has happened, the rest of the study, run here since that is quicker, ends in what the study asks."""
+    project.run()
     verified = project.sat("verify", "--full")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert project.planned() == {}
@@ -201,40 +210,67 @@ def test_the_whole_study_is_what_a_machine_alone_makes(cluster: Cluster, finishe
 
 def test_cancelled_timed_out_failed_and_on_a_node_that_goes_down(cluster: Cluster, ready: Project) -> None:
     """One run in which everything happens to its three attacks, and which ends well by itself."""
-    before = ready.state("{images,weights,clean}/*")
     patterns = ("images/*", "weights/*", "clean/*")
     before = {pattern: ready.state(pattern) for pattern in patterns}
-    with damaged(ready, "weights/vit3.safetensors"):
-        run = Run(cluster, ready)
-        cancelled = wait_for("vit1's attack", lambda: run.going() and attacking(cluster, ready, "vit1"))
-        cluster.call("scancel", str(cancelled.id))
-        timed_out = wait_for("vit2's attack", lambda: run.going() and attacking(cluster, ready, "vit2"))
-        cluster.call("scontrol", "update", f"JobId={timed_out.id}", "EndTime=now+1")
-        failed = wait_for("vit3's failure", lambda: run.going() and jobs(cluster, ready, "attack", "vit3"))[0]
-        wait_for("it", lambda: run.going() and cluster.jobs(id=failed.id, state="FAILED"), pause=0.1)
-    # The mended vit3 attacks at last; then the node goes down under it and whatever else runs.
-    wait_for("vit3's second job", lambda: run.going() and attacking(cluster, ready, "vit3"), 240)
     host = cluster.call("sinfo", "--noheader", "--format=%n").strip()
-    downed = {job.id for job in jobs(cluster, ready) if job.state == "RUNNING"}
-    cluster.call("scontrol", "update", f"NodeName={host}", "State=DOWN", "Reason=test")
-    wait_for("the node to go down", lambda: "DOWN" in cluster.node_state())
-    cluster.call("scontrol", "update", f"NodeName={host}", "State=RESUME")
+    with contextlib.ExitStack() as damage:
+        damage.enter_context(damaged(ready, "weights/vit3.safetensors"))
+        run = Run(cluster, ready, *attacks(*MODELS))
+
+        def downed() -> set[int]:
+            if not any(attacking(cluster, ready, model) for model in ("vit1", "vit2")):
+                return set()
+            running = {job.id for job in jobs(cluster, ready) if job.state == "RUNNING"}
+            cluster.call("scontrol", "update", f"NodeName={host}", "State=DOWN", "Reason=test")
+            wait_for("the node to go down", lambda: "DOWN" in cluster.node_state())
+            cluster.call("scontrol", "update", f"NodeName={host}", "State=RESUME")
+            return running
+
+        def cancelled() -> SlurmJob | None:
+            if job := attacking(cluster, ready, "vit1"):
+                cluster.call("scancel", str(job.id))
+            return job
+
+        def timed_out() -> SlurmJob | None:
+            if job := attacking(cluster, ready, "vit2"):
+                # It hangs: SLURM looks at limits twice a minute only.
+                cluster.call("scancel", "--signal=STOP", str(job.id))
+                cluster.call("scontrol", "update", f"JobId={job.id}", "EndTime=now+1")
+            return job
+
+        def failed() -> SlurmJob | None:
+            job = attempt(cluster, ready, "vit3", 1)
+            if job and job.state == "FAILED":
+                damage.close()
+                return job
+            return None
+
+        down = wait_for("a node that goes down", lambda: run.going() and downed())
+        events = {"cancelled": cancelled, "timed out": timed_out, "failed": failed}
+        happened: dict[str, SlurmJob] = {}
+
+        def all_happened() -> bool:
+            for name, event in events.items():
+                if name not in happened and (job := event()):
+                    happened[name] = job
+            return run.going() and len(happened) == len(events)
+
+        wait_for("all that is to happen", all_happened, 240)
     assert run.wait() == 0, run.log[-6000:]
 
     found = {job.id: job for job in jobs(cluster, ready)}
-    assert found[cancelled.id].state == "CANCELLED"
-    assert found[timed_out.id].state == "TIMEOUT"
-    assert found[failed.id].state == "FAILED"
-    for first in (cancelled, timed_out, failed):
+    states = {name: found[job.id].state for name, job in happened.items()}
+    assert states == {"cancelled": "CANCELLED", "timed out": "TIMEOUT", "failed": "FAILED"}
+    for first in happened.values():
         second = attempt(cluster, ready, first.wildcards, 2)
         assert second and second.id > first.id and second.name == first.name, "a new job of the same run"
         assert second.memory_mb > first.memory_mb and second.minutes > first.minutes
         assert second.requested == first.requested == "TresPerJob=gres:gpu:1"
     # SLURM itself queued again what the node took down.
-    assert downed and all(found[number].restarts == 1 for number in downed)
+    assert down and all(found[number].restarts == 1 for number in down)
     assert overlapping(list(found.values())) == []
     assert most_at_once([job for job in found.values() if job.gpus]) <= 2
-    for model in MODELS:
+    for model in ("vit1", "vit2"):
         assert sidecar(ready, f"adversarial/{model}.h5")["facts"]["n_resumed"] > 0, model
     assert {pattern: ready.state(pattern) for pattern in patterns} == before, "nothing finished was made again"
     check_end(ready)
@@ -242,11 +278,12 @@ def test_cancelled_timed_out_failed_and_on_a_node_that_goes_down(cluster: Cluste
 
 def test_others_finish_when_a_job_fails_for_good(cluster: Cluster, ready: Project) -> None:
     ready.configure(attack={**LONG["attack"], "steps": 2})
-    targets = [f"results/tiny/adversarial/{model}.h5" for model in MODELS]
+    targets = attacks(*MODELS)
     with damaged(ready, "weights/vit1.safetensors"):
         run = Run(cluster, ready, "--retries", "0", *targets)
         assert run.wait() != 0
-    assert "is not what its sidecar" in run.log or "Error: " in run.log, "the command's log is shown"
+    said = "Error: results/tiny/weights/vit1.safetensors: its content is not what its sidecar"
+    assert said in run.log, "the command's log is shown"
     states = {job.wildcards: job.state for job in jobs(cluster, ready, "attack")}
     assert states == {"vit1": "FAILED", "vit2": "COMPLETED", "vit3": "COMPLETED"}
     assert ready.planned(*targets) == {"attack": ["adversarial/vit1.h5"]}
@@ -260,7 +297,7 @@ def test_a_gpu_is_asked_for_as_the_study_says_with_a_profile_of_the_users_own(
     (ready.folder / "mine").mkdir()
     (ready.folder / "mine/config.yaml").write_text("executor: slurm\njobs: 4\n")
     command = (str(SNAKEMAKE), "--profile", "mine", *WITHOUT_ACCOUNTING)
-    run = Run(cluster, ready, "results/tiny/adversarial/vit1.h5", command=command)
+    run = Run(cluster, ready, *attacks("vit1"), command=command)
     assert run.wait() == 0, run.log[-6000:]
     (job,) = jobs(cluster, ready)
     assert (job.rule, job.requested, job.gpus) == ("attack", asked, gpus)
@@ -273,21 +310,19 @@ def orphaned(cluster: Cluster, ready: Project) -> Iterator[tuple[Project, list[S
     """A project whose Snakemake was killed while two attacks ran; they go on."""
     # The third model is retired: nothing of it is left to do.
     ready.write_table([{**ROWS[1], "model": model, "use": "no" if model == "vit3" else "yes"} for model in MODELS])
-    run = Run(cluster, ready)
+    run = Run(cluster, ready, *attacks(*MODELS[:2]))
     running = [
         wait_for("an attack", lambda model=model: run.going() and attacking(cluster, ready, model))
         for model in MODELS[:2]
     ]
     run.process.send_signal(signal.SIGKILL)
     run.process.wait()
-    refused = ready.snakemake("--profile", "slurm", environment=cluster.environment)
-    assert refused.returncode != 0 and "cannot be locked" in refused.stdout + refused.stderr
     yield ready, running
     cluster.call("scancel", *(str(job.id) for job in jobs(cluster, ready)))
 
 
 def resume(cluster: Cluster, project: Project, *words: str) -> Run:
-    command = (sys.executable, "-m", "sat", "resume", *words, "--", *SLURM[2:])
+    command = (sys.executable, "-m", "sat", "resume", *words, "--", *SLURM[2:], *attacks(*MODELS[:2]))
     return Run(cluster, project, command=command)
 
 
@@ -300,7 +335,9 @@ def test_resume_cancels_the_jobs_of_a_dead_run_and_no_others(
     (tmp_path / "elsewhere").mkdir()
     # A job of another folder's run, as of a copy of this one; and one of the user's own, in this folder.
     mine = {
-        cluster.call(*f"sbatch --parsable -J {name} -D".split(), str(folder), "--wrap", "sleep 600").strip()
+        cluster.call(
+            *f"sbatch --parsable -J {name} -D".split(), str(folder), "--mem=100", "--wrap", "sleep 600"
+        ).strip()
         for name, folder in ((running[0].name, tmp_path / "elsewhere"), ("mine", project.folder))
     }
     run = resume(cluster, project)
@@ -323,6 +360,8 @@ def test_resume_waits_for_the_jobs_of_a_dead_run_and_takes_over_what_they_finish
     cluster: Cluster, orphaned: tuple[Project, list[SlurmJob]]
 ) -> None:
     project, running = orphaned
+    refused = project.snakemake("--profile", "slurm", environment=cluster.environment)
+    assert refused.returncode != 0 and "cannot be locked" in refused.stdout + refused.stderr
     run = resume(cluster, project, "--wait")
     wait_for(
         "the orphans' attacks",
@@ -333,9 +372,10 @@ def test_resume_waits_for_the_jobs_of_a_dead_run_and_takes_over_what_they_finish
     made = {model: project.state(f"adversarial/{model}.h5*") for model in MODELS[:2]}
     assert run.wait() == 0, run.log[-6000:]
     assert {model: project.state(f"adversarial/{model}.h5*") for model in MODELS[:2]} == made
+    assert "Nothing to be done" in run.log
     found = jobs(cluster, project)
-    assert [job.id for job in found if job.rule == "attack"] == sorted(job.id for job in running), "no second job"
-    assert all(job.state == "COMPLETED" for job in found)
+    assert [job.id for job in found] == sorted(job.id for job in running), "no second job"
+    assert {job.state for job in found} == {"COMPLETED"}
     check_end(project)
     # Snakemake has a record of what it did not see end: other settings make it again.
     assert project.planned("--config", "attack={steps: 101}")["attack"] == [
@@ -345,7 +385,7 @@ def test_resume_waits_for_the_jobs_of_a_dead_run_and_takes_over_what_they_finish
 
 
 def test_resume_leaves_a_living_run_alone(cluster: Cluster, ready: Project) -> None:
-    run = Run(cluster, ready, "results/tiny/adversarial/vit1.h5")
+    run = Run(cluster, ready, *attacks("vit1"))
     wait_for("the attack", lambda: run.going() and attacking(cluster, ready, "vit1"))
     refused = resume(cluster, ready)
     assert refused.wait() == 1 and "Snakemake is at work in this folder" in refused.log
