@@ -37,15 +37,15 @@ def jobs_of(plan):
 def test_before_anything_ran(write_study, tmp_path):
     study = load_study([write_study()])
     text = str(progress(Plan(study), tmp_path / "results/tiny", tmp_path / ".snakemake"))
-    assert "Study tiny: 0 of 24 jobs done." in text and "No log of Snakemake" in text
-    assert counts(text)["attack"] == (3, 0, 0, 0, 3) and counts(text)["total"] == (24, 0, 0, 0, 24)
+    assert "Study tiny: 0 of 29 jobs done." in text and "No log of Snakemake" in text
+    assert counts(text)["attack"] == (3, 0, 0, 0, 3) and counts(text)["total"] == (29, 0, 0, 0, 29)
     assert re.search(r"at most \d+ h \d+ min from the time limits of images, train, clean, attack, evaluate", text)
 
 
 @pytest.mark.slow
 def test_finished_and_the_names_of_logs_and_benchmarks(finished):
     text = status(finished)
-    assert "24 of 24 jobs done" in text and "Nothing is left to do." in text and "last run ended" in text
+    assert "29 of 29 jobs done" in text and "Nothing is left to do." in text and "last run ended" in text
     assert all(total == done for total, done, *_ in counts(text).values())
     assert re.search(r"^attack .* s$", text, re.MULTILINE), "the mean time"
     planned = jobs_of(Plan(load_study([finished.folder / "config.yaml"])))
