@@ -42,4 +42,4 @@ rule all:
     input:
         f"{RESULTS}/study.json",
         f"{RESULTS}/similarity/sat.csv",
-        [f"{RESULTS}/{name}" for name in plan.artefacts() if name.startswith(("analysis/", "figures/"))],
+        [f"{RESULTS}/{name}" for name in plan.answers()],

@@ -9,7 +9,15 @@ from scipy.special import softmax
 from scipy.stats import rankdata, spearmanr
 
 from sat.analysis import ensembles
-from sat.analysis.ensembles import Pool, by_clusters, ensemble_table, gain_by_sat, member_sets, recommend
+from sat.analysis.ensembles import (
+    Pool,
+    by_clusters,
+    ensemble_table,
+    gain_by_sat,
+    member_sets,
+    of_the_same_classes,
+    recommend,
+)
 
 CLASSES = 6
 
@@ -312,3 +320,10 @@ def test_two_models_leave_no_choice():
         recommend(pool, np.ones(80, bool), sat, 2)
     with pytest.raises(ValueError, match="SAT is NaN"):
         recommend(pool, half, sat * np.nan, 2)
+
+
+def test_models_of_other_classes_are_not_combined():
+    shapes = {"a": (5, 10), "b": (5, 1000), "c": (5, 10)}
+    kept, others = of_the_same_classes({name: np.zeros(shape) for name, shape in shapes.items()})
+    assert list(kept) == ["a", "c"] and others == ["b"]
+    assert of_the_same_classes({}) == ({}, [])

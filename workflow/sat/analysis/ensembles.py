@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
@@ -75,6 +76,26 @@ class Pool:
             raise ValueError(f"logits of shapes {sorted(shapes)} do not fit {len(labels)} labels")
         correct = np.stack([np.asarray(predictions[model]) == labels for model in models])
         return cls(models, tuple(logits[model] for model in models), labels, correct)
+
+
+def of_the_same_classes(logits: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Keep the models whose probabilities have a mean; with a class map, a study may hold models of other classes.
+
+    Parameters
+    ----------
+    logits : mapping of str to array_like, shape (n, classes)
+
+    Returns
+    -------
+    dict
+        Those with the number of classes that most have; the fewer classes, where two numbers are as frequent.
+    list of str
+        The others.
+    """
+    counts = Counter(data.shape[1] for data in logits.values())
+    classes = max(counts, key=lambda number: (counts[number], -number), default=0)
+    kept = {model: data for model, data in logits.items() if data.shape[1] == classes}
+    return kept, [model for model in logits if model not in kept]
 
 
 def member_sets(n_models: int, size: int, limit: int | None = None, seed: int = 0) -> Sets:

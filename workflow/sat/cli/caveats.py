@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from sat.cli.common import add_step, log, start
-from sat.cli.outputs import write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Correlate, and warn."""
     from sat.analysis.caveats import caveats
-    from sat.store.tables import read_matrix, read_table
+    from sat.store.tables import read_matrix, read_table, write_tables
 
     job = start(arguments)
     matrix = read_matrix(job.input("sat", arguments.sat))

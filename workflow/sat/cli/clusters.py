@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from sat.cli.common import add_step, log, start
-from sat.cli.outputs import write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.analysis.clusters import choose_k, membership_over_starts, spectral_clusters, tsne_picture, without_nan
     from sat.errors import SatError
-    from sat.store.tables import read_matrix
+    from sat.store.tables import read_matrix, write_tables
 
     job = start(arguments)
     params = job.step.params

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sat.cli.common import add_step, log, progress, start
-from sat.cli.outputs import write_figure, write_tables
+from sat.cli.outputs import write_figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         split_fits,
     )
     from sat.report.figures_analyses import components_figure
-    from sat.store.tables import read_matrix, read_table
+    from sat.store.tables import read_matrix, read_table, write_tables
 
     job = start(arguments)
     params = job.step.params

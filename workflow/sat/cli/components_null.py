@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from sat.cli.common import add_step, log, progress, start
-from sat.cli.outputs import write_tables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +19,7 @@ def run(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from sat.analysis.components import null_fits, pair_data
-    from sat.store.tables import read_matrix
+    from sat.store.tables import read_matrix, write_tables
 
     job = start(arguments)
     params = job.step.params

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -34,11 +33,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Try the sets of every size on the evaluation images."""
     import pandas as pd
 
-    from sat.analysis.ensembles import Pool, by_clusters, ensemble_table, member_sets
-    from sat.cli.outputs import write_figure, write_tables
+    from sat.analysis.ensembles import Pool, by_clusters, ensemble_table, member_sets, of_the_same_classes
+    from sat.cli.outputs import write_figure
     from sat.report.figures_ensembles import ensembles_figure
     from sat.store import hdf5
-    from sat.store.tables import read_matrix, read_table
+    from sat.store.tables import read_matrix, read_table, write_tables
 
     job = start(arguments)
     params = job.step.params
@@ -52,12 +51,9 @@ def run(arguments: argparse.Namespace) -> None:
         logits = {model: file["eval_logits"] for model, file in files.items() if "eval_logits" in file}
         for model in sorted(set(files) - set(logits)):
             log.warning("%s: has no eval_logits, and is in no ensemble", model)
-        # Probabilities of different classes have no mean; with a class map, a study may hold such models.
-        counts = Counter(data.shape[1] for data in logits.values())
-        outputs = max(counts, key=lambda number: (counts[number], -number), default=0)
-        for model in [model for model, data in logits.items() if data.shape[1] != outputs]:
-            log.warning("%s: tells other classes apart than the %d of most, and is in no ensemble", model, outputs)
-            del logits[model]
+        logits, others = of_the_same_classes(logits)
+        for model in others:
+            log.warning("%s: tells other classes apart than most models, and is in no ensemble", model)
         sizes = [size for size in sorted(set(params["sizes"])) if size <= len(logits)]
         for size in sorted(set(params["sizes"]) - set(sizes)):
             log.warning("%d members: are skipped, since there are %d models", size, len(logits))

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.errors import SatError
     from sat.images.datasets import open_dataset
-    from sat.store.artefact import replacing
+    from sat.store.tables import write_tables
 
     job = start(arguments)
     params = job.step.params
@@ -31,15 +31,14 @@ def run(arguments: argparse.Namespace) -> None:
     listing = dataset.listing()
     if not len(listing.names):
         raise SatError(f"images.source {params['source']!r}, root {arguments.root!r}: holds no image.")
-    dropped = getattr(dataset, "dropped", 0)
+    dropped = dataset.dropped
     if dropped and params.get("on_bad_image") != "skip":
         raise SatError(
             f"images.source {params['source']!r}: {dropped} of {dropped + len(listing.names)} images cannot be read; "
             "mend the data set, or leave them out with images.on_bad_image: skip."
         )
     table = pd.DataFrame({"id": listing.ids, "name": listing.names, "label": listing.labels})
-    with replacing(arguments.out) as temporary:
-        table.to_csv(temporary, index=False)
     n_classes = len(listing.classes) if listing.classes else int(listing.labels.max()) + 1
     log.info("%d images of %d classes", len(table), n_classes)
-    job.finish(arguments.out, n_images=len(table), n_classes=n_classes, classes=listing.classes, n_dropped=dropped)
+    facts = {"n_images": len(table), "n_classes": n_classes, "classes": listing.classes, "n_dropped": dropped}
+    write_tables(job, {arguments.out: table}, **facts)

@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check the matrix and write it, models sorted."""
-    from sat.cli.outputs import read_user_matrix, write_tables
+    from sat.cli.outputs import read_user_matrix
+    from sat.store.tables import write_tables
 
     job = start(arguments)
     names = job.step.params["models"]

@@ -37,13 +37,13 @@ def run(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
     from sat.analysis.measures import against_sat, family_separation
-    from sat.cli.outputs import write_figure, write_tables
+    from sat.cli.outputs import write_figure
     from sat.errors import SatError
     from sat.report.figures_ensembles import measures_figure
     from sat.similarity.measures import measure
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
-    from sat.store.tables import read_matrix
+    from sat.store.tables import read_matrix, write_tables
 
     job = start(arguments)
     params = job.step.params

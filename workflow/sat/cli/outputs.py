@@ -1,11 +1,11 @@
-"""What the analyses' commands share: matrices of the user's, tables and figures.
+"""What the analyses' commands share: matrices of the user's, and figures.
 
 Apart from cli/common.py, so that a change of a figure is none of the attack's code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from sat.store.artefact import Job
@@ -48,25 +48,6 @@ def read_user_matrix(path: str, digest: str | None, names: Collection[str] | Non
     if faults := check_matrix(matrix, names):
         raise SatError(f"{path}: is no SAT matrix: {'; '.join(faults)}.")
     return matrix
-
-
-def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
-    """Write tables as CSV, each with its sidecar.
-
-    Parameters
-    ----------
-    job : Job
-    tables : mapping of path to DataFrame
-        The index is not written.
-    **facts
-        See `Job.finish`.
-    """
-    from sat.store.artefact import replacing
-
-    for path, table in tables.items():
-        with replacing(path) as temporary:
-            table.to_csv(temporary, index=False)
-        job.finish(path, **facts)
 
 
 def write_figure(job: Job, path: str, figure: Figure, **facts: Any) -> None:

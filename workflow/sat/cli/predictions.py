@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from sat.cli.common import progress
 from sat.store.artefact import Job
 
-Bools = NDArray[np.bool_]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sat.similarity.resampling import Scores
+
+    Bools: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,16 @@ class Predictions:
     fooled_by_noise: dict[str, Bools]
     """By target: it errs on the image under random noise of the attack's size."""
 
+    def scores(self, models: Sequence[str]) -> Scores:
+        """Those of some models, in the form that resampling multiplies."""
+        import numpy as np
+
+        from sat.similarity.resampling import image_scores
+
+        correct = np.array([self.correct[model] for model in models])
+        fooled = np.array([[self.fooled[source, target] for target in models] for source in models])
+        return image_scores(models, correct, fooled)
+
 
 def add_predictions(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that `read_predictions` takes."""
@@ -36,15 +51,21 @@ def add_predictions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiles", required=True, nargs="+", help="all tiles that hold them")
 
 
-def read_predictions(job: Job, arguments: argparse.Namespace, models: Sequence[str]) -> Predictions:
+def read_predictions(
+    job: Job, images: Path | str, clean: Sequence[Path | str], tiles: Sequence[Path | str], models: Sequence[str]
+) -> Predictions:
     """Collect the predictions of the models in use; a tile may hold retired ones, which are left out.
 
     Parameters
     ----------
     job : Job
         Whose step has the inputs images, clean and tiles.
-    arguments : argparse.Namespace
-        With those of `add_predictions`.
+    images : path
+        images/attack.h5.
+    clean : sequence of path
+        Clean predictions of the models in use.
+    tiles : sequence of path
+        All tiles that hold them.
     models : sequence of str
         In use, in the order of the clean predictions.
 
@@ -55,14 +76,14 @@ def read_predictions(job: Job, arguments: argparse.Namespace, models: Sequence[s
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
 
-    with hdf5.reading(job.input("images", arguments.images)) as file:
+    with hdf5.reading(job.input("images", images)) as file:
         labels = file["label"][:]
     found = Predictions({}, {}, {}, {})
-    for model, path in zip(models, job.input_group("clean", arguments.clean), strict=True):
+    for model, path in zip(models, job.input_group("clean", clean), strict=True):
         with hdf5.reading(path) as file:
             found.correct[model] = file["attack_prediction"][:] == labels
         found.accuracy[model] = read_sidecar(path)["facts"]["accuracy"]
-    for path in progress(job.input_group("tiles", arguments.tiles), "tiles", len(arguments.tiles)):
+    for path in progress(job.input_group("tiles", tiles), "tiles", len(tiles)):
         with hdf5.reading(path) as file:
             targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
             wrong = file["prediction"][:] != labels

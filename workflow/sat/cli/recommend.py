@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     import numpy as np
 
-    from sat.analysis.ensembles import Pool, recommend
+    from sat.analysis.ensembles import Pool, of_the_same_classes, recommend
     from sat.cli.tools import plan_of, results_folder, study_of
     from sat.errors import SatError
     from sat.report.recommendation import describe_recommendation
@@ -73,15 +73,13 @@ def run(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         opened = zip(study.used, paths, strict=True)
         files = {name: stack.enter_context(hdf5.reading(path)) for name, path in opened if name in pool_names}
-        pool = Pool.of(
-            {name: file["eval_logits"] for name, file in files.items()},
-            {name: file["eval_prediction"][:] for name, file in files.items()},
-            labels,
-        )
-        log.info("%d models, %d images to choose on, %d to report on", len(files), choosing.sum(), (~choosing).sum())
+        logits, others = of_the_same_classes({name: file["eval_logits"] for name, file in files.items()})
+        for name in others:
+            log.warning("%s: tells other classes apart than most models, and is left out", name)
+        log.info("%d models, %d images to choose on, %d to report on", len(logits), choosing.sum(), (~choosing).sum())
         try:
             found = recommend(
-                pool,
+                Pool.of(logits, {name: files[name]["eval_prediction"][:] for name in logits}, labels),
                 choosing,
                 sat,
                 arguments.size,
@@ -96,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
         describe_recommendation(
             found,
             study.name,
-            len(pool_names),
+            len(logits),
             (int(choosing.sum()), int((~choosing).sum())),
             remeasured,
             study.config.confidence,
@@ -209,35 +207,20 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     -------
     DataFrame, shape (models, models)
     """
-    import numpy as np
     import pandas as pd
 
-    from sat.similarity.resampling import image_scores, weighted_sat
-    from sat.store import hdf5
+    from sat.cli.predictions import read_predictions
+    from sat.similarity.resampling import weighted_sat
     from sat.store.artefact import Job
 
-    study, job = plan.study, Job(plan.stability)
-    place = {model: row for row, model in enumerate(models)}
-    with hdf5.reading(job.input("images", results / "images/attack.h5")) as file:
-        labels = file["label"][:][counted]
-    correct = np.zeros((len(models), len(labels)), bool)
-    clean = [_there(results / f"clean/{model}.h5") for model in study.used]
-    for model, path in zip(study.used, job.input_group("clean", clean), strict=True):
-        if model in place:
-            with hdf5.reading(path) as file:
-                correct[place[model]] = file["attack_prediction"][:][counted] == labels
-    fooled = np.zeros((len(models), len(models), len(labels)), bool)
-    tiles = [_there(results / f"tiles/{target}/{source}.h5") for target, source in plan.used_tiles]
-    for path in job.input_group("tiles", tiles):
-        with hdf5.reading(path) as file:
-            targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
-            wrong = file["prediction"][:][:, :, counted] != labels
-        for row, target in enumerate(targets):
-            for column, source in enumerate(sources):
-                if target in place and source in place:
-                    fooled[place[source], place[target]] = wrong[row, column]
-    scores = image_scores(models, correct, fooled)
-    values = weighted_sat(scores, np.ones((1, len(labels))), study.config.eps_s)[0]
-    square = np.empty((len(models), len(models)))
-    square[scores.first, scores.second] = square[scores.second, scores.first] = values
-    return pd.DataFrame(square, index=models, columns=models)
+    study = plan.study
+    found = read_predictions(
+        Job(plan.stability),
+        results / "images/attack.h5",
+        [_there(results / f"clean/{model}.h5") for model in study.used],
+        [_there(results / f"tiles/{target}/{source}.h5") for target, source in plan.used_tiles],
+        study.used,
+    )
+    scores = found.scores(models)
+    values = weighted_sat(scores, counted[None], study.config.eps_s)[0]
+    return pd.DataFrame(scores.square(values), index=models, columns=models)

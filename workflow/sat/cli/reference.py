@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sat.cli.common import add_step, log, start
-from sat.cli.outputs import write_figure, write_tables
+from sat.cli.outputs import write_figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.cli.outputs import read_user_matrix
     from sat.errors import SatError
     from sat.report.figures_analyses import reference_figure
-    from sat.store.tables import read_matrix
+    from sat.store.tables import read_matrix, write_tables
 
     job = start(arguments)
     params = job.step.params

@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Collect all predictions, count, write."""
     from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
-    from sat.store.artefact import replacing
+    from sat.store.tables import write_tables
 
     job = start(arguments)
     params = job.step.params
     models = sorted(params["models"])
-    found = read_predictions(job, arguments, models)
+    found = read_predictions(job, arguments.images, arguments.clean, arguments.tiles, models)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
     matrix = sat_matrix(unordered, models)
@@ -66,18 +66,13 @@ def run(arguments: argparse.Namespace) -> None:
         for name in facts[fact]:
             log.warning("%s: %s", name, meaning)
     log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(unordered))
-    for path, frame in (
-        (arguments.pairs, pairs),
-        (arguments.sat, matrix.rename_axis("model").reset_index()),
-        (arguments.most_similar, unordered),
-        (arguments.models, table),
-    ):
-        with replacing(path) as temporary:
-            if path == arguments.pairs:
-                frame.to_parquet(temporary, index=False)
-            else:
-                frame.to_csv(temporary, index=False)
-        job.finish(path, **facts)
+    tables = {
+        arguments.pairs: pairs,
+        arguments.sat: matrix.rename_axis("model").reset_index(),
+        arguments.most_similar: unordered,
+        arguments.models: table,
+    }
+    write_tables(job, tables, **facts)
 
 
 def _names(unordered: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sat.cli.common import add_step, log, progress, start
-from sat.cli.outputs import write_figure, write_tables
+from sat.cli.outputs import write_figure
 from sat.cli.predictions import add_predictions, read_predictions
 
 if TYPE_CHECKING:
@@ -39,19 +39,17 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.analysis.clusters import membership_over_matrices
     from sat.errors import SatError
     from sat.report.figures_stability import stability_figure
-    from sat.similarity.resampling import bootstrap, curve_sizes, enough_images, image_scores, stability_curve
-    from sat.store.tables import read_matrix, read_table
+    from sat.similarity.resampling import bootstrap, curve_sizes, enough_images, stability_curve
+    from sat.store.tables import read_matrix, read_table, write_tables
 
     job = start(arguments)
     params = job.step.params
     models = sorted(params["models"])
     matrix = read_matrix(job.input("sat", arguments.sat)).loc[models, models]
     clusters = read_table(job.input("clusters", arguments.clusters))
-    found = read_predictions(job, arguments, models)
-    correct = np.array([found.correct[model] for model in models])
-    fooled = np.array([[found.fooled[source, target] for target in models] for source in models])
-    scores = image_scores(models, correct, fooled)
-    images = correct.shape[1]
+    found = read_predictions(job, arguments.images, arguments.clean, arguments.tiles, models)
+    scores = found.scores(models)
+    images = scores.both.shape[1]
 
     drawn = bootstrap(scores, params["eps_s"], params["replicates"], params["seed"])
     if not np.allclose(drawn.measured, matrix.to_numpy(float)[drawn.first, drawn.second], equal_nan=True):

@@ -44,6 +44,10 @@ class Dataset(Protocol):
     streams: bool
     """Whether it can only be read from end to end."""
 
+    @property
+    def dropped(self) -> int:
+        """Number of images of the data set that its reader left out; known once a stream has been listed."""
+
     def listing(self) -> Listing:
         """List all images."""
 
@@ -68,6 +72,7 @@ class Digits:
     """Scikit-learn's handwritten digits: real scans, 8 x 8 px, 17 grey levels spread over 0 to 255."""
 
     streams = False
+    dropped = 0
 
     def __init__(self) -> None:
         from sklearn.datasets import load_digits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -285,13 +285,7 @@ def predict(
         If a logit is not finite.
     """
     found = np.empty((len(images), classifier.blueprint.num_classes), np.float32)
-
-    def logits(where: slice) -> NDArray[np.float32]:
-        unit = to_unit(padded(images[where]).to(device))
-        values: NDArray[np.float32] = classifier(unit)[: where.stop - where.start].float().cpu().numpy()
-        return values
-
-    for where, values in in_batches(len(images), batch if isinstance(batch, Batch) else Batch(batch), logits):
+    for where, values in _outputs(classifier, images, batch, device):
         found[where] = values
     if not np.isfinite(found).all():
         raise FloatingPointError(
@@ -322,11 +316,21 @@ def features(
     """
     net: Any = classifier.net
 
+    def before_the_head(unit: Tensor) -> Tensor:
+        found: Tensor = net.forward_head(net.forward_features(classifier.prepare(unit)), pre_logits=True)
+        return found.flatten(1)
+
+    return np.concatenate([values for _, values in _outputs(before_the_head, images, batch, device)])
+
+
+def _outputs(
+    model: Callable[[Tensor], Tensor], images: NDArray[np.uint8], batch: int | Batch, device: str
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """What a model makes of images, batch by batch, without what padding adds."""
+
     def work(where: slice) -> NDArray[np.float32]:
-        prepared = classifier.prepare(to_unit(padded(images[where]).to(device)))
-        found = net.forward_head(net.forward_features(prepared), pre_logits=True)
-        values: NDArray[np.float32] = found[: where.stop - where.start].flatten(1).float().cpu().numpy()
+        unit = to_unit(padded(images[where]).to(device))
+        values: NDArray[np.float32] = model(unit)[: where.stop - where.start].float().cpu().numpy()
         return values
 
-    size = batch if isinstance(batch, Batch) else Batch(batch)
-    return np.concatenate([values for _, values in in_batches(len(images), size, work)])
+    return in_batches(len(images), batch if isinstance(batch, Batch) else Batch(batch), work)

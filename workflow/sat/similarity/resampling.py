@@ -35,6 +35,10 @@ class Scores:
     hits: NDArray[np.uint8]
     """Directions that transfer, 0 to 2, shape (pairs, images); 0 outside X_AB."""
 
+    def square(self, values: Floats) -> Floats:
+        """A value of each pair, shape (pairs,), as a symmetric matrix, shape (models, models)."""
+        return _square(len(self.models), self.first, self.second, values)
+
 
 @dataclass(frozen=True)
 class Replicates:
@@ -55,9 +59,14 @@ class Replicates:
 
     def matrix(self, row: int) -> pd.DataFrame:
         """One replicate as a symmetric matrix, shape (models, models)."""
-        square = np.empty((len(self.models), len(self.models)))
-        square[self.first, self.second] = square[self.second, self.first] = self.sat[row]
+        square = _square(len(self.models), self.first, self.second, self.sat[row])
         return pd.DataFrame(square, index=list(self.models), columns=list(self.models))
+
+
+def _square(n: int, first: NDArray[np.intp], second: NDArray[np.intp], values: Floats) -> Floats:
+    matrix = np.empty((n, n))
+    matrix[first, second] = matrix[second, first] = values
+    return matrix
 
 
 def image_scores(models: Sequence[str], correct: Bools, fooled: Bools) -> Scores:

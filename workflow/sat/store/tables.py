@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+
+from sat.errors import SatError
+from sat.store.artefact import Job, replacing
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
@@ -15,3 +22,75 @@ def read_table(path: Path | str) -> pd.DataFrame:
 def read_matrix(path: Path | str) -> pd.DataFrame:
     """Read a square matrix: model names are the header and the first column."""
     return read_table(path).set_index("model").rename_axis(None)
+
+
+def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
+    """Write tables as CSV, or as Parquet where the path says so, each with its sidecar.
+
+    Parameters
+    ----------
+    job : Job
+    tables : mapping of path to DataFrame
+        The index is not written.
+    **facts
+        See `Job.finish`.
+    """
+    for path, table in tables.items():
+        with replacing(path) as temporary:
+            if Path(path).suffix == ".parquet":
+                table.to_parquet(temporary, index=False)
+            else:
+                table.to_csv(temporary, index=False)
+        job.finish(path, **facts)
+
+
+def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[], object]) -> list[str]:
+    """Append rows to a model table; what stands there stays as it is.
+
+    Parameters
+    ----------
+    file : Path
+    rows : sequence of mapping
+        Cells by column.
+    check : callable
+        Called when the rows are written; if it raises a SatError, the table
+        is put back as it was.
+
+    Returns
+    -------
+    list of str
+        Columns that the table did not have.
+
+    Raises
+    ------
+    SatError
+        If the table with the rows is not valid.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        text = stream.read()
+    ending = "\r\n" if "\r\n" in text else "\n"
+    lines = list(csv.reader(io.StringIO(text)))
+    header = [name.strip() for name in lines[0]]
+    added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in header]
+    output = io.StringIO()
+    writer = csv.writer(output, lineterminator=ending)
+    if added:
+        # Every line gets longer, so the whole table is written.
+        writer.writerow([*lines[0], *added])
+        writer.writerows([*line, *([""] * len(added))] for line in lines[1:] if any(map(str.strip, line)))
+    else:
+        output.write(text if text.endswith("\n") else text + ending)
+        output.seek(0, io.SEEK_END)
+    writer.writerows([row.get(name, "") for name in [*header, *added]] for row in rows)
+    _rewrite(file, output.getvalue())
+    try:
+        check()
+    except SatError:
+        _rewrite(file, text)
+        raise
+    return added
+
+
+def _rewrite(file: Path, text: str) -> None:
+    with replacing(file) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")

@@ -124,6 +124,7 @@ class Plan:
         # Each step is asked for many times; a thousand models have a million pairs.
         self.weights = cache(self._weights)
         self.adversarial = cache(self._adversarial)
+        self.tile = cache(self._tile)
         self.images = cache(self._images)
         self.clean = cache(self._clean)
 
@@ -219,7 +220,7 @@ class Plan:
             "attack", params, weights=self.weights(model), images=self.images("attack"), clean=self.clean(model)
         )
 
-    def tile(self, target: str, source: str) -> Step:
+    def _tile(self, target: str, source: str) -> Step:
         """tiles/<target tile>/<source tile>.h5."""
         targets, sources = self.tiles[target], self.tiles[source]
         params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
@@ -402,7 +403,7 @@ class Plan:
         steps = {"study.json": self.describe()}
         if self.config.matrix:
             steps["similarity/sat.csv"] = self.matrix
-            return steps | self._analyses()
+            return steps | self.answers()
         steps["images/manifest.csv"] = self.manifest
         trained = any(self.study.model[model].source == "train" for model in self.needed)
         splits = ("train", "eval", "attack") if trained else ("eval", "attack")
@@ -417,7 +418,7 @@ class Plan:
             f"similarity/{name}": self.similarity
             for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
         }
-        return steps | self._analyses()
+        return steps | self.answers()
 
     @cached_property
     def analyses(self) -> tuple[str, ...]:
@@ -435,13 +436,15 @@ class Plan:
         }
         return tuple(name for name, wanted in there.items() if wanted)
 
-    def _analyses(self) -> dict[str, Step]:
+    def answers(self) -> dict[str, Step]:
+        """Those of `artefacts` that analyses and figures are: what a study is for."""
         steps: dict[str, Step] = {}
         for name in self.analyses:
             if name == "components":
                 steps["analysis/components_null.csv"] = self.components_null
             step: Step = getattr(self, name)
             steps |= {f"analysis/{table}.csv": step for table in TABLES[name]}
-            steps |= {f"figures/{name}.svg": step for drawn in DRAWN if drawn == name}
+            if name in DRAWN:
+                steps[f"figures/{name}.svg"] = step
         steps |= {f"figures/{name}.svg": self.figures for name in ("clustermap", "tsne", "distances", "dendrogram")}
         return steps

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -169,59 +168,6 @@ def read_matrix_models(matrix: Path, components: Path | None) -> tuple[Model, ..
         for name in dict.fromkeys(names)
     ]
     return tuple(Model(**fields) for fields in cells)
-
-
-def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[], object]) -> list[str]:
-    """Append rows to a model table; what stands there stays as it is.
-
-    Parameters
-    ----------
-    file : Path
-    rows : sequence of mapping
-        Cells by column.
-    check : callable
-        Called when the rows are written; if it raises a SatError, the table
-        is put back as it was.
-
-    Returns
-    -------
-    list of str
-        Columns that the table did not have.
-
-    Raises
-    ------
-    SatError
-        If the table with the rows is not valid.
-    """
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        text = stream.read()
-    ending = "\r\n" if "\r\n" in text else "\n"
-    lines = list(csv.reader(io.StringIO(text)))
-    header = [name.strip() for name in lines[0]]
-    added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in header]
-    output = io.StringIO()
-    writer = csv.writer(output, lineterminator=ending)
-    if added:
-        # Every line gets longer, so the whole table is written.
-        writer.writerow([*lines[0], *added])
-        writer.writerows([*line, *([""] * len(added))] for line in lines[1:] if any(map(str.strip, line)))
-    else:
-        output.write(text if text.endswith("\n") else text + ending)
-        output.seek(0, io.SEEK_END)
-    writer.writerows([row.get(name, "") for name in [*header, *added]] for row in rows)
-    _replace(file, output.getvalue())
-    try:
-        check()
-    except SatError:
-        _replace(file, text)
-        raise
-    return added
-
-
-def _replace(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    temporary.replace(file)
 
 
 def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
