@@ -14,7 +14,7 @@ from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.registry import register
 from sat.study.forecast import Forecast
-from sat.study.plan import Plan
+from sat.study.plan import ALONE, Plan
 from sat.study.study import build_study
 
 try:

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sat.models.classifier import Blueprint, Classifier, build, to_unit
 from sat.seeds import key
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How a student learns from a teacher."""
+
+    kind: str
+    temperature: float
+    weight: float
+
+    def loss(self, student: Tensor, teacher: Tensor, own: Tensor) -> Tensor:
+        """The loss of a batch."""
+        if self.kind == "hard":
+            term = F.cross_entropy(student, teacher.argmax(1))
+        else:
+            t = self.temperature
+            term = t * t * F.kl_div(F.log_softmax(student / t, 1), F.softmax(teacher / t, 1), reduction="batchmean")
+        return (1 - self.weight) * own + self.weight * term
 
 
 def train(
@@ -28,6 +48,8 @@ def train(
     noise: float,
     seed: tuple[object, ...],
     device: str = "cpu",
+    teacher: Callable[[Tensor], Tensor] | None = None,
+    distillation: Distillation | None = None,
     report: Callable[[dict[str, Any]], None] = lambda record: None,
 ) -> Classifier:
     """Train a classifier: AdamW, one-cycle rate, clipped gradients, light noise on the images.
@@ -82,6 +104,10 @@ def train(
             unit = to_unit(batch) + noise * torch.randn(batch.shape, generator=random)
             logits = classifier(unit.to(device)).float()
             loss = F.cross_entropy(logits, target, label_smoothing=label_smoothing)
+            if teacher is not None and distillation is not None:
+                with torch.no_grad():
+                    said = teacher(unit.to(device)).float()
+                loss = distillation.loss(logits, said, loss)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(classifier.parameters(), clip_gradient)

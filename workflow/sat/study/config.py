@@ -236,6 +236,24 @@ class Ensembles(Section):
     """Ensembles of each size: all, or a sample of so many."""
 
 
+class Distillation(Section):
+    """A student that is trained with each teacher and without one, all else being equal."""
+
+    student: str
+    """A model of the study with `weights: train`; each of its trainings takes the settings that it has there."""
+    teachers: Literal["all"] | list[str] = "all"
+    """Models of the study; `all` is every other one in use."""
+    kind: Literal["soft", "hard"] = "soft"
+    """`soft`: the student learns the teacher's probabilities, softened by the temperature (Hinton et al. 2015); `hard`:
+    the class that the teacher gives the highest (DeiT, Touvron et al. 2021)."""
+    temperature: Annotated[float, Field(gt=0)] = 3.0
+    """Logits of both are divided by it; of `soft` alone."""
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the loss that is the teacher's; the rest is that of the true labels."""
+    seeds: Count = 3
+    """Trainings with each teacher, and without one: the k-th of all begin alike and see the images in one order."""
+
+
 class Resampling(Section):
     """How much rests on the choice of images."""
 
@@ -326,6 +344,8 @@ class Config(Section):
     measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
     """Other measures of similarity, beside SAT."""
     ensembles: Ensembles = Ensembles()
+    distillation: Distillation | None = None
+    """Which teachers a student gains from, and how that goes with SAT; without it nothing is distilled."""
     resampling: Resampling = Resampling()
     reference: str | None = None
     """Another SAT matrix (CSV) that this study's is compared with."""

@@ -34,11 +34,14 @@ TABLES = {
     "caveats": ("caveats",),
     "measures": ("measures", "measures_separation", "measures_pairs"),
     "ensembles": ("ensembles", "ensembles_relation", "ensembles_clusters"),
+    "distillation": ("distillation", "distillation_relation"),
     "stability": ("stability", "stability_curve", "stability_membership"),
 }
 """Tables under analysis/ of every analysis."""
-DRAWN = ("components", "groups", "reference", "measures", "ensembles", "stability")
+DRAWN = ("components", "groups", "reference", "measures", "ensembles", "distillation", "stability")
 """Analyses that draw a figure of their own name."""
+ALONE = "_alone"
+"""Stands for the teacher of a student that has none; no model can be called so."""
 
 
 @dataclass(frozen=True)
@@ -363,6 +366,56 @@ class Plan:
             clean=self._clean_of_used(),
         )
 
+    @property
+    def students(self) -> tuple[tuple[str, int], ...]:
+        """(teacher, seed) of every student that is trained for `distillation`; those without a teacher come first."""
+        asked = self.config.distillation
+        return (
+            tuple((teacher, seed) for teacher in (ALONE, *self.study.teachers) for seed in range(asked.seeds))
+            if asked
+            else ()
+        )
+
+    def distilled(self, teacher: str, seed: int) -> Step:
+        """distilled/<teacher>/<seed>.safetensors."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        own = self.weights(asked.student)
+        # The number of seeds is none of a student's business, and a teacher's settings are none of one without.
+        params = {**{name: value for name, value in own.params.items() if name != "model"}, "student": asked.student}
+        params |= {"replicate": seed}
+        inputs = {"train_images": self.images("train"), "eval_images": self.images("eval")}
+        if teacher == ALONE:
+            return self._step("distil", params, **inputs)
+        params |= asked.model_dump(include={"kind", "weight"} | ({"temperature"} if asked.kind == "soft" else set()))
+        return self._step("distil", {**params, "teacher": teacher}, **inputs, teacher=self.weights(teacher))
+
+    @cached_property
+    def distillation(self) -> Step:
+        """analysis/distillation*.csv and figures/distillation.svg."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        names = (asked.student, *self.study.teachers)
+        base = self.study.base_architectures
+        # Families stand in for base architectures where the table names none.
+        by_family = asked.student not in base
+        kinds = {name: self.study.model[name].family if by_family else base.get(name, "") for name in names}
+        params = {
+            "student": asked.student,
+            "teachers": {name: self.study.model[name].family for name in self.study.teachers},
+            "compared_by": "family" if by_family else "base_architecture",
+            "kinds": kinds,
+            "seeds": asked.seeds,
+            **self.config.model_dump(include={"confidence", "seed"}),
+        }
+        return self._step(
+            "distillation",
+            params,
+            sat=self.similarity,
+            models=self.similarity,
+            students=[self.distilled(*student) for student in self.students],
+        )
+
     @cached_property
     def stability(self) -> Step:
         """analysis/stability*.csv and figures/stability.svg."""
@@ -418,6 +471,9 @@ class Plan:
             f"similarity/{name}": self.similarity
             for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
         }
+        steps |= {
+            f"distilled/{teacher}/{seed}.safetensors": self.distilled(teacher, seed) for teacher, seed in self.students
+        }
         return steps | self.answers()
 
     @cached_property
@@ -432,6 +488,7 @@ class Plan:
             "caveats": not config.matrix,
             "measures": bool(config.measures) and not config.matrix,
             "ensembles": not config.matrix,
+            "distillation": config.distillation is not None,
             "stability": not config.matrix,
         }
         return tuple(name for name, wanted in there.items() if wanted)
