@@ -41,8 +41,8 @@ def recommend_teacher(study: Study, student: str, pool: list[str] | None) -> Non
     candidates = candidates.drop(index=left_out)
     if candidates["sat"].isna().all():
         raise SatError(
-            f"--student {student}: no teacher can be recommended: of {len(names)} model(s), {len(left_out)} are left out "
-            "since their attack fails on themselves, and the others have no SAT with it."
+            f"--student {student}: no teacher can be recommended: of {len(names)} model(s), {len(left_out)} are "
+            "left out since their attack fails on themselves, and the others have no SAT with it."
         )
     gains, related, note = _measured(plan, results, student)
     # Measured here goes before the paper, whose claim differs between the groups.

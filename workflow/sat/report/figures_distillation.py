@@ -58,7 +58,7 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
             above = place % 2 == 0
             axes.annotate(
                 str(row.teacher),
-                (float(row.sat), 100 * float(row.gain)),  # type: ignore[arg-type]
+                (float(row.sat), 100 * float(row.gain)),
                 xytext=(5, 4 if above else -4),
                 textcoords="offset points",
                 va="bottom" if above else "top",
