@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sat.cli.common import add_step, log, start
+from sat.cli.train import add_training, fit
 
 if TYPE_CHECKING:
     from sat.models.batches import Batch
@@ -22,19 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eval-images", required=True, help="images/eval.h5")
     parser.add_argument("--teacher", nargs="?", const="", default="", help="weights of the teacher, if there is one")
     parser.add_argument("--out", required=True, help="distilled/<teacher>/<seed>.safetensors")
+    add_training(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, evaluate, write."""
     job = start(arguments)
-    import torch
-
     from sat.cli.common import batch_of, save_weights
     from sat.errors import SatError
     from sat.models.classifier import load_classifier, plan_blueprint
-    from sat.models.training import Distillation, train
+    from sat.models.training import Distillation
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
+    from sat.study.config import Training
 
     params = dict(job.step.params)
     student, architecture = params.pop("student"), params.pop("architecture")
@@ -42,56 +43,42 @@ def run(arguments: argparse.Namespace) -> None:
     mean, std = params.pop("mean", None), params.pop("std", None)
     name = params.pop("teacher", None)
     options = {option: params.pop(option) for option in OPTIONS if option in params}
+    settings = Training.model_validate(params)
     with hdf5.reading(job.input("train_images", arguments.train_images)) as file:
-        images, labels = file["image"][:], file["label"][:]
+        labels = file["label"][:]
+    images = hdf5.Images(arguments.train_images)
     n_classes = read_sidecar(arguments.train_images)["facts"]["n_classes"]
     blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
+    job.input("eval_images", arguments.eval_images)
     teacher = distillation = None
     if name:
         teacher = load_classifier(job.input("teacher", arguments.teacher), arguments.device)
-        distillation = Distillation(**{"temperature": 1.0, **options})
+        distillation = Distillation(**options)
         if teacher.blueprint.num_classes != n_classes:
             raise SatError(
                 f"teacher {name!r}: tells {teacher.blueprint.num_classes} classes apart, and the student {n_classes}; "
                 "leave it out of distillation.teachers."
             )
-    log.info("training %s on %d images %s", blueprint, len(images), f"with {name}" if name else "without a teacher")
-    history = []
-
-    def report(record: dict[str, float]) -> None:
-        history.append(record)
-        log.info(
-            "epoch %d of %d: loss %.4f, accuracy %.4f",
-            record["epoch"],
-            params["epochs"],
-            record["loss"],
-            record["accuracy"],
-        )
-
-    try:
+    with_whom = f"with {name}" if name else "without a teacher"
+    log.info("training %s on %d images %s", blueprint, len(images), with_whom)
+    trained, checkpoint = fit(
+        job,
+        arguments,
+        f"student {student!r} {with_whom}",
+        blueprint,
+        images,
+        labels,
+        settings,
         # No teacher among the seeds: the students of one replicate begin alike and see the images in one order.
-        classifier = train(
-            blueprint,
-            images,
-            labels,
-            seed=(seed, student, "replicate", replicate),
-            device=arguments.device,
-            teacher=teacher,
-            distillation=distillation,
-            report=report,
-            **params,
-        )
-    except (ValueError, FloatingPointError) as error:
-        raise SatError(f"student {student!r}, teacher {name!r}: cannot be trained: {error}.") from None
-    except torch.cuda.OutOfMemoryError:
-        raise SatError(
-            f"student {student!r}, teacher {name!r}: the GPU's memory does not hold both with {params['batch_size']} "
-            "images a step; lower training.batch_size, which is another training for all of them."
-        ) from None
-    right, n = evaluate(classifier.freeze(arguments.device), job, arguments.eval_images, batch_of(job))
-    log.info("%s: accuracy %.4f (%d of %d evaluation images)", name or "without a teacher", right / n, right, n)
-    facts = {"accuracy": right / n, "n_correct": right, "n_images": n, "history": history}
-    save_weights(job, classifier, arguments.out, **facts)
+        (seed, student, "replicate", replicate),
+        teacher=teacher,
+        distillation=distillation,
+    )
+    right, n = evaluate(trained.classifier.freeze(arguments.device), job, arguments.eval_images, batch_of(job))
+    log.info("%s: accuracy %.4f (%d of %d evaluation images)", with_whom, right / n, right, n)
+    facts = {"accuracy": right / n, "n_correct": right, "n_images": n}
+    save_weights(job, trained.classifier, arguments.out, **facts, history=trained.history, n_resumed=trained.n_resumed)
+    checkpoint.remove()
 
 
 def evaluate(classifier: Classifier, job: Job, path: str, batch: Batch) -> tuple[int, int]:
@@ -101,7 +88,7 @@ def evaluate(classifier: Classifier, job: Job, path: str, batch: Batch) -> tuple
     from sat.store import hdf5
 
     right, size = 0, job.run["batch"]
-    with hdf5.reading(job.input("eval_images", path)) as file:
+    with hdf5.reading(path) as file:
         labels = file["label"][:]
         for first in progress(range(0, len(labels), size), "evaluation"):
             part = slice(first, first + size)

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="POINTS",
-        help="of an ensemble: percentage points by which its members' mean accuracy may lie below the best (default: 1)",
+        help="of an ensemble: percentage points that its members' mean accuracy may lie below the best (default: 1)",
     )
     add_study(parser)
 

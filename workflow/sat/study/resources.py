@@ -50,6 +50,8 @@ TRAINING_FACTOR = 1.5
 the envelope, and about as much in convolutional nets, which reach it (notes, section 2.2, and measured here)."""
 TRAINING_COPIES = 6
 """Of the weights: themselves, gradient, two moments of AdamW, the copy that is written, and one to spare."""
+HELD_IMAGES_MB = 1074
+"""Training images that are kept in memory (sat.store.hdf5.IN_MEMORY); more are read from the file."""
 REFERENCE_SIZE = 224
 
 CANVAS_BYTES = 24
@@ -254,7 +256,7 @@ def training_needs(
     -------
     Needs
     """
-    held = _canvas_mb(images, canvas) + _canvas_mb(batch * CANVAS_BYTES, canvas)
+    held = min(_canvas_mb(images, canvas), HELD_IMAGES_MB) + _canvas_mb(batch * CANVAS_BYTES, canvas)
     net = _Net.of(model, canvas)
     if net is None:
         return _needs(_unknown(UNKNOWN_TRAINING[0], device) + held, 60 * UNKNOWN_TRAINING[1])

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat.errors import SatError
-from sat.study.config import Config, explain
+from sat.study.config import Config, Training, explain
 from sat.study.table import Model, read_matrix_models, read_tables
 
 Valid = TypeVar("Valid", bound=BaseModel)
@@ -90,6 +90,18 @@ class Study(BaseModel):
     def used(self) -> tuple[str, ...]:
         """Names of the models that are not retired, sorted."""
         return tuple(sorted(row.model for row in self.models if row.use))
+
+    def training(self, model: str) -> Training:
+        """Settings that a model is trained with: the study's, and over them those of its row."""
+        return Training.model_validate({**self.config.training.model_dump(), **self.model[model].training})
+
+    def fine_tuned(self, model: str) -> bool:
+        """Whether a model's own weights are where its training starts."""
+        return self.model[model].source != "train" and self.training(model).fine_tune
+
+    def trained(self, model: str) -> bool:
+        """Whether a model is trained on the study's images, from random weights or from its own."""
+        return self.model[model].source == "train" or self.training(model).fine_tune
 
 
 def load_study(paths: Iterable[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
@@ -176,12 +188,16 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
     study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files)
-    trained = [row.model for row in study.models if row.use and row.source == "train"]
+    trained = [] if valid.matrix else [name for name in study.used if study.trained(name)]
     if trained and not valid.images.train_fraction:
+        how = "training.fine_tune" if study.fine_tuned(trained[0]) else "column 'weights': train"
         raise SatError(
             f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
-            "(column 'weights': train); write the share of the images that is for training, such as 0.6."
+            f"({how}); write the share of the images that is for training, such as 0.6."
         )
+    for name in trained:
+        if conflict := study.training(name).conflict():
+            raise SatError(f"{where}: key 'training', or columns 'training....' of model {name!r}: {conflict}.")
     count = len(study.used)
     if count < 2:
         raise SatError(
