@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from sat.similarity.intervals import sat_interval, wilson
+from sat.similarity.intervals import sat_interval, sign_flip_p, wilson
 
 EPS_S = 0.01
 
@@ -94,3 +94,20 @@ def test_a_pair_without_images_says_nothing_and_no_pair_is_an_empty_table():
     assert np.isnan(row["rate"]) and np.isnan(row["sat"]) and not row["upper_bound"]
     assert (row["sat_low"], row["sat_high"]) == pytest.approx((np.log(EPS_S), np.log(100)))
     assert sat_interval([], [], [], [], EPS_S).empty
+
+
+@pytest.mark.parametrize(("up", "down"), [(0, 0), (5, 0), (3, 4), (60, 40), (130, 100), (2600, 2400)])
+def test_one_direction_is_mcnemars_test(up, down):
+    expected = binomtest(up, up + down, 0.5, "greater").pvalue if up + down else 1.0
+    assert sign_flip_p(0, up, down, 0)[0] == pytest.approx(expected, rel=1e-9 if up + down <= 200 else 0.02)
+    # Twos alone are the same choice of signs.
+    assert sign_flip_p(up, 0, 0, down)[0] == pytest.approx(expected, rel=1e-9 if up + down <= 200 else 0.02)
+
+
+@pytest.mark.parametrize("counts", [(90, 60, 50, 70), (120, 300, 280, 100)])
+def test_many_images_are_normal(counts):
+    ones, twos = counts[1] + counts[2], counts[0] + counts[3]
+    total = 2 * (counts[0] - counts[3]) + counts[1] - counts[2]
+    random = np.random.default_rng(0)
+    drawn = 2 * (2 * random.binomial(twos, 0.5, 400_000) - twos) + 2 * random.binomial(ones, 0.5, 400_000) - ones
+    assert sign_flip_p(*counts)[0] == pytest.approx(np.mean(drawn >= total), abs=0.003)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import gamma, norm
+from scipy.stats import binom, gamma, norm
 
 
 def wilson(hits: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -118,3 +118,44 @@ def _few(hits: NDArray[np.float64], n: NDArray[np.float64], error: float) -> NDA
     few = (hits > 0) & (hits < 3 + 1e-6)
     limit: NDArray[np.float64] = gamma.ppf(error, np.where(few, hits, 1)) / np.where(n > 0, n, 1)
     return np.where(few, limit, 1.0)
+
+
+MANY = 200
+"""Images that differ, beyond which a sum of their signs is normal."""
+
+
+def sign_flip_p(up_two: ArrayLike, up_one: ArrayLike, down_one: ArrayLike, down_two: ArrayLike) -> NDArray[np.float64]:
+    """One-sided p that paired differences of -2 to 2 are above 0 in the mean: Fisher's randomisation test.
+
+    Were both sides of each image exchangeable, its difference would be as
+    often negative as positive: p is the share of all choices of signs whose
+    sum is at least the observed one. With differences of 1 alone, this is
+    McNemar's exact test.
+
+    Parameters
+    ----------
+    up_two, up_one, down_one, down_two : array_like of int, shape (pairs,)
+        Images whose difference is 2, 1, -1 and -2.
+
+    Returns
+    -------
+    float array, shape (pairs,)
+        1 where no image differs. Exact up to 200 images that differ, normal
+        with a correction for continuity beyond.
+
+    References
+    ----------
+    McNemar (1947). Psychometrika 12(2), 153-157.
+    Fisher (1935). The Design of Experiments, section 21. Oliver and Boyd.
+    """
+    ups, up, down, downs = np.broadcast_arrays(*(np.atleast_1d(n) for n in (up_two, up_one, down_one, down_two)))
+    ones, twos = (up + down).astype(np.int64), (ups + downs).astype(np.int64)
+    total = 2 * (ups - downs) + up - down
+    # The sum moves in steps of 2, or of 4 where all differences are 2.
+    step = np.where(ones > 0, 1, 2)
+    p: NDArray[np.float64] = norm.sf((total - step) / np.sqrt(np.maximum(ones + 4 * twos, 1)))
+    for i in np.flatnonzero(ones + twos <= MANY):
+        heads = np.arange(twos[i] + 1)
+        needed = (total[i] - 4 * heads + 2 * twos[i] + ones[i]) // 2
+        p[i] = binom.pmf(heads, twos[i], 0.5) @ binom.sf(needed - 1, ones[i], 0.5)
+    return np.minimum(p, 1.0)
