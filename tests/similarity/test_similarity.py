@@ -165,7 +165,7 @@ def test_noise_p_of_pairs_by_brute_force():
     names, label, clean, adversarial = study(5, images=14, accuracy=0.9, transfer=0.5)
     random = np.random.default_rng(1)
     noise = {name: random.random(len(label)) < 0.3 for name in names}
-    pairs, unordered, _ = tables(names, label, clean, adversarial, noise)
+    _, unordered, _ = tables(names, label, clean, adversarial, noise)
     for row in unordered.itertuples():
         a, b = row.model_a, row.model_b
         both = (clean[a] == label) & (clean[b] == label)

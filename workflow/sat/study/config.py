@@ -322,15 +322,19 @@ class Config(Section):
     groups: list[str] = ["family"]
     """Columns of the model table whose groups are compared with all pairs."""
     compare_to: str | None = None
-    """Another SAT matrix (CSV), whose mean stands beside the groups'; its settings are not known."""
+    """Another study (the folder of its results) of the same images and attack, whose mean over all pairs stands beside
+    the groups'; or a SAT matrix (CSV), whose settings are not known."""
     measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
     """Other measures of similarity, beside SAT."""
     ensembles: Ensembles = Ensembles()
     resampling: Resampling = Resampling()
     reference: str | None = None
-    """Another SAT matrix (CSV) that this study's is compared with."""
+    """Another study (the folder of its results), or a SAT matrix (CSV), that this study's matrix is compared with."""
     reference_names: str = "released_name"
-    """Column of the model table with the models' names in the reference; a model without one goes by its own."""
+    """Column of the model table with the models' names in the reference. A model without one goes by its column
+    `same_as`, and without that by its own name."""
+    reference_listed: list[str] = []
+    """Models whose pairs are also compared apart from the others."""
     compute: Compute = Compute()
 
 

@@ -314,8 +314,9 @@ class Plan:
         canvas = self.config.images.canvas
         params = {
             "sha256": self.digests.get("reference"),
-            "names": {row.model: row.groups[column] for row in rows if row.groups.get(column)},
+            "names": {row.model: name for row in rows if (name := row.groups.get(column) or row.groups.get("same_as"))},
             "native": [row.model for row in rows if row.input_size in (None, canvas)],
+            "listed": self.config.reference_listed,
             "checkpoints": {row.model: row.groups["checkpoint"] for row in rows if row.groups.get("checkpoint")},
             "seed": self.config.seed,
         }

@@ -135,6 +135,10 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         )
         if name
     }
+    for key in ("reference", "compare_to"):
+        # Another study is named by the folder of its results.
+        if key in user_files and user_files[key].is_dir():
+            user_files[key] /= "similarity/sat.csv"
     for key, path in user_files.items():
         # Images may lie on another machine than the one that plans; the other files are small and are read here.
         if key != "images.root" and not path.is_file():
@@ -159,6 +163,11 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         raise SatError(
             f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
             "(column 'weights': train); write the share of the images that is for training, such as 0.6."
+        )
+    if unknown := [name for name in valid.reference_listed if name not in study.model]:
+        raise SatError(
+            f"{where}: key 'reference_listed': {', '.join(unknown)}: no such model in {' and '.join(tables)}; write "
+            "names of its column 'model'."
         )
     count = len(study.used)
     if count < 2:
