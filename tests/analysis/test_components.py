@@ -145,6 +145,26 @@ def test_p_of_nothing_is_uniform():
     assert np.mean(np.array(p) <= 0.05) < 0.11
 
 
+def test_adjusted_p_holds_for_all_components_at_once():
+    least, unadjusted = [], []
+    for seed in range(120):
+        found = mean_differences(*made(15, own=0.5, seed=seed), permutations=99, seed=seed).by_component
+        assert (found["p_adjusted"] >= found["p"] - 0.02).all()
+        least.append(found["p_adjusted"].min())
+        unadjusted.append(found["p"].min())
+    assert np.mean(np.array(least) <= 0.05) < 0.12 < np.mean(np.array(unadjusted) <= 0.05)
+
+
+def test_adjusted_p_of_one_component_is_its_p():
+    sat, table = made(10, {"shape": 0.2})
+    row = mean_differences(sat, table[["shape"]], permutations=199).by_component.iloc[0]
+    assert row["p_adjusted"] == row["p"]
+    sat, table = made(14, {"shape": 1.0})
+    table["blank"] = ""
+    found = mean_differences(sat, table, permutations=199).by_component.set_index("component")["p_adjusted"]
+    assert found["shape"] <= 0.01 and np.isnan(found["blank"])
+
+
 def test_block_means():
     sat, table = with_holes(*made(10))
     means, counts = block_means(sat, table["shape"])

@@ -317,6 +317,49 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     return figure
 
 
+def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> Figure:
+    """Draw the t-SNE picture once for each component or grouping, coloured by its values.
+
+    Parameters
+    ----------
+    picture : DataFrame
+        model, x, y; without rows where there were too few models.
+    columns : mapping of str to mapping of str to str
+        Value of each model, by component; empty where unknown.
+
+    Returns
+    -------
+    Figure
+    """
+    if picture.empty or not columns:
+        return nothing_to_draw("No component is known." if len(picture) else "Too few models: t-SNE needs at least 4.")
+    across = min(3, len(columns))
+    down = -(-len(columns) // across)
+    with matplotlib.rc_context(STYLE):
+        figure, panels = plt.subplots(
+            down, across, figsize=(5.2 * across, 3.4 * down), layout="constrained", squeeze=False
+        )
+    for axes in panels.flat[len(columns) :]:
+        axes.set_axis_off()
+    for axes, (column, values) in zip(panels.flat, columns.items(), strict=False):
+        value = picture["model"].map(values).fillna("").replace("", "unknown")
+        # More colours than this nobody tells apart.
+        common = sorted(value.value_counts().drop("unknown", errors="ignore").index[:9])
+        rest = {"unknown": "unknown"} | dict.fromkeys(set(value) - {*common, "unknown"}, "others")
+        palette: dict[str, Any] = dict(zip(common, sns.color_palette("tab10", len(common)), strict=True))
+        palette |= {"others": "#9a9a9a", "unknown": "#dddddd"}
+        shown = value.replace(rest)
+        order = [word for word in palette if (shown == word).any()]
+        sns.scatterplot(
+            x=picture["x"], y=picture["y"], hue=shown, hue_order=order, palette=palette, s=45, ax=axes, linewidth=0.4
+        )
+        axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
+        axes.set_title(column.replace("_", " "), fontsize=10, loc="left")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=7)
+    sns.despine(figure, left=True, bottom=True)
+    return figure
+
+
 def nothing_to_draw(reason: str) -> Figure:
     """A figure that says why there is none."""
     figure, axes = plt.subplots(figsize=(6, 2), layout="constrained")

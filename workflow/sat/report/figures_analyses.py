@@ -53,7 +53,7 @@ def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.Da
     if reason:
         left.text(0.5, 0.5, f"no regression: {reason}", transform=left.transAxes, ha="center", wrap=True, fontsize=8)
     for row in differences[differences["component"].isin(names)].itertuples():
-        certain = row.p <= 0.05
+        certain = row.p_adjusted <= 0.05
         right.barh(
             place[row.component],
             row.difference,
@@ -61,7 +61,7 @@ def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.Da
             edgecolor=BLUE if certain else GREY,
         )
     right.axvline(0, color="black", lw=0.6)
-    right.set(xlabel="mean SAT of pairs that share it - pairs that differ\n(hollow: p > 0.05)")
+    right.set(xlabel="mean SAT of pairs that share it - pairs that differ\n(hollow: adjusted p > 0.05)")
     left.set_yticks(place, [name.replace("_", " ") for name in names])
     words = [f"{row.kind.replace('_', ' ')} {row.r2:.2f}" for row in r2.itertuples() if np.isfinite(row.r2)]
     if words:

@@ -39,6 +39,8 @@ TABLES = {
 """Tables under analysis/ of every analysis."""
 DRAWN = ("components", "groups", "reference", "measures", "ensembles", "stability")
 """Analyses that draw a figure of their own name."""
+FIGURES = ("clustermap", "tsne", "tsne_components", "distances", "dendrogram")
+"""Figures that every study has."""
 
 
 @dataclass(frozen=True)
@@ -387,9 +389,11 @@ class Plan:
     def figures(self) -> Step:
         """All files under figures/."""
         tables = {"sat": self.sat, "clusters": self.clusters, "features": self.clusters, "tsne": self.clusters}
+        params: dict[str, Any] = {"columns": self.study.columns}
         if self.config.matrix:
-            return self._step("figures", {"families": {row.model: row.family for row in self.study.models}}, **tables)
-        return self._step("figures", {}, **tables, most_similar=self.similarity, models=self.similarity)
+            params["families"] = {row.model: row.family for row in self.study.models}
+            return self._step("figures", params, **tables)
+        return self._step("figures", params, **tables, most_similar=self.similarity, models=self.similarity)
 
     def artefacts(self) -> dict[str, Step]:
         """Every artefact of the study with its step.
@@ -447,5 +451,5 @@ class Plan:
             steps |= {f"analysis/{table}.csv": step for table in TABLES[name]}
             if name in DRAWN:
                 steps[f"figures/{name}.svg"] = step
-        steps |= {f"figures/{name}.svg": self.figures for name in ("clustermap", "tsne", "distances", "dendrogram")}
+        steps |= {f"figures/{name}.svg": self.figures for name in FIGURES}
         return steps

@@ -65,6 +65,13 @@ class Study(BaseModel):
         return found
 
     @cached_property
+    def columns(self) -> dict[str, dict[str, str]]:
+        """What is known of the models in use, by column: their groupings, then their components."""
+        names = dict.fromkeys(name for values in self.components.values() for name in values)
+        components = {name: {model: self.components[model].get(name, "") for model in self.used} for name in names}
+        return {**self.groupings, **components}
+
+    @cached_property
     def used(self) -> tuple[str, ...]:
         """Names of the models that are not retired, sorted."""
         return tuple(sorted(row.model for row in self.models if row.use))
