@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 from scipy.cluster.hierarchy import dendrogram
 
 matplotlib.use("Agg")
@@ -304,8 +305,9 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
         s=110,
         ax=axes,
     )
-    for row in data.itertuples():
-        axes.annotate(row.model, (row.x, row.y), xytext=(6, 5), textcoords="offset points", fontsize=7)
+    # Room for names right of the last point.
+    axes.set_xlim(right=data["x"].max() + 0.22 * np.ptp(data["x"]))
+    _label_examples(figure, axes, data)
     axes.set(
         xticks=[],
         yticks=[],
@@ -315,6 +317,20 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     sns.despine(figure, left=True, bottom=True)
     return figure
+
+
+def _label_examples(figure: Figure, axes: Axes, data: pd.DataFrame) -> None:
+    """Name as many points as there is room for, those of small clusters first."""
+    size = data["cluster"].map(data["cluster"].value_counts())
+    taken: list[Bbox] = []
+    figure.canvas.draw()
+    for row in data.loc[size.sort_values(kind="stable").index].itertuples():
+        label = axes.annotate(row.model, (row.x, row.y), xytext=(6, 5), textcoords="offset points", fontsize=7)
+        box = label.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            label.remove()
+        else:
+            taken.append(box)
 
 
 def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> Figure:
