@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from sat.similarity.intervals import sat_interval, sign_flip_p, wilson
+from sat.similarity.intervals import rank_range, sat_interval, sign_flip_p, wilson
 
 EPS_S = 0.01
 
@@ -111,3 +111,27 @@ def test_many_images_are_normal(counts):
     random = np.random.default_rng(0)
     drawn = 2 * (2 * random.binomial(twos, 0.5, 400_000) - twos) + 2 * random.binomial(ones, 0.5, 400_000) - ones
     assert sign_flip_p(*counts)[0] == pytest.approx(np.mean(drawn >= total), abs=0.003)
+
+
+def test_ranks_that_intervals_allow():
+    found = rank_range([5, 3, 2.9, 1, np.nan], [4, 2.5, 2, 0.5, 0], [6, 3.5, 3, 1.5, 9])
+    assert found["rank"].tolist()[:4] == [1, 2, 3, 4]
+    assert found["rank_best"].tolist()[:4] == [1, 2, 2, 4]
+    assert found["rank_worst"].tolist()[:4] == [1, 3, 3, 4]
+    assert found["tied"].tolist()[:4] == [False, True, True, False]
+    assert found.loc[4].isna().all()
+    # Without intervals nothing is told apart; an interval beside its value is widened to it.
+    assert rank_range([2, 1], [np.nan] * 2, [np.nan] * 2)["tied"].all()
+    assert rank_range([2, 1], [0.5, 1], [1.5, 1])["rank_worst"].tolist() == [2, 2]
+
+
+def test_ranks_by_comparing_all_with_all():
+    random = np.random.default_rng(3)
+    value = random.normal(size=40).round(1)
+    low, high = value - random.exponential(0.3, 40).round(1), value + random.exponential(0.3, 40).round(1)
+    found = rank_range(value, low, high)
+    for i in range(40):
+        assert found["rank_best"][i] == 1 + sum(low > high[i])
+        assert found["rank_worst"][i] == 40 - sum(high < low[i])
+        overlapping = [j for j in range(40) if j != i and low[j] <= high[i] and low[i] <= high[j]]
+        assert found["tied"][i] == bool(overlapping)

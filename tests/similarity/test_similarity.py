@@ -185,6 +185,14 @@ def test_intervals_hold_the_value_and_are_sorted():
     assert unordered["sat"].is_monotonic_decreasing
 
 
+def test_pairs_are_ranked_among_pairs_of_different_models():
+    _, unordered, _ = tables(*study(3))
+    own = unordered["model_a"] == unordered["model_b"]
+    assert unordered.loc[own, "rank"].isna().all()
+    assert unordered.loc[~own, "rank"].tolist() == sorted(unordered.loc[~own, "rank"])
+    assert (unordered.loc[~own, "rank_best"] <= unordered.loc[~own, "rank"]).all()
+
+
 def test_model_table():
     names, label, clean, adversarial = study(4, transfer=0.5)
     adversarial["m2", "m2"] = label

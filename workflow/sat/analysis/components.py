@@ -10,7 +10,7 @@ seen, and compares importances with those of permuted components.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from sat.analysis.pairs import (
     two_sided,
 )
 from sat.seeds import generator
+from sat.similarity.intervals import rank_range
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -413,40 +414,6 @@ def _notes(data: PairData) -> list[str]:
         else:
             notes.append(f"differs in the same pairs as {', '.join(twins)}" if twins else "")
     return notes
-
-
-def rank_range(value: Sequence[float], low: Sequence[float], high: Sequence[float]) -> pd.DataFrame:
-    """Rank by value, and say which ranks the intervals allow.
-
-    Parameters
-    ----------
-    value, low, high : sequence of float, shape (n,)
-        An interval that leaves out its value is widened to it. NaN as a bound: unbounded.
-
-    Returns
-    -------
-    DataFrame
-        rank (1 for the largest value; equal values share the better one),
-        rank_best (1 + number of intervals that lie wholly above), rank_worst
-        (n - number that lie wholly below), tied (some other interval
-        overlaps). Missing where the value is NaN.
-    """
-    table = pd.DataFrame({"value": np.array(value, float), "low": np.array(low, float), "high": np.array(high, float)})
-    known = table[table["value"].notna()]
-    bottom = known["low"].fillna(-np.inf).clip(upper=known["value"]).to_numpy()
-    top = known["high"].fillna(np.inf).clip(lower=known["value"]).to_numpy()
-    above = (bottom[None, :] > top[:, None]).sum(axis=1)
-    below = (top[None, :] < bottom[:, None]).sum(axis=1)
-    ranks = pd.DataFrame(
-        {
-            "rank": known["value"].rank(ascending=False, method="min").astype("Int64"),
-            "rank_best": pd.array(1 + above, "Int64"),
-            "rank_worst": pd.array(len(known) - below, "Int64"),
-            "tied": pd.array(above + below < len(known) - 1, "boolean"),
-        },
-        index=known.index,
-    )
-    return ranks.reindex(table.index)
 
 
 @dataclass(frozen=True)

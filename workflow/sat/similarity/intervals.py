@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -159,3 +161,37 @@ def sign_flip_p(up_two: ArrayLike, up_one: ArrayLike, down_one: ArrayLike, down_
         needed = (total[i] - 4 * heads + 2 * twos[i] + ones[i]) // 2
         p[i] = binom.pmf(heads, twos[i], 0.5) @ binom.sf(needed - 1, ones[i], 0.5)
     return np.minimum(p, 1.0)
+
+
+def rank_range(value: Sequence[float], low: Sequence[float], high: Sequence[float]) -> pd.DataFrame:
+    """Rank by value, and say which ranks the intervals allow.
+
+    Parameters
+    ----------
+    value, low, high : sequence of float, shape (n,)
+        An interval that leaves out its value is widened to it. NaN as a bound: unbounded.
+
+    Returns
+    -------
+    DataFrame
+        rank (1 for the largest value; equal values share the better one),
+        rank_best (1 + number of intervals that lie wholly above), rank_worst
+        (n - number that lie wholly below), tied (some other interval
+        overlaps). Missing where the value is NaN.
+    """
+    table = pd.DataFrame({"value": np.array(value, float), "low": np.array(low, float), "high": np.array(high, float)})
+    known = table[table["value"].notna()]
+    bottom = known["low"].fillna(-np.inf).clip(upper=known["value"]).to_numpy()
+    top = known["high"].fillna(np.inf).clip(lower=known["value"]).to_numpy()
+    above = len(known) - np.searchsorted(np.sort(bottom), top, "right")
+    below = np.searchsorted(np.sort(top), bottom, "left")
+    ranks = pd.DataFrame(
+        {
+            "rank": known["value"].rank(ascending=False, method="min").astype("Int64"),
+            "rank_best": pd.array(1 + above, "Int64"),
+            "rank_worst": pd.array(len(known) - below, "Int64"),
+            "tied": pd.array(above + below < len(known) - 1, "boolean"),
+        },
+        index=known.index,
+    )
+    return ranks.reindex(table.index)

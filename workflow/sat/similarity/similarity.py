@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat.similarity.intervals import sat_interval, sign_flip_p, wilson
+from sat.similarity.intervals import rank_range, sat_interval, sign_flip_p, wilson
 
 Bools = NDArray[np.bool_]
 PAIR_COLUMNS = (
@@ -136,7 +136,9 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
         different ones), at_floor (the mean lies below eps_s), noise_p
         (`sign_flip_p`, image by image, of what both directions fool above
         what random noise of the same size fools), above_noise (noise_p is at
-        most half of 1 - confidence).
+        most half of 1 - confidence), rank, rank_best, rank_worst and tied
+        (`rank_range` among pairs of different models; none for a model with
+        itself).
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())
@@ -157,6 +159,8 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
         forth["n_both_under"],
     )
     table["above_noise"] = table["noise_p"] <= (1 - confidence) / 2
+    different = table.loc[table["model_a"] != table["model_b"], ["sat", "sat_low", "sat_high"]]
+    table = table.join(rank_range(*(different[name] for name in different)).set_axis(different.index))
     return table.sort_values("sat", ascending=False, kind="stable", ignore_index=True)
 
 
