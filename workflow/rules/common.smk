@@ -14,7 +14,7 @@ from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.registry import register
 from sat.study.forecast import Forecast
-from sat.study.plan import Plan
+from sat.study.plan import ALONE, Plan
 from sat.study.study import build_study
 
 try:
@@ -73,10 +73,19 @@ def adversarial_of(tile):
     return [f"{RESULTS}/adversarial/{model}.h5" for model in plan.tiles[tile]]
 
 
-def models_with_weights(source):
-    """Wildcard constraint: the models whose weights come from a source; nothing where there are none."""
-    names = [model for model in plan.needed if study.model[model].source == source]
+def any_of(names):
+    """Wildcard constraint: one of some names; nothing where there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def model_at(place):
+    """The model of weights/<model> or pretrained/<model>."""
+    return place.partition("/")[2]
+
+
+def start_of(model):
+    """Weights that a model's training starts from, if it does not start from random ones."""
+    return [f"{RESULTS}/pretrained/{model}.safetensors"] if study.fine_tuned(model) else []
 
 
 def user_file(name):

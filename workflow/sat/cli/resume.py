@@ -16,7 +16,7 @@ from sat.cli.common import log
 from sat.errors import SatError
 
 SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
-ONE_A_JOB = ("images", "weights", "clean", "adversarial", "tiles")
+ONE_A_JOB = ("images", "pretrained", "weights", "clean", "adversarial", "tiles")
 """Folders whose artefacts have a job each: their sidecar says that the whole job is done."""
 PAUSE, REMINDER = 5.0, 600.0
 """Seconds between two looks at the queue, and between two lines about it."""

@@ -167,20 +167,31 @@ def plan_blueprint(
     )
 
 
-def build(blueprint: Blueprint) -> Classifier:
+def build(blueprint: Blueprint, **options: Any) -> Classifier:
     """Build a classifier with random weights.
 
     Parameters
     ----------
     blueprint : Blueprint
+    **options
+        Further arguments of timm.create_model that training alone needs.
 
     Returns
     -------
     Classifier
         In training mode, on the CPU.
     """
-    net = timm.create_model(blueprint.architecture, num_classes=blueprint.num_classes, **blueprint.options)
+    net = timm.create_model(
+        blueprint.architecture, num_classes=blueprint.num_classes, **{**blueprint.options, **options}
+    )
     return Classifier(net, blueprint)
+
+
+def classifier_layers(architecture: str) -> tuple[str, ...]:
+    """Names of the layers that give a timm architecture's logits; some have two."""
+    config: Any = timm.get_pretrained_cfg(architecture)
+    names = (config and config.classifier) or ()
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def save_classifier(classifier: Classifier, path: Path | str) -> None:

@@ -13,7 +13,7 @@ import timm
 from torch import Tensor
 
 from sat.errors import SatError
-from sat.models.classifier import Classifier, build, plan_blueprint, read_blueprint
+from sat.models.classifier import Classifier, build, classifier_layers, plan_blueprint, read_blueprint
 
 log = logging.getLogger("sat")
 FILES = ("model.safetensors", "pytorch_model.bin")
@@ -238,9 +238,8 @@ def load_checkpoint(
 
 def _outputs(architecture: str, state: dict[str, Tensor]) -> int:
     """Number of classes of a checkpoint: the rows of its classifier."""
-    config: Any = timm.get_pretrained_cfg(architecture)
-    names = (config and config.classifier) or ()
-    for name in (names,) if isinstance(names, str) else names:
+    for name in classifier_layers(architecture):
         if (weight := state.get(f"{name}.weight")) is not None:
             return int(weight.shape[0])
+    config: Any = timm.get_pretrained_cfg(architecture)
     return int(config.num_classes) if config else 1000

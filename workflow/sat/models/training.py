@@ -1,57 +1,254 @@
-"""Training a model on the study's own training images."""
+"""Training a model on the study's own training images.
+
+Everything random is keyed by the seed and the epoch, and the learning rate by
+the number of the step. So the state after an epoch is that of the net, its
+optimiser and the scaling of float16, and whoever goes on from it ends in the
+same weights.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import inspect
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
+import timm
+import timm.optim
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from timm.data.mixup import Mixup
+from timm.scheduler.scheduler_factory import create_scheduler_v2
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.optim.lr_scheduler import OneCycleLR
 
-from sat.models.classifier import Blueprint, Classifier, build, to_unit
-from sat.seeds import key
+from sat.models.augmentation import ImageArray, load_batches, seed_all
+from sat.models.classifier import Blueprint, Classifier, build, classifier_layers, to_unit
+from sat.study.config import Training
+
+log = logging.getLogger("sat")
+optim: Any = timm.optim
+LINE = 30.0
+"""Seconds between two lines in the log within an epoch."""
+WARMUP_START = 0.01
+"""First learning rate of a warm-up, as a share of the highest."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How a student learns from a teacher."""
+
+    kind: Literal["soft", "hard"]
+    """`soft`: from its probabilities; `hard`: from the class that it tells."""
+    temperature: float = 1.0
+    """Divides the logits of both; of `soft`."""
+    weight: float = 0.5
+    """Of the teacher in the loss; the labels have the rest."""
+
+
+class Checkpoints(Protocol):
+    """Where the state after an epoch is kept: `sat.store.checkpoint.Checkpoint`."""
+
+    @property
+    def due(self) -> bool:
+        """Whether to write one now."""
+
+    def read(self) -> dict[str, Any] | None:
+        """State that was written last."""
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace what was written before."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier, and how it came to be."""
+
+    classifier: Classifier
+    history: list[dict[str, float]]
+    """A record an epoch: epoch, loss and accuracy on the training batches as they were augmented, learning_rate at its
+    end, seconds."""
+    n_resumed: int
+    """Epochs that an earlier job had done."""
 
 
 def train(
     blueprint: Blueprint,
-    images: NDArray[np.uint8],
+    images: ImageArray,
     labels: NDArray[np.integer],
+    settings: Training,
     *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    label_smoothing: float,
-    clip_gradient: float,
-    noise: float,
     seed: tuple[object, ...],
     device: str = "cpu",
-    report: Callable[[dict[str, Any]], None] = lambda record: None,
-) -> Classifier:
-    """Train a classifier: AdamW, one-cycle rate, clipped gradients, light noise on the images.
+    workers: int = 0,
+    start: Mapping[str, Tensor] | None = None,
+    teacher: Callable[[Tensor], Tensor] | None = None,
+    distillation: Distillation | None = None,
+    checkpoint: Checkpoints | None = None,
+) -> Trained:
+    """Train a classifier.
 
     Parameters
     ----------
     blueprint : Blueprint
-    images : uint8 array, shape (n, 3, S, S)
+    images : ImageArray, shape (n, 3, S, S)
         Grey levels of the canvas.
     labels : int array, shape (n,)
-    epochs, batch_size : int
-        Incomplete last batches are left out.
-    learning_rate : float
-        Peak of the schedule.
-    weight_decay, label_smoothing : float
-    clip_gradient : float
-        Largest L2 norm of a step's gradient.
-    noise : float
-        Standard deviation in units of [0, 1].
+    settings : Training
     seed : tuple
-        What the weights, order and noise are keyed by.
+        What everything random is keyed by.
     device : str
-    report : callable, optional
-        Gets a record after every epoch: epoch, loss, accuracy on the training batches.
+    workers : int
+        Processes that prepare images; they change no result.
+    start : mapping of str to Tensor, optional
+        State of a net of the same architecture to begin with; its classifier is replaced by a new one.
+    teacher : callable, optional
+        Gets the augmented images in units of [0, 1], shape (batch, 3, S, S), and gives its logits. Frozen.
+    distillation : Distillation, optional
+        Goes with `teacher`.
+    checkpoint : Checkpoints, optional
+        What to go on from, and where to leave the state after an epoch.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        If there are fewer images than one batch holds, or timm does not know or take a setting.
+    FloatingPointError
+        If the loss is not finite.
+    """
+    if len(images) < settings.batch_size:
+        raise ValueError(f"{len(images)} training images, fewer than one batch of {settings.batch_size}")
+    steps = len(images) // settings.batch_size
+    seed_all("weights", *seed)
+    classifier = build_for_training(blueprint, settings, start).train()
+    classifier.place(device)
+    optimiser = make_optimiser(classifier, settings)
+    set_rate = make_schedule(optimiser, settings, steps)
+    scaler = GradScaler(device, enabled=settings.precision == "float16")
+    mix = (
+        Mixup(settings.mixup, settings.cutmix, label_smoothing=0.0, num_classes=blueprint.num_classes)
+        if settings.mixup or settings.cutmix
+        else None
+    )
+    history: list[dict[str, float]] = []
+    state = checkpoint.read() if checkpoint else None
+    if state:
+        classifier.net.load_state_dict(state["net"])
+        optimiser.load_state_dict(state["optimiser"])
+        scaler.load_state_dict(state["scaler"])
+        history = state["history"]
+        log.info("%d of %d epochs are there from a job that was stopped", len(history), settings.epochs)
+    resumed = len(history)
+    epochs = range(resumed + 1, settings.epochs + 1)
+    batches = load_batches(
+        images, labels, settings, blueprint.mean, epochs=epochs, seed=seed, workers=workers, pin=device == "cuda"
+    )
+    pace = _Pace(settings, steps, resumed)
+    for epoch in epochs:
+        seed_all("epoch", *seed, epoch)
+        begun = time.monotonic()
+        # Read seldom: a GPU would have to wait.
+        total, right = torch.zeros((), device=device), torch.zeros((), device=device)
+        for step in range(1, steps + 1):
+            levels, target = next(batches)
+            unit, target = to_unit(levels.to(device, non_blocking=True)), target.to(device, non_blocking=True)
+            if settings.noise:
+                # Not randn_like: in the layout of unit it takes three times as long.
+                unit = unit + settings.noise * torch.randn(unit.shape, device=device)
+            if mix:
+                unit, target = mix(unit, target)
+            with torch.autocast(device, getattr(torch, settings.precision), settings.precision != "float32"):
+                logits = classifier(unit)
+            logits = logits.float()
+            loss = F.cross_entropy(logits, target, label_smoothing=settings.label_smoothing)
+            if teacher and distillation:
+                with torch.no_grad():
+                    said = teacher(unit).float()
+                loss = distillation_loss(loss, logits, said, distillation)
+            optimiser.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimiser)
+            nn.utils.clip_grad_norm_(classifier.parameters(), settings.clip_gradient)
+            scaler.step(optimiser)
+            scaler.update()
+            set_rate((epoch - 1) * steps + step)
+            total += loss.detach()
+            right += (logits.argmax(1) == (target.argmax(1) if mix else target)).sum()
+            if pace.due or step == steps:
+                _check_finite(float(total), epoch, settings)
+                pace.log(epoch, step, float(total) / step, float(right) / (step * settings.batch_size))
+        history.append(
+            {
+                "epoch": epoch,
+                "loss": round(float(total) / steps, 4),
+                "accuracy": round(float(right) / (steps * settings.batch_size), 4),
+                "learning_rate": optimiser.param_groups[0]["lr"],
+                "seconds": round(time.monotonic() - begun, 3),
+            }
+        )
+        if checkpoint and checkpoint.due and epoch < settings.epochs:
+            checkpoint.write(
+                {
+                    "net": classifier.net.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "scaler": scaler.state_dict(),
+                    "history": history,
+                }
+            )
+    return Trained(classifier, history, resumed)
+
+
+def distillation_loss(loss: Tensor, student: Tensor, teacher: Tensor, distillation: Distillation) -> Tensor:
+    """Loss of a student that hears a teacher beside the labels.
+
+    With weight w and temperature T: soft, (1 - w) CE + w T² KL(teacher_T || student_T)
+    (Hinton et al. 2015); hard, (1 - w) CE + w CE of the teacher's class (Touvron
+    et al. 2021, eq. 3, where w is 0.5).
+
+    Parameters
+    ----------
+    loss : Tensor, shape ()
+        Cross-entropy with the labels.
+    student, teacher : float Tensor, shape (n, classes)
+        Logits.
+    distillation : Distillation
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    weight, temperature = distillation.weight, distillation.temperature
+    if distillation.kind == "hard":
+        other = F.cross_entropy(student, teacher.argmax(1))
+    else:
+        other = temperature**2 * F.kl_div(
+            F.log_softmax(student / temperature, 1),
+            F.log_softmax(teacher / temperature, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
+    return (1 - weight) * loss + weight * other
+
+
+def build_for_training(blueprint: Blueprint, settings: Training, start: Mapping[str, Tensor] | None) -> Classifier:
+    """Build a classifier with dropout and stochastic depth, from random weights or from others.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    settings : Training
+    start : mapping of str to Tensor, optional
+        See `train`.
 
     Returns
     -------
@@ -60,36 +257,131 @@ def train(
     Raises
     ------
     ValueError
-        If there are fewer images than one batch holds.
-    FloatingPointError
-        If the loss is not finite.
+        If the architecture has no such option, or the weights are of another one.
     """
-    if len(images) < batch_size:
-        raise ValueError(f"{len(images)} training images, fewer than one batch of {batch_size}")
-    torch.manual_seed(key("training", *seed) % 2**63)
-    classifier = build(blueprint).train()
-    classifier.place(device)
-    # One generator, on the CPU: the order and the noise are the same on every device.
-    random = torch.Generator().manual_seed(key("order and noise", *seed) % 2**63)
-    steps = len(images) // batch_size
-    optimiser = torch.optim.AdamW(classifier.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=epochs * steps)
-    all_images, all_labels = torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
-    for epoch in range(1, epochs + 1):
-        total, right = 0.0, 0
-        for chosen in torch.randperm(len(images), generator=random)[: steps * batch_size].split(batch_size):
-            batch, target = all_images[chosen], all_labels[chosen].to(device)
-            unit = to_unit(batch) + noise * torch.randn(batch.shape, generator=random)
-            logits = classifier(unit.to(device)).float()
-            loss = F.cross_entropy(logits, target, label_smoothing=label_smoothing)
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(classifier.parameters(), clip_gradient)
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach())
-            right += int((logits.argmax(1) == target).sum())
-        if not np.isfinite(total):
-            raise FloatingPointError(f"the loss of epoch {epoch} is not finite; try a lower training.learning_rate")
-        report({"epoch": epoch, "loss": round(total / steps, 4), "accuracy": round(right / (steps * batch_size), 4)})
+    options = {"drop_rate": settings.dropout, "drop_path_rate": settings.drop_path}
+    try:
+        classifier = build(blueprint, **{name: value for name, value in options.items() if value})
+    except TypeError as error:
+        raise ValueError(
+            f"{blueprint.architecture} does not take every setting ({error}); leave out training.dropout and "
+            "training.drop_path for it"
+        ) from None
+    if start is not None:
+        layers = classifier_layers(blueprint.architecture)
+        kept = {name: value for name, value in start.items() if name.rpartition(".")[0] not in layers}
+        try:
+            missing, unexpected = classifier.net.load_state_dict(kept, strict=False)
+        except RuntimeError as error:
+            raise ValueError(f"the weights to start from do not fit ({' '.join(str(error).split())[:300]})") from None
+        strange = [*unexpected, *(name for name in missing if name.rpartition(".")[0] not in layers)]
+        if strange:
+            raise ValueError(f"the weights to start from do not fit ({', '.join(strange[:5])})")
     return classifier
+
+
+def make_optimiser(classifier: Classifier, settings: Training) -> torch.optim.Optimizer:
+    """One of timm's optimisers, by name.
+
+    Raises
+    ------
+    ValueError
+        If timm has none of this name, it needs what is not here, or it cannot be resumed.
+    """
+    name = settings.optimiser.lower()
+    # Kron draws from a generator of its own, which no checkpoint holds.
+    names = [
+        known
+        for known in map(str, optim.list_optimizers())
+        if not (optim.get_optimizer_info(known).second_order or known.startswith("kron"))
+    ]
+    if name not in names:
+        close = [known for known in names if known[:3] == name[:3]] or ["adamw", "sgd", "lamb", "lion"]
+        raise ValueError(
+            f"training.optimiser: timm {timm.__version__} has no {settings.optimiser!r} that can be had here; write "
+            f"one such as {', '.join(close)}"
+        )
+    options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if "fused" in inspect.signature(optim.get_optimizer_class(name, bind_defaults=False)).parameters:
+        options["fused"] = True
+    try:
+        return optim.create_optimizer_v2(classifier.net, name, **options)
+    except Exception as error:  # of packages that timm leaves to the user
+        raise ValueError(f"training.optimiser: {settings.optimiser!r} cannot be had here ({error})") from None
+
+
+def make_schedule(optimiser: torch.optim.Optimizer, settings: Training, steps: int) -> Callable[[int], None]:
+    """A learning rate that depends on the number of the step alone.
+
+    Parameters
+    ----------
+    optimiser : Optimizer
+        Gets its first learning rate at once.
+    settings : Training
+    steps : int
+        In an epoch.
+
+    Returns
+    -------
+    callable
+        Sets the learning rate for the time after so many steps.
+    """
+    if settings.schedule == "one_cycle":
+        cycle = OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.epochs * steps)
+
+        def set_rate(done: int) -> None:
+            cycle.last_epoch = done - 1
+            cycle.step()
+
+        return set_rate
+    schedule, _ = create_scheduler_v2(
+        optimiser,
+        settings.schedule,
+        num_epochs=settings.epochs,
+        warmup_epochs=settings.warmup_epochs,
+        warmup_lr=WARMUP_START * settings.learning_rate,
+        decay_epochs=settings.decay_epochs,
+        decay_rate=settings.decay_rate,
+        step_on_epochs=False,
+        updates_per_epoch=steps,
+    )
+    by_steps: Any = schedule
+    return lambda done: by_steps.step_update(done)
+
+
+def _check_finite(total: float, epoch: int, settings: Training) -> None:
+    if not math.isfinite(total):
+        remedy = "a lower training.learning_rate, or a longer warm-up"
+        if settings.precision == "float16":
+            remedy += ", or training.precision: bfloat16"
+        raise FloatingPointError(f"the loss of epoch {epoch} is not finite; try {remedy}")
+
+
+class _Pace:
+    """Lines in the log: one an epoch, and one now and then within it."""
+
+    def __init__(self, settings: Training, steps: int, resumed: int) -> None:
+        self.settings, self.steps, self.resumed = settings, steps, resumed
+        self.begun = self.shown = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a line."""
+        return time.monotonic() - self.shown > LINE
+
+    def log(self, epoch: int, step: int, loss: float, accuracy: float) -> None:
+        """Write a line."""
+        self.shown = time.monotonic()
+        done = (epoch - 1 - self.resumed) * self.steps + step
+        left = (self.settings.epochs - self.resumed) * self.steps - done
+        a_step = (self.shown - self.begun) / done
+        log.info(
+            "epoch %d of %d%s: loss %.4f, accuracy %.4f, %.0f images/s, about %.0f s left",
+            epoch,
+            self.settings.epochs,
+            "" if step == self.steps else f", step {step} of {self.steps}",
+            loss,
+            accuracy,
+            self.settings.batch_size / a_step,
+            a_step * left,
+        )

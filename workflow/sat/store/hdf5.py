@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from sat.errors import SatError
 from sat.store.artefact import replacing
@@ -17,6 +18,8 @@ from sat.store.artefact import replacing
 DIGEST = "content_sha256"
 SLICE = 256
 """Items that are read at once where a whole array might not fit into memory."""
+IN_MEMORY = 2**30
+"""Bytes of images that are read at once and kept."""
 
 
 @contextmanager
@@ -100,3 +103,36 @@ def image_dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any
     return file.create_dataset(
         name, shape=shape, maxshape=shape, dtype=dtype, chunks=(1, *shape[1:]), compression="gzip", compression_opts=1
     )
+
+
+class Images:
+    """Images of a file, by their numbers: kept in memory where they are few, read when they are asked for otherwise.
+
+    Parameters
+    ----------
+    path : path
+        images/<split>.h5.
+    in_memory : int
+        Bytes of images that are kept.
+    """
+
+    def __init__(self, path: Path | str, in_memory: int = IN_MEMORY) -> None:
+        self.path = path
+        self._file: h5py.File | None = None
+        with reading(path) as file:
+            self.shape: tuple[int, ...] = file["image"].shape
+            self._kept = file["image"][:] if np.prod(self.shape) <= in_memory else None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Images of some rows, in their order."""
+        if self._kept is not None:
+            found: NDArray[np.uint8] = self._kept[rows]
+            return found
+        # Opened here, so that every process has a handle of its own.
+        if self._file is None:
+            self._file = h5py.File(self.path, "r", locking=False)
+        # Single reads: HDF5's fancy indexing is hundreds of times slower.
+        return np.stack([self._file["image"][row] for row in rows])

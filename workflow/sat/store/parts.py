@@ -32,20 +32,13 @@ class Parts:
     """
 
     def __init__(self, path: Path | str, job: Job) -> None:
-        path = Path(path)
-        accounts = {name: _digests(given) for name, given in job.inputs.items()}
-        key = hashlib.sha256(f"{job.step.json}{json.dumps(accounts, sort_keys=True)}".encode()).hexdigest()[:16]
-        self.folder = path.with_name(f".{path.name}.parts-{key}")
-        for other in path.parent.glob(f".{path.name}.parts-*"):
-            if other != self.folder:
-                logging.getLogger("sat").info("parts of other settings or inputs are removed: %s", other.name)
-                shutil.rmtree(other, ignore_errors=True)
+        self.folder = beside(path, job, "parts")
         self.files: list[Path] = []
         self.stop = 0
         """Number of items that are done: from the first on, without a gap."""
         for file in sorted(self.folder.glob("*.npz")):
             first, last = (int(word) for word in file.stem.split("-"))
-            if first == self.stop and _readable(file):
+            if first == self.stop and readable(file):
                 self.files.append(file)
                 self.stop = last
             elif last > self.stop:
@@ -90,12 +83,42 @@ class Parts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def beside(path: Path | str, job: Job, kind: str) -> Path:
+    """Hidden folder beside an artefact for what a killed job leaves to the next one of the same step and inputs.
+
+    Those that other settings or inputs have left are removed.
+
+    Parameters
+    ----------
+    path : path
+        The artefact.
+    job : Job
+        After it has accepted its inputs.
+    kind : str
+        What is in the folder.
+
+    Returns
+    -------
+    Path
+        It need not exist.
+    """
+    path = Path(path)
+    accounts = {name: _digests(given) for name, given in job.inputs.items()}
+    key = hashlib.sha256(f"{job.step.json}{json.dumps(accounts, sort_keys=True)}".encode()).hexdigest()[:16]
+    folder = path.with_name(f".{path.name}.{kind}-{key}")
+    for other in path.parent.glob(f".{path.name}.{kind}-*"):
+        if other != folder:
+            logging.getLogger("sat").info("%s of other settings or inputs are removed: %s", kind, other.name)
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
 def _digests(given: Any) -> list[str]:
     return [entry["sha256"] for entry in (given if isinstance(given, list) else [given])]
 
 
-def _readable(file: Path) -> bool:
-    """Whether a part was written whole: a disk that filled up, or a file system that lost its last seconds."""
+def readable(file: Path) -> bool:
+    """Whether a zip file, as numpy and torch write, was written whole: disks fill up, and file systems lose seconds."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None

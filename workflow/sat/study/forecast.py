@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, cached_property
 
 from sat.study import resources
-from sat.study.plan import Plan
+from sat.study.plan import ALONE, Plan
 from sat.study.resources import Needs
 from sat.study.table import Model
 
@@ -32,6 +32,7 @@ class Forecast:
         # Snakemake asks for each several times.
         self.train, self.weights = cache(self._train), cache(self._weights)
         self.clean, self.attack, self.tile = cache(self._clean), cache(self._attack), cache(self._tile)
+        self.distil = cache(self._distil)
 
     @cached_property
     def n_images(self) -> dict[str, int]:
@@ -59,19 +60,19 @@ class Forecast:
         return resources.images_needs(self.n_images[split], self.config.images.canvas)
 
     def _weights(self, model: str) -> Needs:
-        """Needs of fetching or converting weights/<model>.safetensors."""
+        """Needs of fetching or converting a model's own weights."""
         return resources.weights_needs(self._row(model))
 
     def _train(self, model: str) -> Needs:
         """Needs of training weights/<model>.safetensors."""
         row = self._row(model)
-        settings = {**self.config.training.model_dump(), **row.training}
+        settings = self.plan.study.training(model)
         return resources.training_needs(
             row,
             self.n_images["train"],
             self.config.images.canvas,
-            settings["batch_size"],
-            settings["epochs"],
+            settings.batch_size,
+            settings.epochs,
             *self._compute,
         )
 
@@ -106,6 +107,23 @@ class Forecast:
             diagonal=target == source,
         )
 
+    def _distil(self, teacher: str) -> Needs:
+        """Needs of distilled/<teacher>/<seed>.safetensors: of training the student, with a teacher that looks on."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        row = self._row(asked.student)
+        settings = self.plan.study.training(asked.student)
+        return resources.distil_needs(
+            self.train(asked.student),
+            row,
+            None if teacher == ALONE else self._row(teacher),
+            self.n_images["train"] * settings.epochs,
+            self.n_images["eval"],
+            self.config.images.canvas,
+            settings.batch_size,
+            *self._compute,
+        )
+
     def needs(self, artefact: str) -> Needs | None:
         """Needs of the job that makes an artefact; None where they are small.
 
@@ -119,8 +137,10 @@ class Forecast:
         match folder:
             case "images" if name != "manifest.csv":
                 return self.images(stem)
-            case "weights":
-                return self.train(stem) if self._row(stem).source == "train" else self.weights(stem)
+            case "weights" if self.plan.study.trained(stem):
+                return self.train(stem)
+            case "weights" | "pretrained":
+                return self.weights(stem)
             case "clean" if name.endswith(".h5"):
                 return self.clean(stem)
             case "adversarial":
@@ -128,6 +148,8 @@ class Forecast:
             case "tiles":
                 target, _, source = stem.partition("/")
                 return self.tile(target, source)
+            case "distilled":
+                return self.distil(stem.partition("/")[0])
         return None
 
     def disk(self, artefact: str) -> int:
@@ -145,8 +167,10 @@ class Forecast:
             case "images" if name != "manifest.csv":
                 # Photographs hardly get smaller.
                 return self.n_images[stem] * image
-            case "weights":
+            case "weights" | "pretrained":
                 return 4 * (self._row(stem).n_parameters or UNKNOWN_PARAMETERS)
+            case "distilled" if self.config.distillation:
+                return 4 * (self._row(self.config.distillation.student).n_parameters or UNKNOWN_PARAMETERS)
             case "clean" if name.endswith(".h5"):
                 return 2 * self.n_images["eval"] * UNKNOWN_CLASSES
             case "adversarial":

@@ -34,13 +34,16 @@ TABLES = {
     "caveats": ("caveats",),
     "measures": ("measures", "measures_separation", "measures_pairs"),
     "ensembles": ("ensembles", "ensembles_relation", "ensembles_clusters"),
+    "distillation": ("distillation", "distillation_relation"),
     "stability": ("stability", "stability_curve", "stability_membership"),
 }
 """Tables under analysis/ of every analysis."""
-DRAWN = ("components", "groups", "reference", "measures", "ensembles", "stability")
+DRAWN = ("components", "groups", "reference", "measures", "ensembles", "distillation", "stability")
 """Analyses that draw a figure of their own name."""
 FIGURES = ("clustermap", "tsne", "tsne_components", "distances", "dendrogram")
 """Figures that every study has."""
+ALONE = "_alone"
+"""Stands for the teacher of a student that has none; no model can be called so."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Plan:
         # A matrix that is there already has no tiles.
         self.tiles = {} if self.config.matrix else cut_tiles(study.models, self.config.tile_size)
         # Each step is asked for many times; a thousand models have a million pairs.
-        self.weights = cache(self._weights)
+        self.weights, self.pretrained = cache(self._weights), cache(self._pretrained)
         self.adversarial = cache(self._adversarial)
         self.tile = cache(self._tile)
         self.images = cache(self._images)
@@ -176,20 +179,31 @@ class Plan:
         return self._step("images", {"split": split, "seed": self.config.seed, **params}, manifest=self.manifest)
 
     def _weights(self, model: str) -> Step:
-        """weights/<model>.safetensors: trained, from the hub, or from the user's checkpoint."""
+        """weights/<model>.safetensors: trained, fine-tuned, from the hub, or from the user's checkpoint."""
+        if not self.study.trained(model):
+            return self.pretrained(model)
+        settings = self.study.training(model).model_dump(exclude={"fine_tune"})
+        inputs = {"images": self.images("train")}
+        if self.study.fine_tuned(model):
+            inputs["pretrained"] = self.pretrained(model)
+        return self._step("train", {**self._net(model), "seed": self.config.seed, **settings}, **inputs)
+
+    def _pretrained(self, model: str) -> Step:
+        """Weights as somebody else has trained them: pretrained/<model>.safetensors of a model that is fine-tuned."""
+        row = self.study.model[model]
+        if row.source == "hub":
+            return self._step("hub", {**self._net(model), "revision": row.revision})
+        return self._step("checkpoint", {**self._net(model), "sha256": self.digests.get(model)})
+
+    def _net(self, model: str) -> dict[str, Any]:
         row = self.study.model[model]
         params: dict[str, Any] = {"model": model, "architecture": row.architecture, "input_size": row.input_size}
-        params |= row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
-        match row.source:
-            case "hub":
-                return self._step("hub", {**params, "revision": row.revision})
-            case "checkpoint":
-                return self._step("checkpoint", {**params, "sha256": self.digests.get(model)})
-            case _:
-                settings = {**self.config.training.model_dump(), **row.training}
-                return self._step(
-                    "train", {**params, "seed": self.config.seed, **settings}, images=self.images("train")
-                )
+        return params | row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
+
+    def given(self, source: str) -> list[str]:
+        """Where weights from the hub, or from checkpoints, go: `pretrained/<model>` where that is fine-tuned."""
+        names = [name for name in self.needed if self.study.model[name].source == source]
+        return [f"{'pretrained' if self.study.fine_tuned(name) else 'weights'}/{name}" for name in names]
 
     def _clean(self, model: str) -> Step:
         """clean/<model>.h5."""
@@ -256,7 +270,10 @@ class Plan:
             "models": {row.model: row.family for row in rows},
             **self.config.model_dump(include={"eps_s", "min_whitebox", "confidence"}),
         }
-        published = {row.model: row.published_top1 for row in rows if row.published_top1}
+        # What is published is of other images than those that a model is fine-tuned on.
+        published = {
+            row.model: row.published_top1 for row in rows if row.published_top1 and not self.study.trained(row.model)
+        }
         if published:
             params |= {"published_top1": published, "max_published_gap": self.config.max_published_gap}
         return self._step(
@@ -366,6 +383,56 @@ class Plan:
             clean=self._clean_of_used(),
         )
 
+    @property
+    def students(self) -> tuple[tuple[str, int], ...]:
+        """(teacher, seed) of every student that is trained for `distillation`; those without a teacher come first."""
+        asked = self.config.distillation
+        return (
+            tuple((teacher, seed) for teacher in (ALONE, *self.study.teachers) for seed in range(asked.seeds))
+            if asked
+            else ()
+        )
+
+    def distilled(self, teacher: str, seed: int) -> Step:
+        """distilled/<teacher>/<seed>.safetensors."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        own = self.weights(asked.student)
+        # The number of seeds is none of a student's business, and a teacher's settings are none of one without.
+        params = {**{name: value for name, value in own.params.items() if name != "model"}, "student": asked.student}
+        params |= {"replicate": seed}
+        inputs = {"train_images": self.images("train"), "eval_images": self.images("eval")}
+        if teacher == ALONE:
+            return self._step("distil", params, **inputs)
+        params |= asked.model_dump(include={"kind", "weight"} | ({"temperature"} if asked.kind == "soft" else set()))
+        return self._step("distil", {**params, "teacher": teacher}, **inputs, teacher=self.weights(teacher))
+
+    @cached_property
+    def distillation(self) -> Step:
+        """analysis/distillation*.csv and figures/distillation.svg."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        names = (asked.student, *self.study.teachers)
+        base = self.study.base_architectures
+        # Families stand in for base architectures where the table names none.
+        by_family = asked.student not in base
+        kinds = {name: self.study.model[name].family if by_family else base.get(name, "") for name in names}
+        params = {
+            "student": asked.student,
+            "teachers": {name: self.study.model[name].family for name in self.study.teachers},
+            "compared_by": "family" if by_family else "base_architecture",
+            "kinds": kinds,
+            "seeds": asked.seeds,
+            **self.config.model_dump(include={"confidence", "seed"}),
+        }
+        return self._step(
+            "distillation",
+            params,
+            sat=self.similarity,
+            models=self.similarity,
+            students=[self.distilled(*student) for student in self.students],
+        )
+
     @cached_property
     def stability(self) -> Step:
         """analysis/stability*.csv and figures/stability.svg."""
@@ -410,10 +477,12 @@ class Plan:
             steps["similarity/sat.csv"] = self.matrix
             return steps | self.answers()
         steps["images/manifest.csv"] = self.manifest
-        trained = any(self.study.model[model].source == "train" for model in self.needed)
+        trained = any(self.study.trained(model) for model in self.needed)
         splits = ("train", "eval", "attack") if trained else ("eval", "attack")
         steps |= {f"images/{split}.h5": self.images(split) for split in splits}
         for model in self.needed:
+            if self.study.fine_tuned(model):
+                steps[f"pretrained/{model}.safetensors"] = self.pretrained(model)
             steps[f"weights/{model}.safetensors"] = self.weights(model)
             steps[f"clean/{model}.h5"] = self.clean(model)
             steps[f"clean/{model}.gate.json"] = self.gate(model)
@@ -422,6 +491,9 @@ class Plan:
         steps |= {
             f"similarity/{name}": self.similarity
             for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
+        }
+        steps |= {
+            f"distilled/{teacher}/{seed}.safetensors": self.distilled(teacher, seed) for teacher, seed in self.students
         }
         return steps | self.answers()
 
@@ -437,6 +509,7 @@ class Plan:
             "caveats": not config.matrix,
             "measures": bool(config.measures) and not config.matrix,
             "ensembles": not config.matrix,
+            "distillation": config.distillation is not None,
             "stability": not config.matrix,
         }
         return tuple(name for name, wanted in there.items() if wanted)

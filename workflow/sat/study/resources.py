@@ -50,6 +50,8 @@ TRAINING_FACTOR = 1.5
 the envelope, and about as much in convolutional nets, which reach it (notes, section 2.2, and measured here)."""
 TRAINING_COPIES = 6
 """Of the weights: themselves, gradient, two moments of AdamW, the copy that is written, and one to spare."""
+HELD_IMAGES_MB = 1074
+"""Training images that are kept in memory (sat.store.hdf5.IN_MEMORY); more are read from the file."""
 REFERENCE_SIZE = 224
 
 CANVAS_BYTES = 24
@@ -254,7 +256,7 @@ def training_needs(
     -------
     Needs
     """
-    held = _canvas_mb(images, canvas) + _canvas_mb(batch * CANVAS_BYTES, canvas)
+    held = min(_canvas_mb(images, canvas), HELD_IMAGES_MB) + _canvas_mb(batch * CANVAS_BYTES, canvas)
     net = _Net.of(model, canvas)
     if net is None:
         return _needs(_unknown(UNKNOWN_TRAINING[0], device) + held, 60 * UNKNOWN_TRAINING[1])
@@ -264,6 +266,56 @@ def training_needs(
     passes = TRAINING_STEPS * GRADIENT_FORWARDS * epochs * images
     reading = IO_SECONDS * _pixels(canvas) * images
     return _needs(memory, START_SECONDS + reading + net.seconds(passes, batch, device, threads))
+
+
+def distil_needs(
+    training: Needs,
+    student: Row,
+    teacher: Row | None,
+    images: int,
+    evaluated: int,
+    canvas: int,
+    batch: int,
+    device: str = "cpu",
+    threads: int = 1,
+) -> Needs:
+    """Needs of training a student with a teacher, and of evaluating it.
+
+    Parameters
+    ----------
+    training : Needs
+        Of training the student alone.
+    student : Row
+    teacher : Row, optional
+        Sees every training image in every epoch.
+    images : int
+        Number of training images, times epochs.
+    evaluated : int
+        Number of evaluation images.
+    canvas : int
+        Side of the images in pixels.
+    batch : int
+        Images a training step.
+    device : str
+        `cpu` or `cuda`.
+    threads : int
+
+    Returns
+    -------
+    Needs
+    """
+    memory, minutes = float(training.mem_mb), float(training.minutes)
+    for row, count in ((student, evaluated), (teacher, images)):
+        net = _Net.of(row, canvas) if row else None
+        if net is None:
+            memory += 0 if row is None else UNKNOWN_CLEAN[0] - BASE_MB
+            minutes += 0 if row is None else UNKNOWN_CLEAN[1]
+            continue
+        minutes += net.seconds(count, batch, device, threads) / 60
+        memory += 2 * net.weights_mb
+        if device != "cuda":
+            memory += FORWARD_MB + batch * net.forward_mb
+    return _needs(memory, 60 * minutes)
 
 
 def clean_needs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat.errors import SatError
-from sat.study.config import Config, explain
+from sat.study.config import Config, Training, explain
 from sat.study.table import Model, read_matrix_models, read_tables
 
 Valid = TypeVar("Valid", bound=BaseModel)
@@ -72,9 +73,42 @@ class Study(BaseModel):
         return {**self.groupings, **components}
 
     @cached_property
+    def teachers(self) -> tuple[str, ...]:
+        """Names of the models that the student of `distillation` is trained with, sorted."""
+        asked = self.config.distillation
+        if not asked:
+            return ()
+        return (
+            tuple(name for name in self.used if name != asked.student)
+            if asked.teachers == "all"
+            else tuple(sorted(set(asked.teachers)))
+        )
+
+    @cached_property
+    def base_architectures(self) -> dict[str, str]:
+        """Base architecture by model in use, where the table names it."""
+        return {
+            name: values["base_architecture"]
+            for name, values in self.components.items()
+            if values.get("base_architecture")
+        }
+
+    @cached_property
     def used(self) -> tuple[str, ...]:
         """Names of the models that are not retired, sorted."""
         return tuple(sorted(row.model for row in self.models if row.use))
+
+    def training(self, model: str) -> Training:
+        """Settings that a model is trained with: the study's, and over them those of its row."""
+        return Training.model_validate({**self.config.training.model_dump(), **self.model[model].training})
+
+    def fine_tuned(self, model: str) -> bool:
+        """Whether a model's own weights are where its training starts."""
+        return self.model[model].source != "train" and self.training(model).fine_tune
+
+    def trained(self, model: str) -> bool:
+        """Whether a model is trained on the study's images, from random weights or from its own."""
+        return self.model[model].source == "train" or self.training(model).fine_tune
 
 
 def load_study(paths: Iterable[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
@@ -165,17 +199,21 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
     study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files)
-    trained = [row.model for row in study.models if row.use and row.source == "train"]
+    trained = [] if valid.matrix else [name for name in study.used if study.trained(name)]
     if trained and not valid.images.train_fraction:
+        how = "training.fine_tune" if study.fine_tuned(trained[0]) else "column 'weights': train"
         raise SatError(
             f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
-            "(column 'weights': train); write the share of the images that is for training, such as 0.6."
+            f"({how}); write the share of the images that is for training, such as 0.6."
         )
     if unknown := [name for name in valid.reference_listed if name not in study.model]:
         raise SatError(
             f"{where}: key 'reference_listed': {', '.join(unknown)}: no such model in {' and '.join(tables)}; write "
             "names of its column 'model'."
         )
+    for name in trained:
+        if conflict := study.training(name).conflict():
+            raise SatError(f"{where}: key 'training', or columns 'training....' of model {name!r}: {conflict}.")
     count = len(study.used)
     if count < 2:
         raise SatError(
@@ -186,7 +224,34 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         raise SatError(
             f"{where}: key 'clusters.k': {count} models cannot form {valid.clusters.k} clusters; write 2 to {count}."
         )
+    _check_distillation(study, where)
     return study
+
+
+def _check_distillation(study: Study, where: str) -> None:
+    """A student that can be trained, and teachers that are there."""
+    asked = study.config.distillation
+    if not asked:
+        return
+    if study.config.matrix:
+        raise SatError(f"{where}: key 'distillation': a study of a matrix trains nothing; remove it.")
+    named = [("student", asked.student), *(("teachers", name) for name in study.teachers)]
+    for key, name in named:
+        if name not in study.used:
+            near = get_close_matches(name, study.used, 3, 0.4)
+            those = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(study.used)}."
+            raise SatError(f"{where}: key 'distillation.{key}': {name!r} is no model in use of the study; {those}")
+    if study.model[asked.student].source != "train":
+        raise SatError(
+            f"{where}: key 'distillation.student': {asked.student!r} is not trained in this study; name a model whose "
+            "column 'weights' is train."
+        )
+    if asked.student in study.teachers:
+        raise SatError(
+            f"{where}: key 'distillation.teachers': {asked.student!r} is the student; leave it out, or write all."
+        )
+    if not study.teachers:
+        raise SatError(f"{where}: key 'distillation.teachers': is empty; name at least one model, or write all.")
 
 
 def _locate(folder: Path, name: str) -> Path:

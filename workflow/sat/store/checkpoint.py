@@ -1,0 +1,85 @@
+"""State of a training, beside the weights that it becomes: what a killed job leaves to the next one."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from sat.store.artefact import Job, replacing
+from sat.store.parts import beside, readable
+
+log = logging.getLogger("sat")
+
+
+class Checkpoint:
+    """One file that is replaced from time to time.
+
+    It belongs to the step and to the bytes of the inputs that made it; that
+    of another step or other inputs is removed at once.
+
+    Parameters
+    ----------
+    path : path
+        The artefact.
+    job : Job
+        After it has accepted its inputs.
+    every : float
+        Least seconds from one to the next: an epoch of a small net takes less time than writing it.
+    """
+
+    def __init__(self, path: Path | str, job: Job, every: float = 30.0) -> None:
+        self.folder = beside(path, job, "checkpoints")
+        self.every = every
+        self._file = self.folder / "state.pt"
+        self._written = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self._written >= self.every
+
+    def read(self) -> dict[str, Any] | None:
+        """State that was written last; None where there is none, or it is damaged.
+
+        Returns
+        -------
+        dict or None
+            Tensors on the CPU.
+        """
+        import torch
+
+        if not self._file.exists():
+            return None
+        # PyTorch does not look at the check sums.
+        if readable(self._file):
+            try:
+                state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
+                if state.pop("torch") == str(torch.__version__):
+                    return state
+                log.warning("%s is of another version of PyTorch; training starts from the beginning", self._file)
+                return None
+            except Exception as error:  # whatever a foreign file brings up in torch or pickle
+                log.warning("%s: %s", self._file, " ".join(str(error).split())[:200])
+        log.warning("%s is damaged; training starts from the beginning", self._file)
+        return None
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Replace what was written before.
+
+        Parameters
+        ----------
+        state : dict
+            Tensors, numbers, strings, and lists and dicts of them.
+        """
+        import torch
+
+        with replacing(self._file) as temporary:
+            torch.save({**state, "torch": str(torch.__version__)}, temporary)
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove it: the artefact and its sidecar are there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
