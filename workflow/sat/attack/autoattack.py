@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sat.attack.attack import Attacked
 from sat.attack.rounding import attacked
@@ -78,14 +79,21 @@ def autoattack(
         ) from None
     # It tells every step; what it warns of (randomised or dynamic defences) goes to the log.
     logging.getLogger("auto-attack").setLevel(logging.WARNING)
+
+    def model(unit: Tensor) -> Tensor:
+        # It wants gradients as plain rows; going through rows makes them so on the way back.
+        rows = unit.flatten(1).unflatten(1, unit.shape[1:])
+        logits: Tensor = classifier(rows.contiguous(memory_format=torch.channels_last))
+        return logits
+
     classes = classifier.blueprint.num_classes
     found = []
     for first in range(0, len(images), SLICE):
         part = slice(first, first + SLICE)
-        unit = to_unit(torch.from_numpy(images[part]).to(device))
+        unit = to_unit(torch.from_numpy(images[part]).to(device)).contiguous()
         target = torch.from_numpy(np.asarray(labels[part], np.int64)).to(device)
         seed = key("AutoAttack", *seeds[part].tolist()) % 2**32
-        attack = AutoAttack(classifier, norm="Linf", eps=eps / 255, seed=seed, device=device)
+        attack = AutoAttack(model, norm="Linf", eps=eps / 255, seed=seed, device=device)
         attack.attacks_to_run = attacks_for(classes)
         attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(TARGETS, classes - 1)
         with contextlib.redirect_stdout(sys.stderr):

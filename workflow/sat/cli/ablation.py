@@ -38,6 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     models = dict(zip(names, map(read_table, job.input_group("models", arguments.models)), strict=True))
     settings = pd.DataFrame(params["settings"]).drop(columns="variant").rename(columns={"attack_images": "n_images"})
     settings["n_images"] = settings["n_images"].fillna(count).astype(int)
+    if "steps" in settings:
+        settings["steps"] = settings["steps"].astype("Int64")  # not every method takes steps
     found = ablation_table(matrices, models, seed=params["seed"])
     table = pd.concat([found[["variant"]], settings, found.drop(columns="variant")], axis=1)
     for row in table[table["n_low_whitebox"] > 0].itertuples():

@@ -30,7 +30,7 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
     names = table["variant"].tolist()
     place = np.arange(len(names))
     square = pairs.pivot(index="variant_a", columns="variant_b", values="spearman").reindex(index=names, columns=names)
-    values = square.combine_first(square.T).reindex(index=names, columns=names).to_numpy(float)
+    values = square.combine_first(square.T).reindex(index=names, columns=names).to_numpy(float, copy=True)
     np.fill_diagonal(values, 1.0)
     side = 0.36 * len(names)
     with matplotlib.rc_context(STYLE):
