@@ -19,7 +19,7 @@ TINY = {
     "study": "tiny",
     "models": "models.csv",
     "images": {"source": "digits", "canvas": 32, "crop_pct": 1.0, "train_fraction": 0.6, "attack_images": 48},
-    "training": {"epochs": 1, "batch_size": 64, "learning_rate": 0.002},
+    "training": {"epochs": 3, "batch_size": 64, "learning_rate": 0.002},
     "attack": {"eps": "24/255", "step": "8/255", "steps": 3},
     "tile_size": 2,
     "clusters": {"k": 2},

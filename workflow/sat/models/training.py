@@ -305,9 +305,10 @@ def make_optimiser(classifier: Classifier, settings: Training) -> torch.optim.Op
     if "fused" in inspect.signature(optim.get_optimizer_class(name, bind_defaults=False)).parameters:
         options["fused"] = True
     try:
-        return optim.create_optimizer_v2(classifier.net, name, **options)
+        optimiser: torch.optim.Optimizer = optim.create_optimizer_v2(classifier.net, name, **options)
     except Exception as error:  # of packages that timm leaves to the user
         raise ValueError(f"training.optimiser: {settings.optimiser!r} cannot be had here ({error})") from None
+    return optimiser
 
 
 def make_schedule(optimiser: torch.optim.Optimizer, settings: Training, steps: int) -> Callable[[int], None]:

@@ -1,0 +1,96 @@
+"""A killed training goes on from its last epoch, and ends in the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projects import Project
+from sat.study.plan import Plan
+from sat.study.study import load_study
+
+pytestmark = pytest.mark.slow
+SETTINGS = {
+    "epochs": 5,
+    "schedule": "cosine",
+    "warmup_epochs": 1,
+    "crop_scale": 0.5,
+    "auto_augment": "rand-m9-mstd0.5-inc1",
+    "mixup": 0.4,
+    "cutmix": 1.0,
+    "dropout": 0.1,
+    "drop_path": 0.1,
+}
+
+
+def words(project: Project, out: str, *more: str) -> list[str]:
+    """The command line as Snakemake would call it, with other settings and another output."""
+    step = Plan(load_study([project.folder / "config.yaml"], {"training": SETTINGS})).weights("vit")
+    return ["train", "--step", step.json, "--images", "results/tiny/images/train.h5", "--out", out, *more]
+
+
+def checkpoints(project: Project, out: str) -> list[Path]:
+    return sorted((project.folder / out).parent.glob(f".{Path(out).name}.checkpoints-*/*.pt"))
+
+
+def sidecar(project: Project, out: str) -> dict[str, Any]:
+    return json.loads((project.folder / f"{out}.json").read_text())
+
+
+def test_a_killed_training_resumes_to_the_same_bytes(project: Project) -> None:
+    killed, whole = "results/tiny/killed.safetensors", "results/tiny/whole.safetensors"
+    environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "sat", *words(project, killed, "--checkpoint-seconds", "0")]
+    log = project.folder / "killed.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, cwd=project.folder, env=environment, stderr=stream)
+    deadline = time.monotonic() + 120
+    while not checkpoints(project, killed):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    # Not right after the epoch's end.
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(re.findall(r"epoch \d of 5: ", log.read_text()))
+    assert 1 <= done < 5, "killed in the middle"
+    assert not (project.folder / killed).exists()
+
+    # Other processes that prepare images, and another time between checkpoints.
+    again = project.sat(*words(project, killed, "--workers", "2"))
+    assert again.returncode == 0, again.stderr
+    assert f"{done} of 5 epochs are there" in again.stderr
+    uninterrupted = project.sat(*words(project, whole))
+    assert uninterrupted.returncode == 0, uninterrupted.stderr
+    first, second = sidecar(project, killed), sidecar(project, whole)
+    assert first["sha256"] == second["sha256"]
+    assert (first["facts"]["n_resumed"], second["facts"]["n_resumed"]) == (done, 0)
+    losses = [[record["loss"] for record in record_of["facts"]["history"]] for record_of in (first, second)]
+    assert losses[0] == losses[1] and len(losses[0]) == 5
+    assert re.search(r"epoch 5 of 5: loss [\d.]+, accuracy [\d.]+, \d+ images/s, about 0 s left", again.stderr)
+    assert not list(project.results.glob(".*checkpoints*")), "nothing is left behind"
+
+
+def test_images_that_are_read_one_at_a_time_give_the_same_weights(project: Project) -> None:
+    """As where they are too many to be kept: by two processes, each with a handle of its own."""
+    code = (
+        "import sys; import sat.store.hdf5 as hdf5; hdf5.Images.__init__.__defaults__ = (0,); "
+        "from sat.__main__ import main; sys.exit(main())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
+    digests = []
+    for number, how in enumerate((["-m", "sat"], ["-c", code])):
+        out = f"results/tiny/{number}.safetensors"
+        done = project.call(sys.executable, *how, *words(project, out, "--workers", "2"), environment=environment)
+        assert done.returncode == 0, done.stderr
+        digests.append(sidecar(project, out)["sha256"])
+    assert digests[0] == digests[1]
