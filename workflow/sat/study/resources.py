@@ -401,6 +401,7 @@ def evaluate_needs(
     device: str = "cpu",
     threads: int = 1,
     diagonal: bool = True,
+    wide: bool = False,
 ) -> Needs:
     """Needs of trying every target of a tile on every source of it.
 
@@ -421,6 +422,8 @@ def evaluate_needs(
     threads : int
     diagonal : bool
         Whether the targets also meet noise, as on the diagonal tiles.
+    wide : bool
+        Whether perturbations take two bytes a value, as noise does.
 
     Returns
     -------
@@ -428,7 +431,7 @@ def evaluate_needs(
     """
     at_once = _at_once(images, batch)
     chunk = min(images, CHUNK_BATCHES * batch)
-    reading_bytes, bytes_then = NOISE_BYTES if diagonal else TILE_BYTES
+    reading_bytes, bytes_then = NOISE_BYTES if diagonal or wide else TILE_BYTES
     predicting = images * bytes_then + chunk * CHUNK_BYTES + at_once * CANVAS_BYTES
     held = _canvas_mb(max(images * reading_bytes, predicting), canvas)
     known = [net for net in (_Net.of(model, canvas) for model in targets) if net is not None]

@@ -43,6 +43,7 @@ STAGES = (
     "stability",
     "caveats",
     "reference",
+    "ablation",
     "figures",
 )
 """In the order of the flow. The command of a stage is the module sat.cli.<stage>."""

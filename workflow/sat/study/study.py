@@ -66,6 +66,13 @@ class Study(BaseModel):
         return found
 
     @cached_property
+    def columns(self) -> dict[str, dict[str, str]]:
+        """What is known of the models in use, by column: their groupings, then their components."""
+        names = dict.fromkeys(name for values in self.components.values() for name in values)
+        components = {name: {model: self.components[model].get(name, "") for model in self.used} for name in names}
+        return {**self.groupings, **components}
+
+    @cached_property
     def teachers(self) -> tuple[str, ...]:
         """Names of the models that the student of `distillation` is trained with, sorted."""
         asked = self.config.distillation
@@ -169,6 +176,10 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         )
         if name
     }
+    for key in ("reference", "compare_to"):
+        # Another study is named by the folder of its results.
+        if key in user_files and user_files[key].is_dir():
+            user_files[key] /= "similarity/sat.csv"
     for key, path in user_files.items():
         # Images may lie on another machine than the one that plans; the other files are small and are read here.
         if key != "images.root" and not path.is_file():
@@ -194,6 +205,11 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         raise SatError(
             f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
             f"({how}); write the share of the images that is for training, such as 0.6."
+        )
+    if unknown := [name for name in valid.reference_listed if name not in study.model]:
+        raise SatError(
+            f"{where}: key 'reference_listed': {', '.join(unknown)}: no such model in {' and '.join(tables)}; write "
+            "names of its column 'model'."
         )
     for name in trained:
         if conflict := study.training(name).conflict():
