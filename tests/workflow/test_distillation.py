@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +11,8 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.stats import ttest_rel
 
-from conftest import ADDED, ROOT, ROWS
-from projects import SNAKEMAKE, Project, locked_copy
+from conftest import ADDED, ROWS
+from projects import Project, locked_copy
 from sat.cli import distil
 from sat.report.progress import job_of
 from sat.store.artefact import read_sidecar
@@ -74,7 +71,9 @@ def test_two_teachers_and_one_seed_give_tables_and_no_correlation(shared: Projec
     assert "one seed: nothing says how much of a gain is chance" in log and "too few" in log
     assert shared.planned() == {} and shared.sat("verify").returncode == 0
     status = shared.sat("status").stdout
-    assert "Nothing is left to do." in status and " 3 " in next(x for x in status.splitlines() if x.startswith("distil "))
+    assert "Nothing is left to do." in status and " 3 " in next(
+        x for x in status.splitlines() if x.startswith("distil ")
+    )
 
 
 def test_logs_are_where_status_looks(shared: Project):
@@ -103,7 +102,9 @@ def test_a_teacher_more_runs_its_own_jobs_alone(distilled: Project):
     distilled.write_table([*ROWS, ADDED])
     planned = distilled.planned()
     assert planned["distil"] == ["distilled/mambaout/0.safetensors"]
-    assert planned["train"] == ["weights/mambaout.safetensors"] and planned["distillation"] == ["analysis/distillation.csv"]
+    assert planned["train"] == ["weights/mambaout.safetensors"] and planned["distillation"] == [
+        "analysis/distillation.csv"
+    ]
     distilled.run()
     assert before.items() <= distilled.state("distilled/**/*").items()
     assert len(table(distilled)) == 3 and distilled.planned() == {}
