@@ -13,7 +13,6 @@ from scipy.stats import ttest_rel
 
 from conftest import ADDED, ROWS
 from projects import Project, locked_copy
-from sat.cli import distil
 from sat.report.progress import job_of
 from sat.store.artefact import read_sidecar
 from sat.study.plan import Plan
@@ -123,14 +122,13 @@ def test_who_hardly_listens_to_the_teacher_becomes_who_has_none(distilled: Proje
     for name, value in states[0].items():
         assert np.abs(value - states[1][name]).max() < 1e-3, name
     assert accuracy(distilled, "resnet", 0) == pytest.approx(accuracy(distilled, "_alone", 0), abs=0.01)
-    assert distil.OPTIONS  # the stage's own module
 
 
 def test_base_architectures_of_the_table_split_the_teachers(distilled: Project):
     distilled.write_table(rows())
     distilled.configure(importance={"permutations": 19})
     assert set(distilled.planned()) == {"study", "components_null", "components", "distillation", "all"}
-    distilled.run("analysis" if False else "results/tiny/analysis/distillation.csv")
+    distilled.run("results/tiny/analysis/distillation.csv")
     assert table(distilled)["base_architecture"].tolist() == ["CNN", "CNN"]
     assert table(distilled, "distillation_relation")["by"].unique().tolist() == ["base architecture"]
 
