@@ -36,7 +36,7 @@ def shared(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
         project = finished.copy(folder)
         project.configure(distillation=ASKED)
         # Of the new jobs alone: what stands there is theirs to read.
-        assert set(project.planned()) == {"study", "distil", "distillation", "all"}
+        assert set(project.planned()) == {"study", "distil", "distillation"}
         project.run()
 
     base = tmp_path_factory.getbasetemp()
@@ -86,7 +86,7 @@ def test_a_seed_more_runs_its_own_jobs_alone(distilled: Project):
     distilled.configure(distillation={**ASKED, "seeds": 2})
     planned = distilled.planned()
     assert planned["distil"] == [f"distilled/{name}/1.safetensors" for name in ("_alone", "byobnet", "resnet")]
-    assert set(planned) == {"study", "distil", "distillation", "all"}
+    assert set(planned) == {"study", "distil", "distillation"}
     distilled.run()
     assert before.items() <= distilled.state("distilled/**/*").items()
     found = table(distilled).set_index("teacher")
@@ -111,7 +111,7 @@ def test_a_teacher_more_runs_its_own_jobs_alone(distilled: Project):
     distilled.configure(distillation={**ASKED, "temperature": 1.0})
     planned = distilled.planned()
     assert planned["distil"] == [f"distilled/{name}/0.safetensors" for name in ("byobnet", "mambaout", "resnet")]
-    assert set(planned) == {"study", "distil", "distillation", "all"}
+    assert set(planned) == {"study", "distil", "distillation"}
 
 
 def test_who_hardly_listens_to_the_teacher_becomes_who_has_none(distilled: Project, monkeypatch: pytest.MonkeyPatch):
@@ -127,7 +127,7 @@ def test_who_hardly_listens_to_the_teacher_becomes_who_has_none(distilled: Proje
 def test_base_architectures_of_the_table_split_the_teachers(distilled: Project):
     distilled.write_table(rows())
     distilled.configure(importance={"permutations": 19})
-    assert set(distilled.planned()) == {"study", "components_null", "components", "distillation", "all"}
+    assert set(distilled.planned()) == {"study", "components_null", "components", "distillation"}
     distilled.run("results/tiny/analysis/distillation.csv")
     assert table(distilled)["base_architecture"].tolist() == ["CNN", "CNN"]
     assert table(distilled, "distillation_relation")["by"].unique().tolist() == ["base architecture"]
@@ -142,7 +142,7 @@ def test_recommend_says_what_was_measured_and_what_is_a_claim(shared: Project, f
     # Without distillation it is a claim and no more.
     said = finished.sat("recommend", "teacher", "--student", "resnet")
     assert said.returncode == 0, said.stderr
-    assert "unverified here: this study has not distilled resnet" in said.stdout
+    assert "Unverified here: this study has not distilled resnet" in said.stdout
     assert "most alike, same family" in said.stdout and "most accurate" in said.stdout
     said = shared.sat("recommend", "teacher", "--student", "vit", "--config", "distillation={student: vit, seeds: 4}")
     assert "is of other settings; run snakemake first" in said.stdout

@@ -82,4 +82,6 @@ def _correlation(row: dict[str, object], by: str) -> str:
     if np.isnan(value):
         return head + "no rank correlation to be had"
     interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-    return head + f"rank correlation {value:.2f}{interval}, p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+    return (
+        head + f"rank correlation {round(value, 2) + 0.0:.2f}{interval}, p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -141,8 +142,8 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 WHY = {"low_sat": "least alike", "high_sat": "most alike", "accurate": "most accurate"}
 """Ways to choose a teacher, as `sat.analysis.distillation.choose` has them."""
 CLAIM = (
-    "That unlike teachers of another {by}, and alike ones of the same, are the better ones is what the paper's text is "
-    "remembered to say (its abstract: diversity helps under specific conditions); "
+    "The paper's abstract says that diversity helps under specific conditions. Its text is remembered to say that unlike "
+    "teachers of another base architecture, and alike ones of the same, give more; nobody here could read it."
 )
 
 
@@ -217,15 +218,13 @@ def describe_teachers(
         lines += [f"  {_relation(row, by)}" for row in related.to_dict("records")]
         best = gains["gain"].idxmax()
         lines.append(f"  best measured here: {best}, {_points(gains.loc[best].to_dict(), 'gain')} points over alone")
-    claim = CLAIM.format(by=by)
     if measured:
-        lines.append("  The choice follows what was measured here, whatever the paper says.")
+        words = "The choice follows what was measured here, whatever the paper says."
     elif related is not None:
-        lines.append(
-            f"  Nothing was shown here, where the intervals hold 0 or are not there. {claim}the choice rests on it."
-        )
+        words = f"Where an interval holds 0 or is not there, nothing was shown here. {CLAIM} The choice rests on that."
     else:
-        lines.append(f"  {claim}unverified here: {note}.")
+        words = f"Unverified here: {note}. {CLAIM} The choice rests on that."
+    lines += [f"  {line}" for line in wrap(words, 110)]
     notes = [
         f"{name}: left out, its attack fails on itself, so its SAT is too low (--from takes it in)" for name in left_out
     ]
@@ -246,4 +245,6 @@ def _relation(row: dict[str, Any], by: str) -> str:
     if math.isnan(row["spearman"]):
         return head + "no rank correlation to be had"
     interval = "" if math.isnan(row["spearman_low"]) else f" [{row['spearman_low']:+.2f}, {row['spearman_high']:+.2f}]"
-    return head + f"rank correlation of gain with SAT {row['spearman']:+.2f}{interval}, p = {row['p']:.3f}"
+    return (
+        head + f"rank correlation of gain with SAT {round(row['spearman'], 2) + 0.0:+.2f}{interval}, p = {row['p']:.3f}"
+    )
