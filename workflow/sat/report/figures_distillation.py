@@ -53,12 +53,15 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
     if known["low_whitebox"].any():
         axes.scatter([], [], s=32, facecolors="white", edgecolors="0.3", label="its own attack fails: SAT too low")
     if len(known) <= NAMED:
-        for place, row in enumerate(known.itertuples()):
-            # Neighbours by SAT take turns above and below.
-            above = place % 2 == 0
+        x, y = known["sat"].to_numpy(float), 100 * known["gain"].to_numpy(float)
+        for place, name in enumerate(known["teacher"]):
+            # Away from the nearest neighbour: the higher of two has its name above.
+            distance = np.abs(x - x[place])
+            distance[place] = np.inf
+            above = len(x) == 1 or y[place] >= y[distance.argmin()]
             axes.annotate(
-                str(row.teacher),
-                (float(row.sat), 100 * float(row.gain)),
+                name,
+                (x[place], y[place]),
                 xytext=(5, 4 if above else -4),
                 textcoords="offset points",
                 va="bottom" if above else "top",

@@ -142,8 +142,8 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 WHY = {"low_sat": "least alike", "high_sat": "most alike", "accurate": "most accurate"}
 """Ways to choose a teacher, as `sat.analysis.distillation.choose` has them."""
 CLAIM = (
-    "The paper's abstract says that diversity helps under specific conditions. Its text is remembered to say that unlike "
-    "teachers of another base architecture, and alike ones of the same, give more; nobody here could read it."
+    "The paper's abstract says that diversity helps under specific conditions. Its text is remembered to say that "
+    "unlike teachers of another base architecture, and alike ones of the same, give more; nobody here could read it."
 )
 
 
