@@ -127,7 +127,8 @@ def test_who_hardly_listens_to_the_teacher_becomes_who_has_none(distilled: Proje
 def test_base_architectures_of_the_table_split_the_teachers(distilled: Project):
     distilled.write_table(rows())
     distilled.configure(importance={"permutations": 19})
-    assert set(distilled.planned()) == {"study", "components_null", "components", "distillation"}
+    planned = distilled.planned()
+    assert "distillation" in planned and not {"distil", "train", "similarity"} & set(planned)
     distilled.run("results/tiny/analysis/distillation.csv")
     assert table(distilled)["base_architecture"].tolist() == ["CNN", "CNN"]
     assert table(distilled, "distillation_relation")["by"].unique().tolist() == ["base architecture"]

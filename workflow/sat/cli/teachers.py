@@ -35,6 +35,8 @@ def recommend_teacher(study: Study, student: str, pool: list[str] | None) -> Non
 
     plan, results = plan_of(study), results_folder(study)
     names = sorted(set(pool or study.used) - {student})
+    if not names:
+        raise SatError(f"--student {student}: no teacher can be recommended: --from names nobody else.")
     candidates, weak = _candidates(plan, results, student, names)
     # Who names a model knows what he does.
     left_out = [] if pool else [name for name in names if name in weak]
