@@ -31,6 +31,16 @@ def test_splits_are_disjoint_and_attack_images_are_a_prefix():
     assert sorted(split_indices(LABELS, "eval", 0.0, 0)) == list(range(1797))
 
 
+def test_a_folder_of_training_images_leaves_the_others_as_if_it_were_not_there():
+    training = np.random.default_rng(1).random(len(LABELS)) < 0.7
+    train, evaluation = (split_indices(LABELS, split, 0.0, 3, training) for split in ("train", "eval"))
+    assert training[train].all() and not training[evaluation].any()
+    assert sorted([*train, *evaluation]) == list(range(len(LABELS)))
+    assert (split_indices(LABELS, "attack", 0.0, 3, training) == evaluation).all()
+    alone = split_indices(LABELS[~training], "eval", 0.0, 3)
+    assert (np.flatnonzero(~training)[alone] == evaluation).all()
+
+
 def test_a_list_finds_images_by_name_file_or_stem():
     names = ["cat/1.png", "cat/2.png", "dog/2.png", "dog/3.png"]
     assert listed_indices(["3", "1.png", "dog/2.png"], names) == [3, 0, 2]

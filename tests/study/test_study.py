@@ -51,6 +51,12 @@ def fault(path: Path) -> str:
         ({"images": {"source": "digits", "attack_images": "no.txt"}}, "images.attack_images", "there is no file"),
         ({"components": "guessed"}, "the whole file", "neither released nor inferred"),
         ({"on_low_accuracy": "ignore"}, "on_low_accuracy", "stop"),
+        ({"images": {"source": "digits", "train_folder": "train"}}, "images", "goes with source 'folder'"),
+        (
+            {"images": {"source": "folder", "root": "x", "train_folder": "train", "train_fraction": 0.5}},
+            "images",
+            "in place of train_fraction",
+        ),
         ({"distillation": {}}, "distillation.student", "is missing"),
         ({"distillation": {"student": "vitt"}}, "distillation.student", "did you mean vit?"),
         (

@@ -35,11 +35,15 @@ def test_dry_run(name: str, tmp_path: Path) -> None:
     log = project.run("--dry-run", "--quiet", "rules", "--configfile", f"studies/{name}.yaml")
     config = yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text())
     assert config["study"] == name
-    models = len(pd.read_csv(ROOT / "studies" / config["models"]))
+    tables = [config["models"]] if isinstance(config["models"], str) else config["models"]
+    models = sum(len(pd.read_csv(ROOT / "studies" / table)) for table in tables)
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", log, re.MULTILINE))
     assert jobs["attack"] == jobs["clean"] == str(models)
     if config.get("training", {}).get("fine_tune"):
         assert jobs["train"] == jobs["hub"] == str(models)
+    if asked := config.get("distillation"):
+        teachers = models - 1 if asked["teachers"] == "all" else len(asked["teachers"])
+        assert jobs["distil"] == str((teachers + 1) * asked["seeds"]) and jobs["distillation"] == "1"
 
 
 def flowers(folder: Path, classes: int = 3, per_class: int = 40) -> None:

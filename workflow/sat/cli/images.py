@@ -41,7 +41,16 @@ def run(arguments: argparse.Namespace) -> None:
             f"{arguments.root or params['source']}: holds other images than when {arguments.manifest} was made; "
             "'snakemake --forcerun manifest' lists it again."
         )
-    candidates = split_indices(labels, split, params["train_fraction"], params["seed"]).tolist()
+    training = None
+    if folder := params.get("train_folder"):
+        training = np.array([name.startswith(f"{folder.strip('/')}/") for name in names])
+        if training.all() or not training.any():
+            raise SatError(
+                f"{arguments.root}: {training.sum()} of {len(names)} images are in the folder {folder!r}, which key "
+                "'images.train_folder' names; it holds the training images, and others are to be beside it, such as "
+                "train/ and val/."
+            )
+    candidates = split_indices(labels, split, params["train_fraction"], params["seed"], training).tolist()
     if arguments.list:
         candidates = _listed(arguments.list, names.tolist(), set(candidates))
     count = params.get("attack_images", "all")

@@ -37,7 +37,13 @@ def stratified_permutation(labels: NDArray[np.integer], seed: int) -> NDArray[np
     return np.argsort(position, kind="stable")
 
 
-def split_indices(labels: NDArray[np.integer], split: str, train_fraction: float, seed: int) -> NDArray[np.int64]:
+def split_indices(
+    labels: NDArray[np.integer],
+    split: str,
+    train_fraction: float,
+    seed: int,
+    training: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
     """Choose the images of a split.
 
     Parameters
@@ -50,12 +56,18 @@ def split_indices(labels: NDArray[np.integer], split: str, train_fraction: float
     train_fraction : float
         Share of the images that are for training.
     seed : int
+    training : bool array, shape (n,), optional
+        The images that are for training, in place of a share.
 
     Returns
     -------
     int64 array
         Indices into `labels`, in the order of the stratified permutation.
     """
+    if training is not None:
+        rows = np.flatnonzero(training if split == "train" else ~training)
+        # As if the others were not there.
+        return rows[stratified_permutation(labels[rows], seed)]
     order = stratified_permutation(labels, seed)
     n_eval = len(labels) - round(train_fraction * len(labels))
     return order[n_eval:] if split == "train" else order[:n_eval]

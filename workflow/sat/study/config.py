@@ -77,6 +77,9 @@ class Images(Section):
     """The short side is resized to round(canvas / crop_pct), then the centre is cropped."""
     train_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of every class that models with `weights: train` are trained on; the rest are the evaluation images."""
+    train_folder: str | None = None
+    """Folder within `root` whose images are for training, such as `train`, in place of a share; all others are the
+    evaluation images. Of `folder` alone."""
     attack_images: Count | Literal["all"] | str = "all"
     """How many of the evaluation images are attacked, a prefix of one stratified permutation; or a file with the
     names of images, one a line, relative to this file."""
@@ -96,6 +99,10 @@ class Images(Section):
     def _check_root(self) -> Images:
         if self.source == "folder" and not self.root:
             raise ValueError("root: source 'folder' needs the folder of the images here")
+        if self.train_folder and (self.source != "folder" or self.train_fraction):
+            raise ValueError(
+                "train_folder: goes with source 'folder', and in place of train_fraction; remove one of them"
+            )
         return self
 
     @property

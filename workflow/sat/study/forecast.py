@@ -12,6 +12,8 @@ from sat.study.table import Model
 N_DIGITS = 1797
 UNKNOWN_IMAGES, UNKNOWN_LISTED = 50_000, 5_000
 """Of a data set, and of a list of attack images, that nobody has read yet: those of ImageNet and of the paper."""
+UNKNOWN_TRAINING = 1_281_167
+"""Of a folder of training images that nobody has read yet: those of ImageNet."""
 UNKNOWN_PARAMETERS = 5_000_000
 UNKNOWN_CLASSES = 1000
 PACKED = 0.6
@@ -39,8 +41,8 @@ class Forecast:
         """Expected number of images of every split."""
         images = self.config.images
         total = N_DIGITS if images.source == "digits" else UNKNOWN_IMAGES
-        train = round(images.train_fraction * total)
-        evaluation = total - train
+        train = UNKNOWN_TRAINING if images.train_folder else round(images.train_fraction * total)
+        evaluation = total if images.train_folder else total - train
         attack = UNKNOWN_LISTED if images.id_list else images.attack_images
         return {
             "train": train,

@@ -201,6 +201,8 @@ class Plan:
         params = images.model_dump(include={"source", "canvas", "crop_pct", "train_fraction", "on_bad_image"})
         if images.over_network:
             params["data_split"] = images.split
+        if images.train_folder:
+            params["train_folder"] = images.train_folder
         if split == "attack":
             params["attack_images"] = (
                 {"list": self.digests.get("images.attack_images")} if images.id_list else images.attack_images

@@ -200,7 +200,7 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
     # The order of rows means nothing, and sorting them makes it so.
     study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files)
     trained = [] if valid.matrix else [name for name in study.used if study.trained(name)]
-    if trained and not valid.images.train_fraction:
+    if trained and not (valid.images.train_fraction or valid.images.train_folder):
         how = "training.fine_tune" if study.fine_tuned(trained[0]) else "column 'weights': train"
         raise SatError(
             f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
