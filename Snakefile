@@ -28,6 +28,11 @@ else:
     include: "workflow/rules/similarity.smk"
 
 
+if study.config.distillation:
+
+    include: "workflow/rules/distil.smk"
+
+
 # What a study does not have, it does not analyse: a matrix alone has no images.
 for analysis in plan.analyses:
 

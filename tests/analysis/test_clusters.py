@@ -72,6 +72,15 @@ def test_order_of_models_changes_no_family():
     assert adjusted_rand_score(first, second.loc[first.index]) == 1
 
 
+def test_more_separate_models_than_clusters():
+    """No model transfers to another: three parts, and two clusters to put them in."""
+    names = list("abc")
+    matrix = pd.DataFrame(np.where(np.eye(3), [4.6, 4.6, 4.4], -4.6), names, names)
+    found = spectral_clusters(matrix, 2)
+    assert found.table["cluster"].nunique() == 2 and np.isfinite(found.features).all(axis=None)
+    assert spectral_clusters(matrix, 3).table["cluster"].nunique() == 3
+
+
 def test_negative_entries_count_as_zero():
     matrix, _ = blocks()
     matrix.iloc[0, 11] = matrix.iloc[11, 0] = matrix.iloc[1, 10] = matrix.iloc[10, 1] = -2.0

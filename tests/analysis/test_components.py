@@ -17,7 +17,6 @@ from sat.analysis.components import (
     pair_data,
     permutation_importance,
     r2_table,
-    rank_range,
     ranking,
     split_fits,
 )
@@ -145,6 +144,26 @@ def test_p_of_nothing_is_uniform():
     assert np.mean(np.array(p) <= 0.05) < 0.11
 
 
+def test_adjusted_p_holds_for_all_components_at_once():
+    least, unadjusted = [], []
+    for seed in range(120):
+        found = mean_differences(*made(15, own=0.5, seed=seed), permutations=99, seed=seed).by_component
+        assert (found["p_adjusted"] >= found["p"] - 0.02).all()
+        least.append(found["p_adjusted"].min())
+        unadjusted.append(found["p"].min())
+    assert np.mean(np.array(least) <= 0.05) < 0.12 < np.mean(np.array(unadjusted) <= 0.05)
+
+
+def test_adjusted_p_of_one_component_is_its_p():
+    sat, table = made(10, {"shape": 0.2})
+    row = mean_differences(sat, table[["shape"]], permutations=199).by_component.iloc[0]
+    assert row["p_adjusted"] == row["p"]
+    sat, table = made(14, {"shape": 1.0})
+    table["blank"] = ""
+    found = mean_differences(sat, table, permutations=199).by_component.set_index("component")["p_adjusted"]
+    assert found["shape"] <= 0.01 and np.isnan(found["blank"])
+
+
 def test_block_means():
     sat, table = with_holes(*made(10))
     means, counts = block_means(sat, table["shape"])
@@ -245,18 +264,6 @@ def test_more_pairs_than_allowed_are_sampled():
     assert (pair_data(*mixed(sat, table), max_pairs=50, seed=1).sat == data.sat).all()
     assert not np.array_equal(pair_data(sat, table, max_pairs=50, seed=2).sat, data.sat)
     assert np.isfinite(split_fits(data, range(2)).loc[lambda rows: rows["kind"] == "both_new", "r2"]).any()
-
-
-def test_ranks_that_intervals_allow():
-    found = rank_range([5, 3, 2.9, 1, np.nan], [4, 2.5, 2, 0.5, 0], [6, 3.5, 3, 1.5, 9])
-    assert found["rank"].tolist()[:4] == [1, 2, 3, 4]
-    assert found["rank_best"].tolist()[:4] == [1, 2, 2, 4]
-    assert found["rank_worst"].tolist()[:4] == [1, 3, 3, 4]
-    assert found["tied"].tolist()[:4] == [False, True, True, False]
-    assert found.loc[4].isna().all()
-    # Without intervals nothing is told apart; an interval beside its value is widened to it.
-    assert rank_range([2, 1], [np.nan] * 2, [np.nan] * 2)["tied"].all()
-    assert rank_range([2, 1], [0.5, 1], [1.5, 1])["rank_worst"].tolist() == [2, 2]
 
 
 def test_constant_equal_and_unknown_components_are_said_to_be_so():

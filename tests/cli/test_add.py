@@ -65,6 +65,20 @@ def test_a_checkpoint_of_one_s_own(write_study, tmp_path):
     assert (row["model"], row["weights"], row["family"]) == ("mine", "runs/best.pth", "ours")
 
 
+def test_further_cells_are_those_given(write_study, tmp_path):
+    write_study()
+    words = ("add", "test_resnet", "--study", "study.yaml", "--set", "input_size=48", "mean=0.5", "recipe=ours")
+    done = sat(tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    row = rows_of(tmp_path / "models.csv")[-1]
+    assert (row["input_size"], row["mean"], row["recipe"]) == ("48", "0.5", "ours")
+    before = (tmp_path / "models.csv").read_bytes()
+    for wrong in ("cohort=1", "input_size", "mean=128"):
+        done = sat(tmp_path, "add", "test_vit", "--study", "study.yaml", "--set", wrong)
+        assert done.returncode and wrong.partition("=")[0] in done.stderr and "Traceback" not in done.stderr
+    assert (tmp_path / "models.csv").read_bytes() == before
+
+
 def test_a_second_call_gives_a_third_cohort_and_keeps_the_file_as_it_was(write_study, tmp_path):
     write_study()
     table = tmp_path / "models.csv"

@@ -32,7 +32,13 @@ def pins(file):
 def conda(file):
     content = yaml.safe_load((ROOT / "envs" / file).read_text())
     assert content["channels"] == ["conda-forge", "nodefaults"] or file != "sat.yaml"
-    return dict(entry.split("=", 1) for entry in content["dependencies"])
+    found = {}
+    for entry in content["dependencies"]:
+        # What conda-forge lacks stands in a list for pip.
+        for line in entry["pip"] if isinstance(entry, dict) else [entry]:
+            name, _, version = line.replace("==", "=").partition("=")
+            found[name] = version
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Fine-tuning replaces exactly the layers whose shape the number of classes decides, in every net of the paper's study."""
+"""Fine-tuning replaces exactly the layers that the number of classes decides, in every net of the paper's study."""
 
 import csv
 import warnings

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.report.figures import cluster_map, dendrogram_figure, distances_figure, save, tsne_figure
+from sat.report.figures import (
+    cluster_map,
+    dendrogram_figure,
+    distances_figure,
+    save,
+    tsne_components_figure,
+    tsne_figure,
+)
 from sat.report.figures_stability import stability_figure
 
 
@@ -107,3 +114,18 @@ def test_a_given_matrix_has_no_intervals_and_says_so(tmp_path):
     matrix, families, _, _ = study(6)
     text = text_of(cluster_map(matrix, families), tmp_path / "a.svg")
     assert "without intervals" in text and "half-width" not in text
+
+
+def test_tsne_once_for_each_component(tmp_path):
+    names = [f"model_{i}" for i in range(24)]
+    picture = pd.DataFrame({"model": names, "x": np.arange(24.0), "y": np.arange(24.0) % 5})
+    columns = {
+        "stem_layer": {name: f"{i % 3}s2" for i, name in enumerate(names)},
+        "many": {name: f"v{i:02d}" for i, name in enumerate(names)},
+        "seldom": {"model_0": "yes"},
+    }
+    text = text_of(tsne_components_figure(picture, columns), tmp_path / "a.svg")
+    assert all(word in text for word in ("stem layer", "0s2", "1s2", "2s2", "many", "others", "seldom", "unknown"))
+    assert sum(f"v{i:02d}" in text for i in range(24)) == 9
+    assert "t-SNE needs" in text_of(tsne_components_figure(picture.iloc[:0], columns), tmp_path / "b.svg")
+    assert "No component" in text_of(tsne_components_figure(picture, {}), tmp_path / "c.svg")

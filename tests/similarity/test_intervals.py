@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from sat.similarity.intervals import sat_interval, wilson
+from sat.similarity.intervals import rank_range, sat_interval, sign_flip_p, wilson
 
 EPS_S = 0.01
 
@@ -94,3 +94,44 @@ def test_a_pair_without_images_says_nothing_and_no_pair_is_an_empty_table():
     assert np.isnan(row["rate"]) and np.isnan(row["sat"]) and not row["upper_bound"]
     assert (row["sat_low"], row["sat_high"]) == pytest.approx((np.log(EPS_S), np.log(100)))
     assert sat_interval([], [], [], [], EPS_S).empty
+
+
+@pytest.mark.parametrize(("up", "down"), [(0, 0), (5, 0), (3, 4), (60, 40), (130, 100), (2600, 2400)])
+def test_one_direction_is_mcnemars_test(up, down):
+    expected = binomtest(up, up + down, 0.5, "greater").pvalue if up + down else 1.0
+    assert sign_flip_p(0, up, down, 0)[0] == pytest.approx(expected, rel=1e-9 if up + down <= 200 else 0.02)
+    # Twos alone are the same choice of signs.
+    assert sign_flip_p(up, 0, 0, down)[0] == pytest.approx(expected, rel=1e-9 if up + down <= 200 else 0.02)
+
+
+@pytest.mark.parametrize("counts", [(90, 60, 50, 70), (120, 300, 280, 100)])
+def test_many_images_are_normal(counts):
+    ones, twos = counts[1] + counts[2], counts[0] + counts[3]
+    total = 2 * (counts[0] - counts[3]) + counts[1] - counts[2]
+    random = np.random.default_rng(0)
+    drawn = 2 * (2 * random.binomial(twos, 0.5, 400_000) - twos) + 2 * random.binomial(ones, 0.5, 400_000) - ones
+    assert sign_flip_p(*counts)[0] == pytest.approx(np.mean(drawn >= total), abs=0.003)
+
+
+def test_ranks_that_intervals_allow():
+    found = rank_range([5, 3, 2.9, 1, np.nan], [4, 2.5, 2, 0.5, 0], [6, 3.5, 3, 1.5, 9])
+    assert found["rank"].tolist()[:4] == [1, 2, 3, 4]
+    assert found["rank_best"].tolist()[:4] == [1, 2, 2, 4]
+    assert found["rank_worst"].tolist()[:4] == [1, 3, 3, 4]
+    assert found["tied"].tolist()[:4] == [False, True, True, False]
+    assert found.loc[4].isna().all()
+    # Without intervals nothing is told apart; an interval beside its value is widened to it.
+    assert rank_range([2, 1], [np.nan] * 2, [np.nan] * 2)["tied"].all()
+    assert rank_range([2, 1], [0.5, 1], [1.5, 1])["rank_worst"].tolist() == [2, 2]
+
+
+def test_ranks_by_comparing_all_with_all():
+    random = np.random.default_rng(3)
+    value = random.normal(size=40).round(1)
+    low, high = value - random.exponential(0.3, 40).round(1), value + random.exponential(0.3, 40).round(1)
+    found = rank_range(value, low, high)
+    for i in range(40):
+        assert found["rank_best"][i] == 1 + sum(low > high[i])
+        assert found["rank_worst"][i] == 40 - sum(high < low[i])
+        overlapping = [j for j in range(40) if j != i and low[j] <= high[i] and low[i] <= high[j]]
+        assert found["tied"][i] == bool(overlapping)

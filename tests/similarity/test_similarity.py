@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -132,7 +133,7 @@ def test_no_common_image_gives_nan_and_leaves_the_rest():
     assert empty["sat_high"] == pytest.approx(math.log(100))
 
 
-def test_above_noise_needs_intervals_apart():
+def test_above_noise_is_a_paired_test():
     names, label, clean, adversarial = study(2, images=400, accuracy=1, transfer=0.3)
     random = np.random.default_rng(0)
     noise = {name: random.random(len(label)) < (0.28 if name == "m0" else 0.0) for name in names}
@@ -145,10 +146,51 @@ def test_above_noise_needs_intervals_apart():
     assert rate == pytest.approx(noise["m0"].mean())
 
 
+def test_noise_on_the_same_images_and_a_few_more_is_told_apart():
+    names, label, clean, adversarial = study(2, images=400, accuracy=1, transfer=0.3, models=2)
+    fooled = adversarial["m0", "m1"] != label
+    # Noise fools m1 on all these images but eight: two intervals overlap, and 8 of 8 is no chance.
+    noise = {"m0": adversarial["m1", "m0"] != label, "m1": fooled.copy()}
+    noise["m1"][np.flatnonzero(fooled)[:8]] = False
+    pairs, unordered, _ = tables(names, label, clean, adversarial, noise)
+    row = pairs.set_index(["source", "target"]).loc["m0", "m1"]
+    assert row["rate_low"] < row["noise_high"]
+    assert row["noise_p"] == pytest.approx(0.5**8) and row["above_noise"]
+    other = unordered[unordered["model_a"] != unordered["model_b"]].iloc[0]
+    assert other["noise_p"] == pytest.approx(0.5**8) and other["above_noise"]
+    assert not pairs.set_index(["source", "target"]).loc[("m1", "m0"), "above_noise"]
+
+
+def test_noise_p_of_pairs_by_brute_force():
+    names, label, clean, adversarial = study(5, images=14, accuracy=0.9, transfer=0.5)
+    random = np.random.default_rng(1)
+    noise = {name: random.random(len(label)) < 0.3 for name in names}
+    _, unordered, _ = tables(names, label, clean, adversarial, noise)
+    for row in unordered.itertuples():
+        a, b = row.model_a, row.model_b
+        both = (clean[a] == label) & (clean[b] == label)
+        excess = sum(
+            (adversarial[source, target] != label).astype(int) - noise[target] for source, target in ((a, b), (b, a))
+        )[both]
+        if len(excess):
+            signs = np.array(list(itertools.product((-1, 1), repeat=len(excess))))
+            assert row.noise_p == pytest.approx(np.mean(signs @ np.abs(excess) >= excess.sum()))
+        else:
+            assert row.noise_p == 1
+
+
 def test_intervals_hold_the_value_and_are_sorted():
     _, unordered, _ = tables(*study(3))
     assert ((unordered["sat_low"] <= unordered["sat"]) & (unordered["sat"] <= unordered["sat_high"])).all()
     assert unordered["sat"].is_monotonic_decreasing
+
+
+def test_pairs_are_ranked_among_pairs_of_different_models():
+    _, unordered, _ = tables(*study(3))
+    own = unordered["model_a"] == unordered["model_b"]
+    assert unordered.loc[own, "rank"].isna().all()
+    assert unordered.loc[~own, "rank"].tolist() == sorted(unordered.loc[~own, "rank"])
+    assert (unordered.loc[~own, "rank_best"] <= unordered.loc[~own, "rank"]).all()
 
 
 def test_model_table():

@@ -39,7 +39,7 @@ def test_a_change_is_seen_by_exactly_the_stages_that_import_the_module(package):
     file.write_text(file.read_text() + "\nCHANGED = 1\n")
     # evaluate takes the noise from there.
     assert drifted() == ["attack", "evaluate"]
-    file = package / "similarity/intervals.py"
+    file = package / "similarity/similarity.py"
     file.write_text(file.read_text() + "\nCHANGED = 1\n")
     assert drifted() == ["attack", "evaluate", "similarity"]
 

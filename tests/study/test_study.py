@@ -52,6 +52,20 @@ def fault(path: Path) -> str:
         ({"images": {"source": "digits", "attack_images": "no.txt"}}, "images.attack_images", "there is no file"),
         ({"components": "guessed"}, "the whole file", "neither released nor inferred"),
         ({"on_low_accuracy": "ignore"}, "on_low_accuracy", "stop"),
+        ({"distillation": {}}, "distillation.student", "is missing"),
+        ({"distillation": {"student": "vitt"}}, "distillation.student", "did you mean vit?"),
+        (
+            {"distillation": {"student": "vit", "teachers": ["zzz"]}},
+            "distillation.teachers",
+            "there are byobnet, resnet",
+        ),
+        ({"distillation": {"student": "vit", "teachers": ["vit"]}}, "distillation.teachers", "is the student"),
+        ({"distillation": {"student": "vit", "teachers": []}}, "distillation.teachers", "at least one"),
+        ({"distillation": {"student": "vit", "teachers": "every"}}, "distillation.teachers", "all"),
+        ({"distillation": {"student": "vit", "kind": "warm"}}, "distillation.kind", "'soft' or 'hard'"),
+        ({"distillation": {"student": "vit", "temperature": 0}}, "distillation.temperature", "greater than 0"),
+        ({"distillation": {"student": "vit", "weight": 1.5}}, "distillation.weight", "less than or equal to 1"),
+        ({"distillation": {"student": "vit", "seeds": 0}}, "distillation.seeds", "greater than or equal to 1"),
     ],
 )
 def test_a_fault_of_the_config_names_file_and_key(write_study, change, key, advice):
@@ -221,6 +235,7 @@ def test_the_study_needs_no_torch():
 import sys
 sys.modules["torch"] = sys.modules["timm"] = None
 from sat.study.plan import Plan
+from sat.study.plan import Plan
 from sat.study.study import load_study
 print(len(Plan(load_study(["config.yaml"])).artefacts()))
 """
@@ -280,3 +295,38 @@ def test_fine_tuning_needs_training_images(write_study):
     load_study([write_study(rows, images=images)])
     with pytest.raises(SatError, match=r"images\.train_fraction.*fine_tune"):
         load_study([write_study(rows, images=images, training={"fine_tune": True})])
+
+
+def test_a_student_that_is_not_trained_here(write_study):
+    rows = [{**ROWS[0], "architecture": "resnet18.a1_in1k", "weights": "hub"}, *ROWS[1:]]
+    message = fault(write_study(rows, distillation={"student": "resnet"}))
+    assert "'distillation.student'" in message and "column 'weights' is train" in message
+
+
+def distilled(write_study, rows=None, **asked):
+    plan = Plan(load_study([write_study(rows, distillation={"student": "vit", **asked})]))
+    return {name: step.recipe for name, step in plan.artefacts().items() if name.startswith("distilled/")}
+
+
+def test_what_makes_a_distilled_student(write_study):
+    first = distilled(write_study, seeds=2)
+    assert sorted(first) == [
+        f"distilled/{name}/{k}.safetensors" for name in ("_alone", "byobnet", "resnet") for k in (0, 1)
+    ]
+    assert len(set(first.values())) == 6
+    alone = {name for name in first if "_alone" in name}
+    # Another seed, or another teacher, is none of the others' business.
+    assert first.items() <= distilled(write_study, seeds=3).items()
+    assert first.items() <= distilled(write_study, [*ROWS, {**ROWS[0], "model": "new"}], seeds=2).items()
+    assert distilled(write_study, seeds=2, teachers=["resnet"]).items() <= first.items()
+    # Nor is the teacher's part of the loss that of a student alone.
+    for change in ({"temperature": 2.0}, {"weight": 0.2}, {"kind": "hard"}):
+        other = distilled(write_study, seeds=2, **change)
+        assert {name for name in first if other[name] == first[name]} == alone
+    assert distilled(write_study, kind="hard") == distilled(write_study, kind="hard", temperature=9.0)
+
+
+def test_without_distillation_nothing_is_distilled(write_study):
+    plan = Plan(load_study([write_study()]))
+    assert "distillation" not in plan.analyses and not plan.students
+    assert not any("distil" in name for name in plan.artefacts())

@@ -8,18 +8,18 @@ rule attack:
         clean_sidecar=f"{RESULTS}/clean/{{model}}.h5.json",
         gate=ancient(f"{RESULTS}/clean/{{model}}.gate.json"),
     output:
-        adversarial=f"{RESULTS}/adversarial/{{model}}.h5",
-        sidecar=f"{RESULTS}/adversarial/{{model}}.h5.json",
+        adversarial=f"{RESULTS}/{{variant}}adversarial/{{model}}.h5",
+        sidecar=f"{RESULTS}/{{variant}}adversarial/{{model}}.h5.json",
     log:
-        f"{RESULTS}/logs/attack/{{model}}.log",
+        f"{RESULTS}/logs/{{variant}}attack/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/attack/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/{{variant}}attack/{{model}}.tsv"
     conda:
         "../../envs/sat.yaml"
     threads: compute.threads
     resources:
-        mem_mb=lambda wildcards, attempt: forecast.attack(wildcards.model).grow(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: forecast.attack(wildcards.model).grow(attempt).minutes,
+        mem_mb=lambda wildcards, attempt: forecast.attack(wildcards.model, variant_of(wildcards)).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: forecast.attack(wildcards.model, variant_of(wildcards)).grow(attempt).minutes,
         gpu=GPUS,
         gres=GRES,
         gpu_jobs=GPU_JOBS,
@@ -27,7 +27,7 @@ rule attack:
         device=compute.device,
         batch=compute.batch_size,
     params:
-        step=lambda wildcards: plan.adversarial(wildcards.model).json,
+        step=lambda wildcards: plan.adversarial(wildcards.model, variant_of(wildcards)).json,
     shell:
         "python -m sat attack --step {params.step:q} --weights {input.weights:q} --images {input.images:q}"
         " --clean {input.clean:q} --out {output.adversarial:q}"

@@ -14,7 +14,7 @@ from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.registry import register
 from sat.study.forecast import Forecast
-from sat.study.plan import Plan
+from sat.study.plan import ALONE, Plan, split_variant, variant_folder
 from sat.study.study import build_study
 
 try:
@@ -57,6 +57,8 @@ wildcard_constraints:
     target="|".join(plan.tiles),
     source="|".join(plan.tiles),
     split="train|eval|attack",
+    # The folder of a variant; nothing for the study itself, which comes first.
+    variant="|" + "|".join(re.escape(variant_folder(name)) for name in study.config.variants),
 
 
 # A big artefact is ancient() as an input, and its sidecar is the true one: a touched file
@@ -69,8 +71,13 @@ def weights_of(tile):
     return [f"{RESULTS}/weights/{model}.safetensors" for model in plan.tiles[tile]]
 
 
-def adversarial_of(tile):
-    return [f"{RESULTS}/adversarial/{model}.h5" for model in plan.tiles[tile]]
+def variant_of(wildcards):
+    """Name of a variant; empty for the study itself."""
+    return split_variant(wildcards.variant)[0]
+
+
+def adversarial_of(wildcards):
+    return [f"{RESULTS}/{wildcards.variant}adversarial/{model}.h5" for model in plan.tiles[wildcards.source]]
 
 
 def any_of(names):

@@ -1,24 +1,28 @@
+def tile_needs(wildcards):
+    return forecast.tile(wildcards.target, wildcards.source, variant_of(wildcards))
+
+
 rule evaluate:
     input:
         images=ancient(f"{RESULTS}/images/attack.h5"),
         images_sidecar=f"{RESULTS}/images/attack.h5.json",
         weights=ancient(lambda wildcards: weights_of(wildcards.target)),
         weights_sidecars=lambda wildcards: sidecars(weights_of(wildcards.target)),
-        adversarial=ancient(lambda wildcards: adversarial_of(wildcards.source)),
-        adversarial_sidecars=lambda wildcards: sidecars(adversarial_of(wildcards.source)),
+        adversarial=ancient(adversarial_of),
+        adversarial_sidecars=lambda wildcards: sidecars(adversarial_of(wildcards)),
     output:
-        tile=f"{RESULTS}/tiles/{{target}}/{{source}}.h5",
-        sidecar=f"{RESULTS}/tiles/{{target}}/{{source}}.h5.json",
+        tile=f"{RESULTS}/{{variant}}tiles/{{target}}/{{source}}.h5",
+        sidecar=f"{RESULTS}/{{variant}}tiles/{{target}}/{{source}}.h5.json",
     log:
-        f"{RESULTS}/logs/evaluate/{{target}}/{{source}}.log",
+        f"{RESULTS}/logs/{{variant}}evaluate/{{target}}/{{source}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{target}}/{{source}}.tsv"
+        f"{RESULTS}/benchmarks/{{variant}}evaluate/{{target}}/{{source}}.tsv"
     conda:
         "../../envs/sat.yaml"
     threads: compute.threads
     resources:
-        mem_mb=lambda wildcards, attempt: forecast.tile(wildcards.target, wildcards.source).grow(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: forecast.tile(wildcards.target, wildcards.source).grow(attempt).minutes,
+        mem_mb=lambda wildcards, attempt: tile_needs(wildcards).grow(attempt).mem_mb,
+        runtime=lambda wildcards, attempt: tile_needs(wildcards).grow(attempt).minutes,
         gpu=GPUS,
         gres=GRES,
         gpu_jobs=GPU_JOBS,
@@ -26,7 +30,7 @@ rule evaluate:
         device=compute.device,
         batch=compute.batch_size,
     params:
-        step=lambda wildcards: plan.tile(wildcards.target, wildcards.source).json,
+        step=lambda wildcards: plan.tile(wildcards.target, wildcards.source, variant_of(wildcards)).json,
     shell:
         "python -m sat evaluate --step {params.step:q} --images {input.images:q} --weights {input.weights:q}"
         " --adversarial {input.adversarial:q} --out {output.tile:q}"

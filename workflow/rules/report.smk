@@ -29,6 +29,13 @@ rule figures:
             caption="../report/tsne.rst",
         ),
         tsne_sidecar=f"{RESULTS}/figures/tsne.svg.json",
+        tsne_components=report(
+            f"{RESULTS}/figures/tsne_components.svg",
+            category="Families",
+            labels={"what": "t-SNE by component", "kind": "figure"},
+            caption="../report/tsne_components.rst",
+        ),
+        tsne_components_sidecar=f"{RESULTS}/figures/tsne_components.svg.json",
         distances=report(
             f"{RESULTS}/figures/distances.svg",
             category="Families",
@@ -57,7 +64,12 @@ rule figures:
     params:
         step=plan.figures.json,
     shell:
-        "python -m sat figures --step {params.step:q} --sat {input.sat:q} --similarity {input.similarity:q}"
-        " --clusters {input.clusters:q} --features {input.features:q} --tsne {input.tsne:q}"
-        " --cluster-map {output.clustermap:q} --tsne-figure {output.tsne:q}"
-        " --distances {output.distances:q} --dendrogram {output.dendrogram:q} 2> {log:q}"
+        """
+        python -m sat figures --step - --sat {input.sat:q} --similarity {input.similarity:q} \
+            --clusters {input.clusters:q} --features {input.features:q} --tsne {input.tsne:q} \
+            --cluster-map {output.clustermap:q} --tsne-figure {output.tsne:q} \
+            --tsne-components {output.tsne_components:q} \
+            --distances {output.distances:q} --dendrogram {output.dendrogram:q} 2>{log:q} <<'STEP'
+{params.step}
+STEP
+        """

@@ -2,42 +2,58 @@ CLEAN = [f"{RESULTS}/clean/{model}.h5" for model in study.used]
 TILES = [f"{RESULTS}/tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
 
 
+def tiles_of(wildcards):
+    """Tiles of the study, or of a variant that has its own."""
+    variant = variant_of(wildcards)
+    folder = variant_folder(variant) if variant and plan.attacks_anew(variant) else ""
+    return [f"{RESULTS}/{folder}tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
+
+
+def section(title):
+    """Where in the report a table stands: variants apart, each under its name."""
+    return lambda wildcards: "Variants" if wildcards.variant else title
+
+
+def labels(what):
+    return lambda wildcards: {"what": " of ".join([what, *filter(None, [variant_of(wildcards)])]), "kind": "table"}
+
+
 rule similarity:
     input:
         images=ancient(f"{RESULTS}/images/attack.h5"),
         images_sidecar=f"{RESULTS}/images/attack.h5.json",
         clean=ancient(CLEAN),
         clean_sidecars=sidecars(CLEAN),
-        tiles=ancient(TILES),
-        tiles_sidecars=sidecars(TILES),
+        tiles=ancient(tiles_of),
+        tiles_sidecars=lambda wildcards: sidecars(tiles_of(wildcards)),
     output:
-        pairs=f"{RESULTS}/similarity/pairs.parquet",
-        pairs_sidecar=f"{RESULTS}/similarity/pairs.parquet.json",
+        pairs=f"{RESULTS}/{{variant}}similarity/pairs.parquet",
+        pairs_sidecar=f"{RESULTS}/{{variant}}similarity/pairs.parquet.json",
         sat=report(
-            f"{RESULTS}/similarity/sat.csv",
-            category="Similarity",
-            labels={"what": "SAT matrix", "kind": "table"},
+            f"{RESULTS}/{{variant}}similarity/sat.csv",
+            category=section("Similarity"),
+            labels=labels("SAT matrix"),
             caption="../report/sat.rst",
         ),
-        sat_sidecar=f"{RESULTS}/similarity/sat.csv.json",
+        sat_sidecar=f"{RESULTS}/{{variant}}similarity/sat.csv.json",
         most_similar=report(
-            f"{RESULTS}/similarity/most_similar.csv",
-            category="Similarity",
-            labels={"what": "most similar pairs", "kind": "table"},
+            f"{RESULTS}/{{variant}}similarity/most_similar.csv",
+            category=section("Similarity"),
+            labels=labels("most similar pairs"),
             caption="../report/most_similar.rst",
         ),
-        most_similar_sidecar=f"{RESULTS}/similarity/most_similar.csv.json",
+        most_similar_sidecar=f"{RESULTS}/{{variant}}similarity/most_similar.csv.json",
         models=report(
-            f"{RESULTS}/similarity/models.csv",
-            category="Models",
-            labels={"what": "accuracy and white-box success", "kind": "table"},
+            f"{RESULTS}/{{variant}}similarity/models.csv",
+            category=section("Models"),
+            labels=labels("accuracy and white-box success"),
             caption="../report/models.rst",
         ),
-        models_sidecar=f"{RESULTS}/similarity/models.csv.json",
+        models_sidecar=f"{RESULTS}/{{variant}}similarity/models.csv.json",
     log:
-        f"{RESULTS}/logs/similarity/similarity.log",
+        f"{RESULTS}/logs/{{variant}}similarity/similarity.log",
     benchmark:
-        f"{RESULTS}/benchmarks/similarity/similarity.tsv"
+        f"{RESULTS}/benchmarks/{{variant}}similarity/similarity.tsv"
     conda:
         "../../envs/sat.yaml"
     threads: 1
@@ -46,7 +62,7 @@ rule similarity:
         runtime=lambda wildcards, attempt: 30 * attempt,
         gpu=0,
     params:
-        step=plan.similarity.json,
+        step=lambda wildcards: plan.similarity_of(variant_of(wildcards)).json,
     shell:
         "python -m sat similarity --step {params.step:q} --images {input.images:q} --clean {input.clean:q}"
         " --tiles {input.tiles:q} --pairs {output.pairs:q} --sat {output.sat:q}"

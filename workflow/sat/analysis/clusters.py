@@ -114,7 +114,9 @@ def _spectrum(matrix: pd.DataFrame, k: int) -> tuple[Floats, Floats]:
     leading = vectors[:, ::-1][:, :k]
     # An eigenvector's sign is arbitrary; fixing it makes files comparable.
     leading = leading * np.where(leading[np.abs(leading).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
-    return values[::-1], leading / np.linalg.norm(leading, axis=1, keepdims=True)
+    length = np.linalg.norm(leading, axis=1, keepdims=True)
+    # With more separate parts than clusters, a part may be left without a direction: it stays at the origin.
+    return values[::-1], np.divide(leading, length, out=np.zeros_like(leading), where=length > 1e-12)
 
 
 def _refuse_nan(matrix: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ seen, and compares importances with those of permuted components.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from sat.analysis.pairs import (
     Ints,
     aligned_labels,
     indicators,
+    max_adjusted,
     off_diagonal,
     orders,
     pair_sums,
@@ -32,6 +33,7 @@ from sat.analysis.pairs import (
     two_sided,
 )
 from sat.seeds import generator
+from sat.similarity.intervals import rank_range
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -414,49 +416,15 @@ def _notes(data: PairData) -> list[str]:
     return notes
 
 
-def rank_range(value: Sequence[float], low: Sequence[float], high: Sequence[float]) -> pd.DataFrame:
-    """Rank by value, and say which ranks the intervals allow.
-
-    Parameters
-    ----------
-    value, low, high : sequence of float, shape (n,)
-        An interval that leaves out its value is widened to it. NaN as a bound: unbounded.
-
-    Returns
-    -------
-    DataFrame
-        rank (1 for the largest value; equal values share the better one),
-        rank_best (1 + number of intervals that lie wholly above), rank_worst
-        (n - number that lie wholly below), tied (some other interval
-        overlaps). Missing where the value is NaN.
-    """
-    table = pd.DataFrame({"value": np.array(value, float), "low": np.array(low, float), "high": np.array(high, float)})
-    known = table[table["value"].notna()]
-    bottom = known["low"].fillna(-np.inf).clip(upper=known["value"]).to_numpy()
-    top = known["high"].fillna(np.inf).clip(lower=known["value"]).to_numpy()
-    above = (bottom[None, :] > top[:, None]).sum(axis=1)
-    below = (top[None, :] < bottom[:, None]).sum(axis=1)
-    ranks = pd.DataFrame(
-        {
-            "rank": known["value"].rank(ascending=False, method="min").astype("Int64"),
-            "rank_best": pd.array(1 + above, "Int64"),
-            "rank_worst": pd.array(len(known) - below, "Int64"),
-            "tied": pd.array(above + below < len(known) - 1, "boolean"),
-        },
-        index=known.index,
-    )
-    return ranks.reindex(table.index)
-
-
 @dataclass(frozen=True)
 class MeanDifferences:
     """Result of `mean_differences`."""
 
     by_component: pd.DataFrame
     """component, n_values, n_models (whose value is known), n_same and n_differ (pairs), mean_same, mean_differ,
-    difference, p, note (why there is none). In the order of the table."""
+    difference, p, p_adjusted, note (why there is none). In the order of the table."""
     by_value: pd.DataFrame
-    """component, value, n_models, n_same, n_crossing, mean_same, mean_crossing, difference, p, note."""
+    """component, value, n_models, n_same, n_crossing, mean_same, mean_crossing, difference, p, p_adjusted, note."""
     n_missing: int
     """Pairs of different models without SAT, left out."""
 
@@ -471,8 +439,10 @@ def mean_differences(
     models are similar to everything would otherwise look similar to itself.
 
     Pairs with a model whose value is unknown are left out. p is two-sided,
-    from permutations of the models' values (Mantel 1967), with none for other
-    components or values.
+    from permutations of the models' values (Mantel 1967). p_adjusted holds
+    for all components at once (or all values): it compares with the largest of
+    all differences, each in units of its own root mean square under
+    permutation (Westfall & Young 1993).
 
     Parameters
     ----------
@@ -491,6 +461,10 @@ def mean_differences(
     ------
     ValueError
         If there are fewer than two models.
+
+    References
+    ----------
+    Westfall & Young (1993). Resampling-Based Multiple Testing. Wiley.
     """
     matrix = sorted_matrix(sat)
     n = len(matrix)
@@ -501,10 +475,14 @@ def mean_differences(
     order = orders(n, permutations, seed)
     complete = present.sum() == n * (n - 1)
     components, values = [], []
+    # Differences of each row under all permutations, the observed one first.
+    drawn: dict[str, list[Floats]] = {"components": [], "values": []}
+    unknown = np.full((len(order), 1), np.nan)
     for name in labels:
         words, members = indicators(labels[name])
         if not words:
             components.append({"component": name, "n_values": 0, "n_models": 0, "note": "unknown for every model"})
+            drawn["components"].append(unknown)
             continue
         sums = pair_sums(value, members, order)
         # Without holes, a permutation moves no count.
@@ -513,15 +491,23 @@ def mean_differences(
         # A pair that differs crosses the border of both its values.
         differ, n_differ = (part.sum(axis=1, keepdims=True) / 2 for part in (sums[1], counts[1]))
         row = {"component": name, "n_values": len(words), "n_models": int(members.sum())}
-        components.append(row | _contrast(same, n_same, differ, n_differ, "differ")[0])
-        contrasts = _contrast(sums[0], counts[0], sums[1], counts[1], "crossing")
+        contrasts, difference = _contrast(same, n_same, differ, n_differ, "differ")
+        components.append(row | contrasts[0])
+        drawn["components"].append(difference)
+        contrasts, difference = _contrast(sums[0], counts[0], sums[1], counts[1], "crossing")
+        drawn["values"].append(difference)
         for word, size, contrast in zip(words, members.sum(axis=0), contrasts, strict=True):
             values.append({"component": name, "value": word, "n_models": int(size)} | contrast)
+    for rows, found in ((components, drawn["components"]), (values, drawn["values"])):
+        for row, p in zip(rows, max_adjusted(np.hstack(found)) if found else (), strict=True):
+            row["p_adjusted"] = p
     n_missing = (n * (n - 1) - int(present.sum())) // 2
     return MeanDifferences(_contrast_table(components, "differ"), _contrast_table(values, "crossing"), n_missing)
 
 
-def _contrast(same: Floats, n_same: Floats, other: Floats, n_other: Floats, word: str) -> list[dict[str, Any]]:
+def _contrast(
+    same: Floats, n_same: Floats, other: Floats, n_other: Floats, word: str
+) -> tuple[list[dict[str, Any]], Floats]:
     """Difference of two means for each column, with p from its rows, the observed one first."""
     n_same, n_other = (np.broadcast_to(count, same.shape) for count in (n_same, n_other))
     means = ratio(same, n_same), ratio(other, n_other)
@@ -541,13 +527,13 @@ def _contrast(same: Floats, n_same: Floats, other: Floats, n_other: Floats, word
                 "note": note if n_same[0, i] else "no pair is the same",
             }
         )
-    return rows
+    return rows, difference
 
 
 def _contrast_table(rows: list[dict[str, Any]], word: str) -> pd.DataFrame:
     """Rows with the same columns whatever is in them."""
     first = ["component", "n_values", "n_models"] if word == "differ" else ["component", "value", "n_models"]
-    counts, means = ["n_same", f"n_{word}"], ["mean_same", f"mean_{word}", "difference", "p"]
+    counts, means = ["n_same", f"n_{word}"], ["mean_same", f"mean_{word}", "difference", "p", "p_adjusted"]
     table = pd.DataFrame(rows, columns=[*first, *counts, *means, "note"])
     return table.astype(dict.fromkeys(means, float)).fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
 

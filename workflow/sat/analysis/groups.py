@@ -24,6 +24,7 @@ from sat.analysis.pairs import (
     sorted_matrix,
     two_sided,
 )
+from sat.similarity.intervals import rank_range
 
 COLUMNS = ("kind", "group", "n_models", "n_pairs", "n_missing", "mean", "low", "high", "difference", "p", "note")
 
@@ -60,7 +61,8 @@ def group_means(
         without SAT), mean, low, high, difference (from the mean of all
         pairs), p (two-sided: share of permutations of the labels over all
         models that bring a group as far from the mean of all pairs), note
-        (why there is no mean). With `compare` also minus_compare (difference
+        (why there is no mean), rank, rank_best, rank_worst and tied (`rank_range`
+        of the groups among each other). With `compare` also minus_compare (difference
         from its mean).
 
     Raises
@@ -91,6 +93,8 @@ def group_means(
         rows.append(_row("compare", "", other, np.ones(other.shape), confidence))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["difference"] = table["mean"] - overall["mean"]
+    groups = table[table["kind"] == "group"]
+    table = table.join(rank_range(groups["mean"], groups["low"], groups["high"]).set_axis(groups.index))
     if compare is not None:
         table["minus_compare"] = table["mean"] - rows[-1]["mean"]
     return table.astype({"p": float})

@@ -1,7 +1,7 @@
-"""Projected gradient descent on the lattice of grey levels.
+"""What attacks give, and those on the lattice of grey levels: PGD, FGSM and MI-FGSM in the L-infinity norm.
 
-The state is an integer perturbation, so what is attacked, stored and evaluated
-is the same tensor, and the bound is exact by construction.
+Their state is an integer perturbation, so what is attacked, stored and
+evaluated is the same tensor, and the bound is exact by construction.
 """
 
 from __future__ import annotations
@@ -18,17 +18,22 @@ from sat.models.batches import padded
 from sat.models.classifier import Classifier, to_unit
 from sat.seeds import generator
 
+SMALLEST = float(torch.finfo(torch.float32).tiny)
+"""Stands for the norm of a gradient that is zero everywhere."""
+
 
 @dataclass(frozen=True)
 class Attacked:
     """What an attack on a batch of images gives."""
 
-    perturbation: NDArray[np.int8]
+    perturbation: NDArray[np.int8] | NDArray[np.int16]
     """Grey levels, shape (n, 3, S, S); never beyond eps, never out of 0 to 255 on its image."""
     fooled: NDArray[np.bool_]
     """Whether the attacked model itself errs, shape (n,)."""
     zero_gradients: NDArray[np.int64]
     """Number of steps in which the gradient was zero everywhere, shape (n,)."""
+    fooled_unrounded: NDArray[np.bool_] | None = None
+    """Whether it erred before the perturbation was rounded to grey levels, shape (n,); None where nothing was."""
 
 
 def pgd_linf(
@@ -73,6 +78,63 @@ def pgd_linf(
     FloatingPointError
         If a gradient is not finite.
     """
+    return _ascend(classifier, images, labels, eps, step, steps, start, None, device)
+
+
+def fgsm(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    *,
+    eps: int,
+    device: str = "cpu",
+) -> Attacked:
+    """Attack one batch with FGSM: one step of size eps along the gradient's sign (Goodfellow et al., ICLR 2015).
+
+    Parameters, result and errors are those of `pgd_linf`.
+    """
+    return _ascend(classifier, images, labels, eps, eps, 1, None, None, device)
+
+
+def mi_fgsm(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    *,
+    eps: int,
+    step: int,
+    steps: int,
+    momentum: float,
+    device: str = "cpu",
+) -> Attacked:
+    """Attack one batch with MI-FGSM: steps along the sign of gathered gradients (Dong et al., CVPR 2018).
+
+    ``g <- momentum * g + gradient / |gradient|_1``, an image at a time; then as
+    in `pgd_linf` with the sign of ``g``, from the image itself.
+
+    Parameters
+    ----------
+    momentum : float
+        Decay of the gathered gradient; 1 in the paper, 0 forgets all but the last.
+
+    Notes
+    -----
+    Other parameters, result and errors are those of `pgd_linf`.
+    """
+    return _ascend(classifier, images, labels, eps, step, steps, None, momentum, device)
+
+
+def _ascend(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    eps: int,
+    step: int,
+    steps: int,
+    start: NDArray[np.integer] | None,
+    momentum: float | None,
+    device: str,
+) -> Attacked:
     count = len(images)
     # In the layout of the gradient, so that no step has to rearrange anything.
     clean = padded(images).to(device, torch.int16, memory_format=torch.channels_last)
@@ -84,12 +146,17 @@ def pgd_linf(
         change = _onto_lattice(clean, change, eps)
     zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
+    gathered = torch.zeros((), device=device)
     for _ in range(steps):
         unit = to_unit(clean + change).requires_grad_()
         loss = F.cross_entropy(classifier(unit).float(), target, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, unit)
         zero += (gradient == 0).flatten(1).all(1)
         finite &= gradient.isfinite().all()
+        if momentum is not None:
+            size = gradient.abs().sum((1, 2, 3), keepdim=True)
+            gathered = momentum * gathered + gradient / size.clamp_min(SMALLEST)
+            gradient = gathered
         change = _onto_lattice(clean, change + step * gradient.sign().to(torch.int16), eps)
     if not finite:
         raise FloatingPointError("a gradient is not finite")

@@ -16,6 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="name of the model in the study, where one is added (default: architecture)")
     parser.add_argument("--family", help="what you expect it to be like (default: the module of timm)")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="further cells of the rows, over what timm says: input_size=48 mean=0.5 std=0.5",
+    )
     parser.add_argument("--table", help="which table, where the study has several (default: the last)")
 
 
@@ -36,6 +43,13 @@ def run(arguments: argparse.Namespace) -> None:
         raise SatError(f"{table}: is no table of the study; its key 'models' names {', '.join(map(str, tables))}.")
     if arguments.name and len(arguments.models) > 1:
         raise SatError(f"--name {arguments.name}: stands for one model, and {len(arguments.models)} are to be added.")
+    cells = dict(word.partition("=")[::2] for word in arguments.set)
+    for column, value in cells.items():
+        if not value or column in ("model", "architecture", "weights", "cohort"):
+            raise SatError(
+                f"--set {column}={value}: write COLUMN=VALUE, with a column that has no option of its own; "
+                "a new cohort is given by itself."
+            )
     weights = arguments.weights
     if Path(weights).is_file():
         # As seen from the table, wherever the command was called.
@@ -48,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
             del row["input_size"]  # the images' own size
         name = arguments.name or row["architecture"]
         family = {"family": arguments.family} if arguments.family else {}
-        rows.append({"model": name, "weights": weights, "cohort": str(cohort), "use": "yes", **row, **family})
+        rows.append({"model": name, "weights": weights, "cohort": str(cohort), "use": "yes", **row, **family, **cells})
         if not arguments.name and row["architecture"] != model:
             print(f"{model}: pinned as {row['architecture']}, the weights that this version of timm takes for it")
     added = append_rows(table, rows, check=lambda: study_of(arguments))

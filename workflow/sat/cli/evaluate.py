@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     import numpy as np
 
-    from sat.attack.attack import sign_noise
+    from sat.attack import registry
     from sat.attack.evaluate import ABSENT, evaluate
     from sat.errors import SatError
     from sat.models.classifier import load_classifier
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
 
     if noise:
-        random = sign_noise(ids, images.shape[1:], noise["eps"], noise["seed"])
+        random = registry.noise(ids, images.shape[1:], noise)
         for target in range(len(targets)):
             noise_prediction[target] = predictions(target, random, np.ones(len(images), bool))
         del random  # twice the size of the images

@@ -18,13 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tsne", required=True, help="analysis/tsne.csv")
     parser.add_argument("--cluster-map", required=True, help="figures/clustermap.svg")
     parser.add_argument("--tsne-figure", required=True, help="figures/tsne.svg")
+    parser.add_argument("--tsne-components", required=True, help="figures/tsne_components.svg")
     parser.add_argument("--distances", required=True, help="figures/distances.svg")
     parser.add_argument("--dendrogram", required=True, help="figures/dendrogram.svg")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the tables, draw, write."""
-    from sat.report.figures import cluster_map, dendrogram_figure, distances_figure, tsne_figure
+    from sat.report.figures import (
+        cluster_map,
+        dendrogram_figure,
+        distances_figure,
+        tsne_components_figure,
+        tsne_figure,
+    )
     from sat.store.tables import read_matrix, read_table
 
     job = start(arguments)
@@ -40,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     drawn = {
         arguments.cluster_map: cluster_map(matrix, families, models, most_similar),
         arguments.tsne_figure: tsne_figure(tsne, clusters, families),
+        arguments.tsne_components: tsne_components_figure(tsne, job.step.params["columns"]),
         arguments.distances: distances_figure(features, clusters),
         arguments.dendrogram: dendrogram_figure(matrix, families, models),
     }

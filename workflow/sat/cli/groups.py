@@ -23,13 +23,25 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.analysis.groups import group_means
     from sat.cli.outputs import read_user_matrix
+    from sat.errors import SatError
     from sat.report.figures_analyses import groups_figure
+    from sat.store.settings import differences, read_settings
     from sat.store.tables import read_matrix, write_tables
 
     job = start(arguments)
     params = job.step.params
     matrix = read_matrix(job.input("sat", arguments.sat))
-    other = read_user_matrix(arguments.compare_to, params["compare_to"]) if arguments.compare_to else None
+    other, known = None, False
+    if arguments.compare_to:
+        other = read_user_matrix(arguments.compare_to, params["compare_to"])
+        ours, theirs = read_settings(arguments.sat), read_settings(arguments.compare_to)
+        known = bool(ours and theirs)
+        if ours and theirs and (faults := differences(ours, theirs)):
+            raise SatError(
+                f"key 'compare_to': {arguments.compare_to} was measured with {'; '.join(faults)}, so its mean says "
+                "nothing beside this study's. Name a study of the same images and attack, or use 'reference', which "
+                "compares pair by pair."
+            )
     tables = []
     for column, groups in params["groups"].items():
         found = group_means(
@@ -40,4 +52,4 @@ def run(arguments: argparse.Namespace) -> None:
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "column", table.pop("column"))
     write_tables(job, {arguments.groups: table})
-    write_figure(job, arguments.figure, groups_figure(table))
+    write_figure(job, arguments.figure, groups_figure(table, known))

@@ -21,7 +21,8 @@ def read_user_matrix(path: str, digest: str | None, names: Collection[str] | Non
     Parameters
     ----------
     path : str
-        CSV file: model names as header and first column.
+        CSV file: model names as header and first column. One of another
+        study, which its sidecar tells, may have pairs without SAT.
     digest : str
         What its SHA-256 was when Snakemake started.
     names : collection of str, optional
@@ -34,18 +35,20 @@ def read_user_matrix(path: str, digest: str | None, names: Collection[str] | Non
     Raises
     ------
     SatError
-        If it has changed, or is no SAT matrix; names the cells.
+        If it has changed, is not what its sidecar says, or is no SAT matrix; names the cells.
     """
     from sat.analysis.reference import check_matrix
     from sat.errors import SatError
-    from sat.store.artefact import file_digest
+    from sat.store.artefact import check_content, file_digest, read_sidecar, sidecar_path
     from sat.store.tables import read_table
 
     if file_digest(path) != digest:
         raise SatError(f"{path}: has changed since Snakemake started; run it again.")
     frame = read_table(path)
     matrix = frame.set_index(frame.columns[0]).rename_axis(None)
-    if faults := check_matrix(matrix, names):
+    if sidecar_path(path).is_file():
+        check_content(path, read_sidecar(path))
+    elif faults := check_matrix(matrix, names):
         raise SatError(f"{path}: is no SAT matrix: {'; '.join(faults)}.")
     return matrix
 

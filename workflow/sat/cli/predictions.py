@@ -52,7 +52,12 @@ def add_predictions(parser: argparse.ArgumentParser) -> None:
 
 
 def read_predictions(
-    job: Job, images: Path | str, clean: Sequence[Path | str], tiles: Sequence[Path | str], models: Sequence[str]
+    job: Job,
+    images: Path | str,
+    clean: Sequence[Path | str],
+    tiles: Sequence[Path | str],
+    models: Sequence[str],
+    count: int | None = None,
 ) -> Predictions:
     """Collect the predictions of the models in use; a tile may hold retired ones, which are left out.
 
@@ -68,26 +73,38 @@ def read_predictions(
         All tiles that hold them.
     models : sequence of str
         In use, in the order of the clean predictions.
+    count : int, optional
+        Of the first attack images alone; all by default.
 
     Returns
     -------
     Predictions
+
+    Raises
+    ------
+    SatError
+        If there are fewer attack images than that.
     """
+    from sat.errors import SatError
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
 
     with hdf5.reading(job.input("images", images)) as file:
-        labels = file["label"][:]
+        labels = file["label"][:count]
+    if count and len(labels) < count:
+        raise SatError(
+            f"{images}: holds {len(labels)} attack images, and the variant asks for {count}; lower its attack_images."
+        )
     found = Predictions({}, {}, {}, {})
     for model, path in zip(models, job.input_group("clean", clean), strict=True):
         with hdf5.reading(path) as file:
-            found.correct[model] = file["attack_prediction"][:] == labels
+            found.correct[model] = file["attack_prediction"][:count] == labels
         found.accuracy[model] = read_sidecar(path)["facts"]["accuracy"]
     for path in progress(job.input_group("tiles", tiles), "tiles", len(tiles)):
         with hdf5.reading(path) as file:
             targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
-            wrong = file["prediction"][:] != labels
-            noise = file["noise_prediction"][:] != labels if "noise_prediction" in file else None
+            wrong = file["prediction"][:, :, :count] != labels
+            noise = file["noise_prediction"][:, :count] != labels if "noise_prediction" in file else None
         for row, target in enumerate(targets):
             if target not in found.correct:
                 continue  # retired

@@ -1,4 +1,4 @@
-"""Recommend models to combine, and report what they gain on images that had no part in choosing."""
+"""Recommend models to combine, tried on images that had no part in choosing; or a teacher for a student."""
 
 from __future__ import annotations
 
@@ -21,8 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     from sat.cli.tools import add_study
 
-    parser.add_argument("what", choices=("ensemble",), help="ensemble: models whose probabilities are averaged")
-    parser.add_argument("--size", type=int, required=True, help="number of models to combine")
+    parser.add_argument(
+        "what",
+        choices=("ensemble", "teacher"),
+        help="ensemble: models whose probabilities are averaged; teacher: a model to distil a student from",
+    )
+    parser.add_argument("--size", type=int, help="of an ensemble: number of models to combine")
+    parser.add_argument("--student", metavar="MODEL", help="of a teacher: the model that is to learn from it")
     parser.add_argument(
         "--from", nargs="+", dest="pool", metavar="MODEL", help="choose among these (default: all models in use)"
     )
@@ -31,45 +36,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="POINTS",
-        help="percentage points by which the members' mean accuracy may lie below the best (default: 1)",
+        help="of an ensemble: percentage points that its members' mean accuracy may lie below the best (default: 1)",
     )
     add_study(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Recommend what is asked for."""
+    from sat.cli.teachers import recommend_teacher
+    from sat.cli.tools import study_of
+
+    study = study_of(arguments)
+    _check(arguments, study)
+    if arguments.what == "teacher":
+        recommend_teacher(study, arguments.student, arguments.pool)
+    else:
+        recommend_ensemble(arguments, study)
+
+
+def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     """Choose on one half of the evaluation images, report on the other."""
     from contextlib import ExitStack
 
     import numpy as np
 
     from sat.analysis.ensembles import Pool, of_the_same_classes, recommend
-    from sat.cli.tools import plan_of, results_folder, study_of
+    from sat.cli.tools import plan_of, results_folder, there
     from sat.errors import SatError
     from sat.report.recommendation import describe_recommendation
     from sat.store import hdf5
     from sat.store.artefact import Job
     from sat.store.tables import read_matrix, read_table
 
-    study = study_of(arguments)
-    if study.config.matrix:
-        raise SatError(f"study {study.name}: starts from a matrix, and has no images on which to try ensembles.")
-    _check(arguments, study)
     plan, results = plan_of(study), results_folder(study)
     # What the analyses read, and checked as they check it.
     job = Job(plan.ensembles)
-    sat = read_matrix(job.input("sat", _there(results / "similarity/sat.csv")))
-    clusters = read_table(job.input("clusters", _there(results / "analysis/clusters.csv")))
-    table = read_table(_there(results / "similarity/models.csv")).set_index("model")
+    sat = read_matrix(job.input("sat", there(results / "similarity/sat.csv")))
+    clusters = read_table(job.input("clusters", there(results / "analysis/clusters.csv")))
+    table = read_table(there(results / "similarity/models.csv")).set_index("model")
     weak = set(table.index[table["low_whitebox"]])
     pool_names, left_out = _pool(arguments, study, weak)
-    with hdf5.reading(job.input("eval_images", _there(results / "images/eval.h5"))) as file:
+    with hdf5.reading(job.input("eval_images", there(results / "images/eval.h5"))) as file:
         labels, ids = file["label"][:], file["id"][:]
-    with hdf5.reading(_there(results / "images/attack.h5")) as file:
+    with hdf5.reading(there(results / "images/attack.h5")) as file:
         attacked = file["id"][:]
     choosing, remeasured = choosing_half(ids, attacked, study.config.seed)
     if remeasured:
         sat = sat_of_half(plan, results, pool_names, np.isin(attacked, ids[choosing]))
-    paths = job.input_group("clean", [_there(results / f"clean/{name}.h5") for name in study.used])
+    paths = job.input_group("clean", [there(results / f"clean/{name}.h5") for name in study.used])
     with ExitStack() as stack:
         opened = zip(study.used, paths, strict=True)
         files = {name: stack.enter_context(hdf5.reading(path)) for name, path in opened if name in pool_names}
@@ -139,36 +153,30 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
     return choosing, remeasured
 
 
-def _there(path: Path) -> Path:
-    """A result, if it is there.
-
-    Raises
-    ------
-    SatError
-        If it is not.
-    """
-    from sat.errors import SatError
-
-    if not path.exists():
-        raise SatError(f"{path}: is not there yet; run snakemake first.")
-    return path
-
-
 def _check(arguments: argparse.Namespace, study: Study) -> None:
     """Faults that need no results to be found."""
     from difflib import get_close_matches
 
     from sat.errors import SatError
 
-    if arguments.size < 2:
+    if study.config.matrix:
+        raise SatError(
+            f"study {study.name}: starts from a matrix, and has no images on which to try {arguments.what}s."
+        )
+    if arguments.what == "teacher" and not arguments.student:
+        raise SatError("recommend teacher: name the model that is to learn: --student MODEL.")
+    if arguments.what == "ensemble" and arguments.size is None:
+        raise SatError("recommend ensemble: say how many models to combine: --size 3.")
+    if arguments.size is not None and arguments.size < 2:
         raise SatError(f"--size {arguments.size}: an ensemble has two members or more.")
     if not 0 <= arguments.tolerance <= 100:
         raise SatError(f"--tolerance {arguments.tolerance:g}: write percentage points from 0 to 100.")
-    for name in arguments.pool or ():
+    student = [("--student", arguments.student)] if arguments.student else []
+    for key, name in (*student, *(("--from", name) for name in arguments.pool or ())):
         if name not in study.used:
             near = get_close_matches(name, study.used, 3, 0.4)
             those = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(study.used)}."
-            raise SatError(f"--from {name}: is no model in use of study {study.name}; {those}")
+            raise SatError(f"{key} {name}: is no model in use of study {study.name}; {those}")
 
 
 def _pool(arguments: argparse.Namespace, study: Study, weak: set[str]) -> tuple[list[str], list[str]]:
@@ -210,6 +218,7 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     import pandas as pd
 
     from sat.cli.predictions import read_predictions
+    from sat.cli.tools import there
     from sat.similarity.resampling import weighted_sat
     from sat.store.artefact import Job
 
@@ -217,8 +226,8 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     found = read_predictions(
         Job(plan.stability),
         results / "images/attack.h5",
-        [_there(results / f"clean/{model}.h5") for model in study.used],
-        [_there(results / f"tiles/{target}/{source}.h5") for target, source in plan.used_tiles],
+        [there(results / f"clean/{model}.h5") for model in study.used],
+        [there(results / f"tiles/{target}/{source}.h5") for target, source in plan.used_tiles],
         study.used,
     )
     scores = found.scores(models)

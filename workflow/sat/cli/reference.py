@@ -24,13 +24,20 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.cli.outputs import read_user_matrix
     from sat.errors import SatError
     from sat.report.figures_analyses import reference_figure
+    from sat.store.settings import differences, read_settings
     from sat.store.tables import read_matrix, write_tables
 
     job = start(arguments)
     params = job.step.params
     matrix = read_matrix(job.input("sat", arguments.sat))
     reference = read_user_matrix(arguments.reference, params["sha256"])
-    groups = {"native at the canvas size": params["native"]}
+    native = set(params["native"])
+    groups = {
+        "native at the canvas size": params["native"],
+        "other sizes": [model for model in matrix.index if model not in native],
+    }
+    if params["listed"]:
+        groups["listed"] = params["listed"]
     for word in sorted(set(params["checkpoints"].values())):
         groups[f"checkpoint {word}"] = [model for model, value in params["checkpoints"].items() if value == word]
     try:
@@ -39,6 +46,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise SatError(f"{arguments.reference}: {error}.") from None
     if found.unmatched:
         log.warning("not in the reference: %s", ", ".join(found.unmatched))
-    facts = {"unmatched": found.unmatched}
+    ours, theirs = read_settings(arguments.sat), read_settings(arguments.reference)
+    other = differences(ours, theirs) if ours and theirs else None
+    settings = "settings not known" if other is None else "; ".join(other) or "the same images and attack"
+    log.info("against %s: %s", arguments.reference, settings)
+    facts = {"unmatched": found.unmatched, "settings": settings}
     write_tables(job, {arguments.table: found.table, arguments.pairs: found.pairs}, **facts)
-    write_figure(job, arguments.figure, reference_figure(found.pairs, found.table), **facts)
+    write_figure(job, arguments.figure, reference_figure(found.pairs, found.table, settings), **facts)

@@ -165,6 +165,7 @@ def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]
     """
     from sat.cli.tools import plan_of, results_folder, study_of
     from sat.store.verify import verify
+    from sat.study.plan import split_variant
 
     words = ["--summary", "--rerun-incomplete", "--quiet", "all"]
     done = subprocess.run([*snakemake, *words], capture_output=True, text=True, check=False)
@@ -178,5 +179,5 @@ def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]
     if not any(f"{results / name}" in doubtful and (results / name).exists() for name in plan.artefacts()):
         return []
     faulty = {str(finding.path) for finding in verify(plan, results)}
-    paths = [str(results / name) for name in plan.artefacts() if name.partition("/")[0] in ONE_A_JOB]
+    paths = [str(results / name) for name in plan.artefacts() if split_variant(name)[1].partition("/")[0] in ONE_A_JOB]
     return [path for path in paths if path in doubtful and path not in faulty]

@@ -30,7 +30,8 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     params = job.step.params
     models = sorted(params["models"])
-    found = read_predictions(job, arguments.images, arguments.clean, arguments.tiles, models)
+    count = params.get("attack_images")
+    found = read_predictions(job, arguments.images, arguments.clean, arguments.tiles, models, count)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
     matrix = sat_matrix(unordered, models)

@@ -59,6 +59,19 @@ def results_folder(study: Study) -> Path:
     return Path("results") / study.name
 
 
+def there(path: Path) -> Path:
+    """A result, if it is there.
+
+    Raises
+    ------
+    SatError
+        If it is not.
+    """
+    if not path.exists():
+        raise SatError(f"{path}: is not there yet; run snakemake first.")
+    return path
+
+
 def tables_of(arguments: argparse.Namespace, study: Study) -> list[Path]:
     """Paths of a study's model tables."""
     names = study.config.models

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from sat.cli.common import add_step, log, start
+from sat.store.artefact import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sat.models.classifier import Blueprint
+    from sat.models.training import Trained
+    from sat.store.checkpoint import Checkpoint
+    from sat.store.hdf5 import Images
+    from sat.study.config import Training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pretrained", nargs="?", const="", default="", help="pretrained/<model>.safetensors, to begin with"
     )
     parser.add_argument("--out", required=True, help="weights/<model>.safetensors")
+    add_training(parser)
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of stages that train."""
     parser.add_argument(
         "--workers",
         type=int,
@@ -30,15 +47,10 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     import dataclasses
 
-    import torch
-
     from sat.cli.common import save_weights
-    from sat.errors import SatError
     from sat.models.classifier import load_classifier, plan_blueprint
-    from sat.models.training import train
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
-    from sat.store.checkpoint import Checkpoint
     from sat.study.config import Training
 
     params = dict(job.step.params)
@@ -58,6 +70,61 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
     log.info("training %s on %d images", blueprint, len(images))
+    trained, checkpoint = fit(
+        job, arguments, f"model {model!r}", blueprint, images, labels, settings, (seed, model), start=begin
+    )
+    save_weights(
+        job,
+        trained.classifier,
+        arguments.out,
+        n_images=len(images),
+        history=trained.history,
+        n_resumed=trained.n_resumed,
+    )
+    checkpoint.remove()
+
+
+def fit(
+    job: Job,
+    arguments: argparse.Namespace,
+    who: str,
+    blueprint: Blueprint,
+    images: Images,
+    labels: NDArray[np.integer],
+    settings: Training,
+    seed: tuple[object, ...],
+    **options: Any,
+) -> tuple[Trained, Checkpoint]:
+    """Train as a command is asked to.
+
+    Parameters
+    ----------
+    job : Job
+        After it has accepted its inputs.
+    arguments : argparse.Namespace
+        With those of `add_training`.
+    who : str
+        Is trained, for messages.
+    blueprint, images, labels, settings, seed, **options
+        See `sat.models.training.train`.
+
+    Returns
+    -------
+    Trained
+    Checkpoint
+        To be removed once the weights are written.
+
+    Raises
+    ------
+    SatError
+        If it cannot be trained so.
+    """
+    import torch
+
+    from sat.errors import SatError
+    from sat.models.training import train
+    from sat.store.checkpoint import Checkpoint
+
     workers = arguments.workers
     if workers is None:
         workers = arguments.threads if arguments.device == "cuda" else 0
@@ -68,26 +135,18 @@ def run(arguments: argparse.Namespace) -> None:
             images,
             labels,
             settings,
-            seed=(seed, model),
+            seed=seed,
             device=arguments.device,
             workers=workers,
-            start=begin,
             checkpoint=checkpoint,
+            **options,
         )
     except (ValueError, FloatingPointError) as error:
-        raise SatError(f"model {model!r}: cannot be trained: {error}.") from None
+        raise SatError(f"{who}: cannot be trained: {error}.") from None
     except torch.cuda.OutOfMemoryError:
         # Fewer images a step would be another training.
         raise SatError(
-            f"model {model!r}: the GPU's memory does not hold {settings.batch_size} images a step; lower "
+            f"{who}: the GPU's memory does not hold {settings.batch_size} images a step; lower "
             "training.batch_size, or the column training.batch_size of its row."
         ) from None
-    save_weights(
-        job,
-        trained.classifier,
-        arguments.out,
-        n_images=len(images),
-        history=trained.history,
-        n_resumed=trained.n_resumed,
-    )
-    checkpoint.remove()
+    return trained, checkpoint

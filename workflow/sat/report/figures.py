@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 from scipy.cluster.hierarchy import dendrogram
 
 matplotlib.use("Agg")
@@ -304,8 +305,9 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
         s=110,
         ax=axes,
     )
-    for row in data.itertuples():
-        axes.annotate(row.model, (row.x, row.y), xytext=(6, 5), textcoords="offset points", fontsize=7)
+    # Room for names right of the last point.
+    axes.set_xlim(right=data["x"].max() + 0.22 * np.ptp(data["x"]))
+    _label_examples(figure, axes, data)
     axes.set(
         xticks=[],
         yticks=[],
@@ -313,6 +315,63 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
         xlabel="t-SNE of the spectral features; distances between clusters mean nothing",
     )
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    sns.despine(figure, left=True, bottom=True)
+    return figure
+
+
+def _label_examples(figure: Figure, axes: Axes, data: pd.DataFrame) -> None:
+    """Name as many points as there is room for, those of small clusters first."""
+    size = data["cluster"].map(data["cluster"].value_counts())
+    taken: list[Bbox] = []
+    figure.canvas.draw()
+    for row in data.loc[size.sort_values(kind="stable").index].itertuples():
+        label = axes.annotate(row.model, (row.x, row.y), xytext=(6, 5), textcoords="offset points", fontsize=7)
+        box = label.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            label.remove()
+        else:
+            taken.append(box)
+
+
+def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> Figure:
+    """Draw the t-SNE picture once for each component or grouping, coloured by its values.
+
+    Parameters
+    ----------
+    picture : DataFrame
+        model, x, y; without rows where there were too few models.
+    columns : mapping of str to mapping of str to str
+        Value of each model, by component; empty where unknown.
+
+    Returns
+    -------
+    Figure
+    """
+    if picture.empty or not columns:
+        return nothing_to_draw("No component is known." if len(picture) else "Too few models: t-SNE needs at least 4.")
+    across = min(3, len(columns))
+    down = -(-len(columns) // across)
+    with matplotlib.rc_context(STYLE):
+        figure, panels = plt.subplots(
+            down, across, figsize=(5.2 * across, 3.4 * down), layout="constrained", squeeze=False
+        )
+    for axes in panels.flat[len(columns) :]:
+        axes.set_axis_off()
+    for axes, (column, values) in zip(panels.flat, columns.items(), strict=False):
+        value = picture["model"].map(values).fillna("").replace("", "unknown")
+        # More colours than this nobody tells apart.
+        common = sorted(value.value_counts().drop("unknown", errors="ignore").index[:9])
+        rest = {"unknown": "unknown"} | dict.fromkeys(set(value) - {*common, "unknown"}, "others")
+        palette: dict[str, Any] = dict(zip(common, sns.color_palette("tab10", len(common)), strict=True))
+        palette |= {"others": "#9a9a9a", "unknown": "#dddddd"}
+        shown = value.replace(rest)
+        order = [word for word in palette if (shown == word).any()]
+        sns.scatterplot(
+            x=picture["x"], y=picture["y"], hue=shown, hue_order=order, palette=palette, s=45, ax=axes, linewidth=0.4
+        )
+        axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
+        axes.set_title(column.replace("_", " "), fontsize=10, loc="left")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=7)
     sns.despine(figure, left=True, bottom=True)
     return figure
 

@@ -53,7 +53,7 @@ def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.Da
     if reason:
         left.text(0.5, 0.5, f"no regression: {reason}", transform=left.transAxes, ha="center", wrap=True, fontsize=8)
     for row in differences[differences["component"].isin(names)].itertuples():
-        certain = row.p <= 0.05
+        certain = row.p_adjusted <= 0.05
         right.barh(
             place[row.component],
             row.difference,
@@ -61,7 +61,7 @@ def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.Da
             edgecolor=BLUE if certain else GREY,
         )
     right.axvline(0, color="black", lw=0.6)
-    right.set(xlabel="mean SAT of pairs that share it - pairs that differ\n(hollow: p > 0.05)")
+    right.set(xlabel="mean SAT of pairs that share it - pairs that differ\n(hollow: adjusted p > 0.05)")
     left.set_yticks(place, [name.replace("_", " ") for name in names])
     words = [f"{row.kind.replace('_', ' ')} {row.r2:.2f}" for row in r2.itertuples() if np.isfinite(row.r2)]
     if words:
@@ -69,13 +69,16 @@ def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.Da
     return figure
 
 
-def groups_figure(table: pd.DataFrame) -> Figure:
+def groups_figure(table: pd.DataFrame, compared: bool = False) -> Figure:
     """Draw the mean SAT within groups, a panel a column.
 
     Parameters
     ----------
     table : DataFrame
         From `sat.analysis.groups.group_means`, with `column`.
+    compared : bool
+        Whether the matrix that it was compared with is known to be of the
+        same images and attack; its bar is hatched otherwise.
 
     Returns
     -------
@@ -101,7 +104,9 @@ def groups_figure(table: pd.DataFrame) -> Figure:
         labels = []
         for number, row in enumerate(rows.itertuples()):
             labels.append(
-                {"within": "all groups", "compare": "other matrix"}.get(row.kind, row.group)
+                {"within": "all groups", "compare": "other study" if compared else "other matrix"}.get(
+                    row.kind, row.group
+                )
                 + f"  ({row.n_models} models)"
             )
             panel.barh(
@@ -109,7 +114,7 @@ def groups_figure(table: pd.DataFrame) -> Figure:
                 row.mean,
                 color=GREY if row.kind == "compare" else BLUE if row.p <= 0.05 else "none",
                 edgecolor="white" if row.kind == "compare" else BLUE,
-                hatch="///" if row.kind == "compare" else None,
+                hatch="///" if row.kind == "compare" and not compared else None,
             )
             if np.isfinite(row.low):
                 panel.plot([row.low, row.high], [-number] * 2, color="black", lw=1)
@@ -122,13 +127,15 @@ def groups_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame) -> Figure:
+def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame, settings: str) -> Figure:
     """Draw the study's SAT against the reference's, a point a pair.
 
     Parameters
     ----------
     pairs, table : DataFrame
         From `sat.analysis.reference.compare`.
+    settings : str
+        In what images and attack of the reference differ, as far as is known.
 
     Returns
     -------
@@ -148,7 +155,7 @@ def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame) -> Figure:
         xlabel="SAT of the reference",
         ylabel="SAT of this study",
         title=f"{int(first.n_pairs)} pairs: Spearman {first.spearman:.2f}, Pearson {first.pearson:.2f}, "
-        f"mean offset {first.mean_offset:+.2f}",
+        f"mean offset {first.mean_offset:+.2f}\n{settings}",
     )
     axes.title.set_fontsize(9)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from sat.report.progress import job_of
 from sat.store.verify import verify
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
@@ -33,7 +34,7 @@ def outlook(plan: Plan, results: Path) -> str:
     # One job may make several artefacts.
     jobs: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, step in artefacts.items():
-        jobs[step.stage, step.recipe].append(name)
+        jobs[step.stage, job_of(name, step)].append(name)
     cohorts = sorted({study.model[name].cohort for name in study.used})
     retired = len(study.models) - len(study.used)
     images = forecast.n_images
@@ -44,6 +45,7 @@ def outlook(plan: Plan, results: Path) -> str:
         f"{plan.config.tile_size} x {plan.config.tile_size}.",
         f"Images: {images['eval']:,} evaluated, {images['attack']:,} attacked"
         + (", as far as is known before they are read." if plan.config.images.source != "digits" else "."),
+        *_about_variants(plan),
         "",
         f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
         f"{'memory, GB':>12}{'limits, h':>12}{'disk, GB':>10}",
@@ -93,6 +95,12 @@ def outlook(plan: Plan, results: Path) -> str:
             if len(found_reasons) > 5:
                 lines.append(f"  {stage}: {len(found_reasons) - 5} more reasons; see python -m sat verify")
     return "\n".join(lines)
+
+
+def _about_variants(plan: Plan) -> list[str]:
+    variants = plan.config.variants
+    anew = sum(map(plan.attacks_anew, variants))
+    return [f"Variants: {anew} of {len(variants)} attacked anew, the rest from the study's own tiles."] * bool(variants)
 
 
 def _number(value: float) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from sat.errors import SatError
 from sat.store.artefact import read_sidecar
 from sat.study.forecast import Forecast
-from sat.study.plan import Plan, Step
+from sat.study.plan import Plan, Step, split_variant, variant_folder
 from sat.study.stages import STAGES
 
 QUIET = 600
@@ -47,6 +47,8 @@ def job_of(artefact: str, step: Step) -> str:
     step : Step
         What makes it.
     """
+    variant, artefact = split_variant(artefact)
+    prefix = variant_folder(variant)
     folder, _, file = artefact.partition("/")
     stem = file.rpartition(".")[0]
     match step.stage:
@@ -55,9 +57,9 @@ def job_of(artefact: str, step: Step) -> str:
         case "gate":
             return f"gate/{stem.removesuffix('.gate')}"
         case "attack" | "evaluate" as stage:
-            return f"{stage}/{stem}"
+            return f"{prefix}{stage}/{stem}"
         case "similarity" | "matrix" as stage:
-            return f"similarity/{stage}"
+            return f"{prefix}similarity/{stage}"
         case "figures":
             return "report/figures"
         case stage if folder in ("analysis", "figures"):

@@ -1,4 +1,4 @@
-"""A recommended ensemble in words."""
+"""A recommended ensemble, or teacher, in words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from sat.analysis.distillation import Choice
     from sat.analysis.ensembles import Recommendation
 
 NAMES = {
@@ -133,3 +136,114 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [
         "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+WHY = {"low_sat": "least alike", "high_sat": "most alike", "accurate": "most accurate"}
+"""Ways to choose a teacher, as `sat.analysis.distillation.choose` has them."""
+CLAIM = (
+    "That unlike teachers of another {by}, and alike ones of the same, are the better ones is what the paper's text is "
+    "remembered to say (its abstract: diversity helps under specific conditions); "
+)
+
+
+def describe_teachers(
+    study: str,
+    student: str,
+    choices: list[Choice],
+    candidates: pd.DataFrame,
+    gains: pd.DataFrame | None,
+    related: pd.DataFrame | None,
+    measured: bool,
+    confidence: float,
+    by: str,
+    left_out: list[str],
+    weak: list[str],
+    note: str,
+) -> str:
+    """Say which teacher to take, what speaks for it, and what else there is.
+
+    Parameters
+    ----------
+    study, student : str
+    choices : list of Choice
+        The recommended one first.
+    candidates : DataFrame
+        By teacher: sat, sat_low, sat_high, accuracy, accuracy_low, accuracy_high.
+    gains, related : DataFrame or None
+        The study's own tables of distillation, the first by teacher.
+    measured : bool
+        Whether the choice follows these, and not the paper.
+    confidence : float
+        Level of the intervals.
+    by : str
+        What `same` and `other` are of: base architecture or family.
+    left_out : list of str
+        Models whose SAT is too low to choose by.
+    weak : list of str
+        Such models among those shown, or the student itself.
+    note : str
+        Why there are no tables.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    first = choices[0]
+    head = [f"choice, {confidence:.0%} intervals", "teacher", "SAT", "accuracy"]
+    rows = [(*head, "gain here, points") if gains is not None else tuple(head)]
+    for choice in choices:
+        row = candidates.loc[choice.teacher].to_dict()
+        sat = f"{row['sat']:.2f} [{row['sat_low']:.2f}, {row['sat_high']:.2f}]"
+        cells = [_choice(choice, by), choice.teacher, sat, _per_cent(row, "accuracy")]
+        if gains is not None:
+            cells.append(_points(gains.loc[choice.teacher].to_dict(), "gain") if choice.teacher in gains.index else "")
+        rows.append(tuple(cells))
+    lines = [
+        "",
+        f"Study {study}: a teacher for {student}, of {len(candidates)} models.",
+        "",
+        f"  {first.teacher}",
+        "",
+        f"Chosen by SAT with {student}: the {_choice(first, by)}. Beside it:",
+        "",
+        *_columns(rows),
+        "",
+        "Not told apart from these, since intervals overlap:",
+    ]
+    lines += [f"  {_choice(choice, by)}: {', '.join(choice.ties) or 'none'}" for choice in choices]
+    lines += ["", "How far SAT foretells what a teacher gives:"]
+    if related is not None and gains is not None:
+        lines += [f"  {_relation(row, by)}" for row in related.to_dict("records")]
+        best = gains["gain"].idxmax()
+        lines.append(f"  best measured here: {best}, {_points(gains.loc[best].to_dict(), 'gain')} points over alone")
+    claim = CLAIM.format(by=by)
+    if measured:
+        lines.append("  The choice follows what was measured here, whatever the paper says.")
+    elif related is not None:
+        lines.append(
+            f"  Nothing was shown here, where the intervals hold 0 or are not there. {claim}the choice rests on it."
+        )
+    else:
+        lines.append(f"  {claim}unverified here: {note}.")
+    notes = [
+        f"{name}: left out, its attack fails on itself, so its SAT is too low (--from takes it in)" for name in left_out
+    ]
+    notes += [f"{name}: its attack fails on itself, so its SAT is too low" for name in weak]
+    notes.append("SAT rests on these attack images, and gains on these teachers and seeds; others may differ")
+    return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
+
+
+def _choice(choice: Choice, by: str) -> str:
+    among = "" if choice.among == "all" else f", {choice.among} {by}"
+    return f"{WHY[choice.why]}{among}"
+
+
+def _relation(row: dict[str, Any], by: str) -> str:
+    """The correlation of a group in words."""
+    group = "all teachers" if row["group"] == "all" else f"{row['group']} {by}"
+    head = f"measured here, {group} ({row['n_teachers']}): "
+    if math.isnan(row["spearman"]):
+        return head + "no rank correlation to be had"
+    interval = "" if math.isnan(row["spearman_low"]) else f" [{row['spearman_low']:+.2f}, {row['spearman_high']:+.2f}]"
+    return head + f"rank correlation of gain with SAT {row['spearman']:+.2f}{interval}, p = {row['p']:.3f}"

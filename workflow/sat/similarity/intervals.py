@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import gamma, norm
+from scipy.stats import binom, gamma, norm
 
 
 def wilson(hits: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -118,3 +120,78 @@ def _few(hits: NDArray[np.float64], n: NDArray[np.float64], error: float) -> NDA
     few = (hits > 0) & (hits < 3 + 1e-6)
     limit: NDArray[np.float64] = gamma.ppf(error, np.where(few, hits, 1)) / np.where(n > 0, n, 1)
     return np.where(few, limit, 1.0)
+
+
+MANY = 200
+"""Images that differ, beyond which a sum of their signs is normal."""
+
+
+def sign_flip_p(up_two: ArrayLike, up_one: ArrayLike, down_one: ArrayLike, down_two: ArrayLike) -> NDArray[np.float64]:
+    """One-sided p that paired differences of -2 to 2 are above 0 in the mean: Fisher's randomisation test.
+
+    Were both sides of each image exchangeable, its difference would be as
+    often negative as positive: p is the share of all choices of signs whose
+    sum is at least the observed one. With differences of 1 alone, this is
+    McNemar's exact test.
+
+    Parameters
+    ----------
+    up_two, up_one, down_one, down_two : array_like of int, shape (pairs,)
+        Images whose difference is 2, 1, -1 and -2.
+
+    Returns
+    -------
+    float array, shape (pairs,)
+        1 where no image differs. Exact up to 200 images that differ, normal
+        with a correction for continuity beyond.
+
+    References
+    ----------
+    McNemar (1947). Psychometrika 12(2), 153-157.
+    Fisher (1935). The Design of Experiments, section 21. Oliver and Boyd.
+    """
+    ups, up, down, downs = np.broadcast_arrays(*(np.atleast_1d(n) for n in (up_two, up_one, down_one, down_two)))
+    ones, twos = (up + down).astype(np.int64), (ups + downs).astype(np.int64)
+    total = 2 * (ups - downs) + up - down
+    # The sum moves in steps of 2, or of 4 where all differences are 2.
+    step = np.where(ones > 0, 1, 2)
+    p: NDArray[np.float64] = norm.sf((total - step) / np.sqrt(np.maximum(ones + 4 * twos, 1)))
+    for i in np.flatnonzero(ones + twos <= MANY):
+        heads = np.arange(twos[i] + 1)
+        needed = (total[i] - 4 * heads + 2 * twos[i] + ones[i]) // 2
+        p[i] = binom.pmf(heads, twos[i], 0.5) @ binom.sf(needed - 1, ones[i], 0.5)
+    return np.minimum(p, 1.0)
+
+
+def rank_range(value: Sequence[float], low: Sequence[float], high: Sequence[float]) -> pd.DataFrame:
+    """Rank by value, and say which ranks the intervals allow.
+
+    Parameters
+    ----------
+    value, low, high : sequence of float, shape (n,)
+        An interval that leaves out its value is widened to it. NaN as a bound: unbounded.
+
+    Returns
+    -------
+    DataFrame
+        rank (1 for the largest value; equal values share the better one),
+        rank_best (1 + number of intervals that lie wholly above), rank_worst
+        (n - number that lie wholly below), tied (some other interval
+        overlaps). Missing where the value is NaN.
+    """
+    table = pd.DataFrame({"value": np.array(value, float), "low": np.array(low, float), "high": np.array(high, float)})
+    known = table[table["value"].notna()]
+    bottom = known["low"].fillna(-np.inf).clip(upper=known["value"]).to_numpy()
+    top = known["high"].fillna(np.inf).clip(lower=known["value"]).to_numpy()
+    above = len(known) - np.searchsorted(np.sort(bottom), top, "right")
+    below = np.searchsorted(np.sort(top), bottom, "left")
+    ranks = pd.DataFrame(
+        {
+            "rank": known["value"].rank(ascending=False, method="min").astype("Int64"),
+            "rank_best": pd.array(1 + above, "Int64"),
+            "rank_worst": pd.array(len(known) - below, "Int64"),
+            "tied": pd.array(above + below < len(known) - 1, "boolean"),
+        },
+        index=known.index,
+    )
+    return ranks.reindex(table.index)

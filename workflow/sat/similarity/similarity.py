@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat.similarity.intervals import sat_interval, wilson
+from sat.similarity.intervals import rank_range, sat_interval, sign_flip_p, wilson
 
 Bools = NDArray[np.bool_]
 PAIR_COLUMNS = (
@@ -25,6 +25,12 @@ PAIR_COLUMNS = (
     "noise_rate",
     "noise_low",
     "noise_high",
+    "n_over_noise",
+    "n_under_noise",
+    "n_both_over",
+    "n_both_under",
+    "n_over_under",
+    "noise_p",
     "above_noise",
     "at_floor",
 )
@@ -62,31 +68,43 @@ def pair_table(
         target: source, target, n_both_correct, n_fooled, n_both_fooled (images
         on which both directions transfer; of the unordered pair, so the same
         number in both of its rows), rate, rate_low, rate_high, n_noise,
-        noise_rate, noise_low, noise_high, above_noise (the rate's interval
-        lies above the noise rate's), at_floor (the mean of both directions
-        lies below eps_s). Rates are shares; NaN where n_both_correct is 0.
+        noise_rate, noise_low, noise_high, n_over_noise (images on which the
+        target is fooled, and not by noise), n_under_noise (by noise alone),
+        n_both_over, n_both_under and n_over_under (images on which both
+        directions are over, both under, or one over and one under; of the
+        unordered pair), noise_p (`sign_flip_p` of this direction),
+        above_noise (noise_p is at most half of 1 - confidence), at_floor (the
+        mean of both directions lies below eps_s). Rates are shares; NaN where
+        n_both_correct is 0.
     """
     models = sorted(correct)
     rows = []
     for source, target in product(models, models):
         both = correct[source] & correct[target]
-        rows.append(
-            (
-                source,
-                target,
-                int(both.sum()),
-                int((fooled[source, target] & both).sum()),
-                int((fooled[source, target] & fooled[target, source] & both).sum()),
-                int((fooled_by_noise[target] & both).sum()),
-            )
-        )
-    table = pd.DataFrame(rows, columns=["source", "target", "n_both_correct", "n_fooled", "n_both_fooled", "n_noise"])
+        hit, hit_back = fooled[source, target] & both, fooled[target, source] & both
+        noise, noise_back = fooled_by_noise[target] & both, fooled_by_noise[source] & both
+        over, over_back = hit & ~noise, hit_back & ~noise_back
+        under, under_back = noise & ~hit, noise_back & ~hit_back
+        found = {
+            "n_both_correct": both,
+            "n_fooled": hit,
+            "n_both_fooled": hit & hit_back,
+            "n_noise": noise,
+            "n_over_noise": over,
+            "n_under_noise": under,
+            "n_both_over": over & over_back,
+            "n_both_under": under & under_back,
+            "n_over_under": (over & under_back) | (under & over_back),
+        }
+        rows.append({"source": source, "target": target, **{name: int(where.sum()) for name, where in found.items()}})
+    table = pd.DataFrame(rows)
     n = table["n_both_correct"].to_numpy()
     for name, count in (("rate", "n_fooled"), ("noise", "n_noise")):
         low, high = wilson(table[count], n, confidence)
         table["rate" if name == "rate" else "noise_rate"] = table[count] / np.where(n > 0, n, np.nan)
         table[f"{name}_low"], table[f"{name}_high"] = low, high
-    table["above_noise"] = table["rate_low"] > table["noise_high"]
+    table["noise_p"] = sign_flip_p(0, table["n_over_noise"], table["n_under_noise"], 0)
+    table["above_noise"] = table["noise_p"] <= (1 - confidence) / 2
     # Sorted by source, then target: the other direction of a pair is its place in the transposed square.
     square = table["rate"].to_numpy().reshape(len(models), len(models))
     table["at_floor"] = (100 * (square + square.T) / 2 < eps_s).ravel()
@@ -115,9 +133,12 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
         model_a <= model_b, n_both_correct, rate (mean of both directions), sat,
         sat_low, sat_high, design_effect (2 where both directions agree on every
         image, about 1 where one says nothing of the other, less where they err on
-        different ones), at_floor (the mean
-        lies below eps_s), above_noise (its interval lies above Wilson's of the
-        mean rate under random noise with |X_AB| trials).
+        different ones), at_floor (the mean lies below eps_s), noise_p
+        (`sign_flip_p`, image by image, of what both directions fool above
+        what random noise of the same size fools), above_noise (noise_p is at
+        most half of 1 - confidence), rank, rank_best, rank_worst and tied
+        (`rank_range` among pairs of different models; none for a model with
+        itself).
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())
@@ -131,9 +152,15 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
     columns = ["n_both_correct", "rate", "sat", "sat_low", "sat_high", "design_effect"]
     table = pd.DataFrame(names, columns=["model_a", "model_b"]).join(found[columns])
     table["at_floor"] = 100 * found["rate"] < eps_s
-    # How often noise fools both at once is not counted: as if it always did, the widest interval there can be.
-    noise = (forth["n_noise"] + back["n_noise"]) / 2
-    table["above_noise"] = found["rate_low"] > wilson(noise, forth["n_both_correct"], confidence)[1]
+    table["noise_p"] = sign_flip_p(
+        forth["n_both_over"],
+        forth["n_over_noise"] + back["n_over_noise"] - 2 * forth["n_both_over"] - forth["n_over_under"],
+        forth["n_under_noise"] + back["n_under_noise"] - 2 * forth["n_both_under"] - forth["n_over_under"],
+        forth["n_both_under"],
+    )
+    table["above_noise"] = table["noise_p"] <= (1 - confidence) / 2
+    different = table.loc[table["model_a"] != table["model_b"], ["sat", "sat_low", "sat_high"]]
+    table = table.join(rank_range(*(different[name] for name in different)).set_axis(different.index))
     return table.sort_values("sat", ascending=False, kind="stable", ignore_index=True)
 
 

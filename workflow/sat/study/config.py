@@ -6,6 +6,7 @@ Torch-free and quick to import, because the Snakefile reads it in every job.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -15,9 +16,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+
+from sat.study.attacks import METHODS, Method
 
 
 def check_name(name: str) -> str:
@@ -174,28 +178,30 @@ class Training(Section):
         return ""
 
 
-def grey_levels(value: str | float) -> Fraction:
+def grey_levels(value: str | float, most: int | None = 1) -> Fraction:
     """Read a size in pixels of [0, 1], such as "8/255" or 0.1, as grey levels.
 
     Parameters
     ----------
     value : str or float
-        A fraction as text, or a number in [0, 1].
+        A fraction as text, or a number.
+    most : int, optional
+        Largest size in pixels; None for a norm over all pixels, which has none.
 
     Returns
     -------
     Fraction
-        The size in grey levels, 0 to 255; whole if it is so to four decimals.
+        The size in grey levels, from 0 on; whole if it is so to four decimals.
 
     Raises
     ------
     ValueError
-        If it is not a number from 0 to 1.
+        If it is not a number from 0 to the largest.
     """
     try:
         parts = [Fraction(part.strip()) for part in str(value).split("/")]
         unit = parts[0] / parts[1] if len(parts) == 2 else parts[0]
-        if len(parts) > 2 or not 0 <= unit <= 1:
+        if len(parts) > 2 or unit < 0 or (most is not None and unit > most):
             raise ValueError
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{value!r} is not a size in [0, 1]; write whole grey levels such as '8/255'") from None
@@ -205,28 +211,50 @@ def grey_levels(value: str | float) -> Fraction:
     return whole if abs(levels - whole) < Fraction(1, 10**4) else levels
 
 
+_L2_ADVICE = "an L2 norm over all pixels of [0, 1]; write a number such as 3.0 for eps, 0.5 for step at 224 px"
+
+
+def _l2_size(value: str | float, key: str = "") -> str | float:
+    try:
+        if grey_levels(value, None) > 0:
+            return value
+    except ValueError:
+        pass
+    raise ValueError(f"{key}{value!r} is no size above 0 in L2, {_L2_ADVICE}")
+
+
 def _nearest_whole(levels: Fraction) -> str:
     low = max(1, levels.numerator // levels.denominator)
     return f"'{low}/255' or '{low + 1}/255'"
 
 
 class Attack(Section):
-    """The attack; sizes are whole grey levels of the canvas, written as "8/255"."""
+    """The attack. What its method does not use is ignored: it changes nothing and reruns nothing."""
 
-    method: Literal["pgd_linf"] = "pgd_linf"
-    """`pgd_linf`: projected gradient descent within an L-infinity ball, last iterate."""
+    method: Literal["pgd_linf", "pgd_l2", "fgsm", "mi_fgsm", "autoattack"] = "pgd_linf"
+    """Within an L-infinity ball: `pgd_linf`, projected gradient descent; `fgsm`, one step of size eps; `mi_fgsm`, with
+    momentum; `autoattack`, whose images are those of the first success and transfer less. Within an L2 ball:
+    `pgd_l2`."""
     eps: str | float = "8/255"
-    """Radius of the ball."""
+    """Radius of the ball in pixels of [0, 1]. L-infinity: whole grey levels of the canvas, written as "8/255". L2: the
+    norm over all pixels, such as 3.0 at 224 px."""
     step: str | float = "2/255"
-    """Step size. From 2 x eps on, every touched pixel is pinned to an end of the ball."""
+    """Step size, in the unit of eps. From 2 x eps on, every touched pixel is pinned to an end of the L-infinity ball.
+    Not of `fgsm` and `autoattack`."""
     steps: Count = 10
-    """Number of steps."""
+    """Number of steps. Not of `fgsm` and `autoattack`."""
     random_start: bool = True
-    """Start from whole grey levels drawn uniformly from -eps to eps, keyed by seed, image and model."""
+    """Start from a random place within the ball, keyed by seed, image and model. Of `pgd_linf` and `pgd_l2`."""
+    momentum: Annotated[float, Field(ge=0)] = 1.0
+    """Decay of the gathered gradient. Of `mi_fgsm`."""
 
     @field_validator("eps")
     @classmethod
-    def _check_eps(cls, value: str | float) -> str | float:
+    def _check_eps(cls, value: str | float, info: ValidationInfo) -> str | float:
+        # A method that is none has been complained of already.
+        method = METHODS.get(info.data.get("method", ""))
+        if method and method.norm == "l2":
+            return _l2_size(value)
         levels = grey_levels(value)
         if levels.denominator != 1:
             raise ValueError(
@@ -238,23 +266,84 @@ class Attack(Section):
 
     @model_validator(mode="after")
     def _check_step(self) -> Attack:
-        levels = grey_levels(self.step)
-        if levels <= 0 or (levels.denominator != 1 and levels < 2 * self.eps_levels):
-            raise ValueError(
-                f"step: {self.step!r} is {float(levels):g} grey levels, neither a whole number from 1 on nor at least "
-                f"2 x eps; write {_nearest_whole(levels)}"
-            )
+        used = ("eps", "step") if "step" in self.traits.settings else ("eps",)
+        if self.traits.norm == "l2":
+            # 8/255 of every pixel is nothing like 8/255 over all of them.
+            if missing := [name for name in used if name not in self.model_fields_set]:
+                raise ValueError(f"{missing[0]}: {self.method} needs one of its own, {_L2_ADVICE}")
+            if "step" in used:
+                _l2_size(self.step, "step: ")
+        elif "step" in used:
+            levels = grey_levels(self.step)
+            if levels <= 0 or (levels.denominator != 1 and levels < 2 * self.eps_levels):
+                raise ValueError(
+                    f"step: {self.step!r} is {float(levels):g} grey levels, neither a whole number from 1 on nor at "
+                    f"least 2 x eps; write {_nearest_whole(levels)}"
+                )
         return self
 
     @property
-    def eps_levels(self) -> int:
-        """Radius of the ball in grey levels."""
-        return int(grey_levels(self.eps))
+    def traits(self) -> Method:
+        """What is known of the method."""
+        return METHODS[self.method]
 
     @property
-    def step_levels(self) -> int:
-        """Step in grey levels; a step that pins is equal to 2 x eps, whatever was written."""
-        return int(min(grey_levels(self.step), Fraction(2 * self.eps_levels)))
+    def eps_levels(self) -> int | float:
+        """Radius of the ball in grey levels: whole in L-infinity."""
+        return int(grey_levels(self.eps)) if self.traits.norm == "linf" else float(grey_levels(self.eps, None))
+
+    @property
+    def step_levels(self) -> int | float:
+        """Step in grey levels; one that pins is equal to 2 x eps, whatever was written."""
+        if self.traits.norm == "l2":
+            return float(grey_levels(self.step, None))
+        return int(min(grey_levels(self.step), 2 * grey_levels(self.eps)))
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Method, eps and those settings that the method uses; sizes in grey levels."""
+        settings = {name: getattr(self, name) for name in self.traits.settings}
+        if "step" in settings:
+            settings["step"] = self.step_levels
+        return {"method": self.method, "eps": self.eps_levels, **settings}
+
+    def changed(self, changes: Mapping[str, Any]) -> Attack:
+        """The same attack with other settings.
+
+        Parameters
+        ----------
+        changes : mapping
+            Some keys of the section. Sizes of another norm are not taken over.
+
+        Raises
+        ------
+        ValueError
+            If they make no attack.
+        """
+        kept = self.model_dump()
+        method = changes.get("method", self.method)
+        if method in METHODS and METHODS[method].norm != self.traits.norm:
+            needed = [name for name in ("eps", "step") if name == "eps" or name in METHODS[method].settings]
+            if missing := [name for name in needed if name not in changes]:
+                raise ValueError(
+                    f"{method} is of another norm than the study's {self.method}, so key 'attack.{missing[0]}' has to "
+                    "be given: " + (_L2_ADVICE if METHODS[method].norm == "l2" else "whole grey levels such as '8/255'")
+                )
+            # Of a method that has no step, no step is looked at.
+            kept = {name: value for name, value in kept.items() if name not in ("eps", "step")}
+        try:
+            return Attack.model_validate({**kept, **changes})
+        except ValidationError as error:
+            raise ValueError(explain(error, "attack").removesuffix(".")) from None
+
+
+class Variant(Section):
+    """The study's models attacked under other settings, or on fewer images."""
+
+    attack: dict[str, str | int | float | bool] = {}
+    """Keys of the section `attack` that differ from the study's."""
+    attack_images: Count | None = None
+    """How many of the study's attack images, from the first on; all by default."""
 
 
 class Clusters(Section):
@@ -284,6 +373,24 @@ class Ensembles(Section):
     """Members of an ensemble."""
     sets: Count = 500
     """Ensembles of each size: all, or a sample of so many."""
+
+
+class Distillation(Section):
+    """A student that is trained with each teacher and without one, all else being equal."""
+
+    student: str
+    """A model of the study with `weights: train`; each of its trainings takes the settings that it has there."""
+    teachers: Literal["all"] | list[str] = "all"
+    """Models of the study; `all` is every other one in use."""
+    kind: Literal["soft", "hard"] = "soft"
+    """`soft`: the student learns the teacher's probabilities, softened by the temperature (Hinton et al. 2015); `hard`:
+    the class that the teacher gives the highest (DeiT, Touvron et al. 2021)."""
+    temperature: Annotated[float, Field(gt=0)] = 3.0
+    """Logits of both are divided by it; of `soft` alone."""
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the loss that is the teacher's; the rest is that of the true labels."""
+    seeds: Count = 3
+    """Trainings with each teacher, and without one: the k-th of all begin alike and see the images in one order."""
 
 
 class Resampling(Section):
@@ -334,7 +441,27 @@ class Config(Section):
     def _check_kind(self) -> Config:
         if self.matrix is None and self.components not in ("released", "inferred"):
             raise ValueError(f"components: {self.components!r} is neither released nor inferred")
+        if self.matrix is not None and self.variants:
+            raise ValueError("variants: a study of a matrix has no attack that could vary; remove them")
         return self
+
+    @field_validator("variants")
+    @classmethod
+    def _check_variants(cls, value: dict[str, Variant], info: ValidationInfo) -> dict[str, Variant]:
+        attack, images = info.data.get("attack"), info.data.get("images")
+        for name, variant in value.items():
+            if attack:
+                try:
+                    attack.changed(variant.attack)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+            most = images.attack_images if images else "all"
+            if isinstance(most, int) and (variant.attack_images or 0) > most:
+                raise ValueError(
+                    f"{name}: key 'attack_images': {variant.attack_images} of the study's {most} attack images; write "
+                    f"1 to {most}, or raise images.attack_images"
+                )
+        return value
 
     study: Name
     """Name of the study: its results live in results/<study>/."""
@@ -358,6 +485,9 @@ class Config(Section):
     on_low_accuracy: Literal["stop", "flag"] = "stop"
     """A model below min_accuracy stops the run, or is only flagged."""
     attack: Attack = Attack()
+    variants: dict[Name, Variant] = {}
+    """Ablations by name: all models under other settings of the attack, compared with the study's matrix. Each has its
+    own results/<study>/variants/<name>/, and shares everything else."""
     min_whitebox: Annotated[float, Field(ge=0, le=1)] = 0.9
     """Models whose attack fools themselves on a smaller share of images are flagged everywhere."""
     tile_size: Count = 8
@@ -372,24 +502,32 @@ class Config(Section):
     groups: list[str] = ["family"]
     """Columns of the model table whose groups are compared with all pairs."""
     compare_to: str | None = None
-    """Another SAT matrix (CSV), whose mean stands beside the groups'; its settings are not known."""
+    """Another study (the folder of its results) of the same images and attack, whose mean over all pairs stands beside
+    the groups'; or a SAT matrix (CSV), whose settings are not known."""
     measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
     """Other measures of similarity, beside SAT."""
     ensembles: Ensembles = Ensembles()
+    distillation: Distillation | None = None
+    """Which teachers a student gains from, and how that goes with SAT; without it nothing is distilled."""
     resampling: Resampling = Resampling()
     reference: str | None = None
-    """Another SAT matrix (CSV) that this study's is compared with."""
+    """Another study (the folder of its results), or a SAT matrix (CSV), that this study's matrix is compared with."""
     reference_names: str = "released_name"
-    """Column of the model table with the models' names in the reference; a model without one goes by its own."""
+    """Column of the model table with the models' names in the reference. A model without one goes by its column
+    `same_as`, and without that by its own name."""
+    reference_listed: list[str] = []
+    """Models whose pairs are also compared apart from the others."""
     compute: Compute = Compute()
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, section: str = "") -> str:
     """All faults of a pydantic error as one paragraph, each with its key.
 
     Parameters
     ----------
     error : pydantic.ValidationError
+    section : str
+        Key of what was validated; the whole file by default.
 
     Returns
     -------
@@ -401,7 +539,7 @@ def explain(error: ValidationError) -> str:
         path = [
             str(part) for part in fault["loc"] if re.fullmatch(r"[A-Za-z0-9_]+", str(part)) and part not in _BRANCHES
         ]
-        key = ".".join(path) or "the whole file"
+        key = ".".join([section, *path] if section else path) or "the whole file"
         match fault["type"]:
             case "extra_forbidden":
                 message = f"unknown key '{key}'; remove it or correct its spelling"

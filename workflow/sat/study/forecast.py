@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache, cached_property
 
 from sat.study import resources
-from sat.study.plan import Plan
+from sat.study.plan import ALONE, Plan, split_variant
 from sat.study.resources import Needs
 from sat.study.table import Model
 
@@ -32,6 +32,7 @@ class Forecast:
         # Snakemake asks for each several times.
         self.train, self.weights = cache(self._train), cache(self._weights)
         self.clean, self.attack, self.tile = cache(self._clean), cache(self._attack), cache(self._tile)
+        self.distil = cache(self._distil)
 
     @cached_property
     def n_images(self) -> dict[str, int]:
@@ -82,19 +83,25 @@ class Forecast:
             self._row(model), self.n_images["eval"], images.canvas, compute.batch_size, *self._compute
         )
 
-    def _attack(self, model: str) -> Needs:
+    def _attacked(self, variant: str) -> int:
+        """Expected number of images that are attacked."""
+        most = self.config.variants[variant].attack_images if variant else None
+        return min(self.n_images["attack"], most or self.n_images["attack"])
+
+    def _attack(self, model: str, variant: str = "") -> Needs:
         """Needs of adversarial/<model>.h5."""
         compute, images = self.config.compute, self.config.images
+        attack = self.plan.attack(variant)
         return resources.attack_needs(
             self._row(model),
-            self.n_images["attack"],
+            self._attacked(variant),
             images.canvas,
             compute.batch_size,
-            self.config.attack.steps,
+            attack.traits.cost or attack.steps,
             *self._compute,
         )
 
-    def _tile(self, target: str, source: str) -> Needs:
+    def _tile(self, target: str, source: str, variant: str = "") -> Needs:
         """Needs of tiles/<target>/<source>.h5."""
         return resources.evaluate_needs(
             [self._row(model) for model in self.plan.tiles[target]],
@@ -104,6 +111,24 @@ class Forecast:
             self.config.compute.batch_size,
             *self._compute,
             diagonal=target == source,
+            wide=self.plan.attack(variant).traits.dtype == "int16",
+        )
+
+    def _distil(self, teacher: str) -> Needs:
+        """Needs of distilled/<teacher>/<seed>.safetensors: of training the student, with a teacher that looks on."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        row = self._row(asked.student)
+        settings = self.plan.study.training(asked.student)
+        return resources.distil_needs(
+            self.train(asked.student),
+            row,
+            None if teacher == ALONE else self._row(teacher),
+            self.n_images["train"] * settings.epochs,
+            self.n_images["eval"],
+            self.config.images.canvas,
+            settings.batch_size,
+            *self._compute,
         )
 
     def needs(self, artefact: str) -> Needs | None:
@@ -114,6 +139,7 @@ class Forecast:
         artefact : str
             As in `Plan.artefacts`.
         """
+        variant, artefact = split_variant(artefact)
         folder, _, name = artefact.partition("/")
         stem = name.rpartition(".")[0]
         match folder:
@@ -126,10 +152,12 @@ class Forecast:
             case "clean" if name.endswith(".h5"):
                 return self.clean(stem)
             case "adversarial":
-                return self.attack(stem)
+                return self.attack(stem, variant)
             case "tiles":
                 target, _, source = stem.partition("/")
-                return self.tile(target, source)
+                return self.tile(target, source, variant)
+            case "distilled":
+                return self.distil(stem.partition("/")[0])
         return None
 
     def disk(self, artefact: str) -> int:
@@ -140,6 +168,7 @@ class Forecast:
         artefact : str
             As in `Plan.artefacts`.
         """
+        variant, artefact = split_variant(artefact)
         folder, _, name = artefact.partition("/")
         stem = name.rpartition(".")[0]
         image = 3 * self.config.images.canvas**2
@@ -149,10 +178,13 @@ class Forecast:
                 return self.n_images[stem] * image
             case "weights" | "pretrained":
                 return 4 * (self._row(stem).n_parameters or UNKNOWN_PARAMETERS)
+            case "distilled" if self.config.distillation:
+                return 4 * (self._row(self.config.distillation.student).n_parameters or UNKNOWN_PARAMETERS)
             case "clean" if name.endswith(".h5"):
                 return 2 * self.n_images["eval"] * UNKNOWN_CLASSES
             case "adversarial":
-                return round(PACKED * self.n_images["attack"] * image)
+                wide = 2 if self.plan.attack(variant).traits.dtype == "int16" else 1
+                return round(PACKED * self._attacked(variant) * image * wide)
             case "tiles":
                 target, _, source = stem.partition("/")
                 return 2 * self.n_images["attack"] * len(self.plan.tiles[target]) * len(self.plan.tiles[source])

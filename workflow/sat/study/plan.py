@@ -16,6 +16,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from sat.errors import SatError
+from sat.study.config import Attack
 from sat.study.stages import stage_versions
 from sat.study.study import Study
 from sat.study.tiles import cut_tiles
@@ -34,11 +35,17 @@ TABLES = {
     "caveats": ("caveats",),
     "measures": ("measures", "measures_separation", "measures_pairs"),
     "ensembles": ("ensembles", "ensembles_relation", "ensembles_clusters"),
+    "distillation": ("distillation", "distillation_relation"),
     "stability": ("stability", "stability_curve", "stability_membership"),
+    "ablation": ("ablation", "ablation_pairs"),
 }
 """Tables under analysis/ of every analysis."""
-DRAWN = ("components", "groups", "reference", "measures", "ensembles", "stability")
+DRAWN = ("components", "groups", "reference", "measures", "ensembles", "distillation", "stability", "ablation")
 """Analyses that draw a figure of their own name."""
+FIGURES = ("clustermap", "tsne", "tsne_components", "distances", "dendrogram")
+"""Figures that every study has."""
+ALONE = "_alone"
+"""Stands for the teacher of a student that has none; no model can be called so."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,32 @@ def group_recipe(recipes: Iterable[str]) -> str:
     return _digest("\n".join(recipes))
 
 
+def variant_folder(variant: str) -> str:
+    """Where a variant's artefacts lie, relative to the study's: `variants/<name>/`, or nothing for the study itself."""
+    return f"variants/{variant}/" if variant else ""
+
+
+def split_variant(artefact: str) -> tuple[str, str]:
+    """Tell a variant's artefacts from the study's.
+
+    Parameters
+    ----------
+    artefact : str
+        As in `Plan.artefacts`.
+
+    Returns
+    -------
+    variant : str
+        Its name; empty for an artefact of the study itself.
+    artefact : str
+        Without the variant's folder.
+    """
+    if not artefact.startswith("variants/"):
+        return "", artefact
+    _, variant, rest = artefact.split("/", 2)
+    return variant, rest
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -125,6 +158,7 @@ class Plan:
         self.weights, self.pretrained = cache(self._weights), cache(self._pretrained)
         self.adversarial = cache(self._adversarial)
         self.tile = cache(self._tile)
+        self.similarity_of = cache(self._similarity_of)
         self.images = cache(self._images)
         self.clean = cache(self._clean)
 
@@ -215,35 +249,43 @@ class Plan:
         params = {"model": model, **self.config.model_dump(include={"min_accuracy", "on_low_accuracy"})}
         return self._step("gate", params, clean=self.clean(model))
 
-    def _adversarial(self, model: str) -> Step:
-        """adversarial/<model>.h5."""
+    def attack(self, variant: str = "") -> Attack:
+        """The attack of the study, or of one of its variants."""
         attack = self.config.attack
-        params = {
-            "model": model,
-            "method": attack.method,
-            "eps": attack.eps_levels,
-            "step": attack.step_levels,
-            "steps": attack.steps,
-            "random_start": attack.random_start,
-            "seed": self.config.seed,
-        }
+        return attack.changed(self.config.variants[variant].attack) if variant else attack
+
+    def attacks_anew(self, variant: str) -> bool:
+        """Whether a variant has adversarial sets and tiles of its own; with less images alone it has the study's."""
+        return self.attack(variant).params != self.attack().params
+
+    def _adversarial(self, model: str, variant: str = "") -> Step:
+        """adversarial/<model>.h5."""
+        attack = self.attack(variant)
+        params = {"model": model, **attack.params}
+        if attack.traits.seeded:
+            params["seed"] = self.config.seed
+        if variant and (count := self.config.variants[variant].attack_images):
+            params["attack_images"] = count
         return self._step(
             "attack", params, weights=self.weights(model), images=self.images("attack"), clean=self.clean(model)
         )
 
-    def _tile(self, target: str, source: str) -> Step:
+    def _tile(self, target: str, source: str, variant: str = "") -> Step:
         """tiles/<target tile>/<source tile>.h5."""
         targets, sources = self.tiles[target], self.tiles[source]
         params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
         if target == source:
             # Every target is on the diagonal once, so that is where its errors under noise are found.
-            params["noise"] = {"eps": self.config.attack.eps_levels, "seed": self.config.seed}
+            attack = self.attack(variant)
+            params["noise"] = {"eps": attack.eps_levels, "seed": self.config.seed}
+            if attack.traits.norm != "linf":
+                params["noise"]["norm"] = attack.traits.norm
         return self._step(
             "evaluate",
             params,
             images=self.images("attack"),
             weights=[self.weights(model) for model in targets],
-            adversarial=[self.adversarial(model) for model in sources],
+            adversarial=[self.adversarial(model, variant) for model in sources],
         )
 
     @cached_property
@@ -257,9 +299,13 @@ class Plan:
         """Models that the tiles in use hold, sorted; a retired one keeps its place in its tile."""
         return tuple(sorted({model for tile, _ in self.used_tiles for model in self.tiles[tile]}))
 
-    @cached_property
+    @property
     def similarity(self) -> Step:
         """All files under similarity/."""
+        return self.similarity_of("")
+
+    def _similarity_of(self, variant: str) -> Step:
+        """All files under similarity/ of the study, or of one of its variants."""
         rows = [self.study.model[name] for name in self.study.used]
         params = {
             "models": {row.model: row.family for row in rows},
@@ -271,12 +317,15 @@ class Plan:
         }
         if published:
             params |= {"published_top1": published, "max_published_gap": self.config.max_published_gap}
+        if variant and (count := self.config.variants[variant].attack_images):
+            params["attack_images"] = count
+        attacked = variant if variant and self.attacks_anew(variant) else ""
         return self._step(
             "similarity",
             params,
             images=self.images("attack"),
             clean=[self.clean(model) for model in self.study.used],
-            tiles=[self.tile(*pair) for pair in self.used_tiles],
+            tiles=[self.tile(*pair, attacked) for pair in self.used_tiles],
         )
 
     @cached_property
@@ -328,12 +377,30 @@ class Plan:
         canvas = self.config.images.canvas
         params = {
             "sha256": self.digests.get("reference"),
-            "names": {row.model: row.groups[column] for row in rows if row.groups.get(column)},
+            "names": {row.model: name for row in rows if (name := row.groups.get(column) or row.groups.get("same_as"))},
             "native": [row.model for row in rows if row.input_size in (None, canvas)],
+            "listed": self.config.reference_listed,
             "checkpoints": {row.model: row.groups["checkpoint"] for row in rows if row.groups.get("checkpoint")},
             "seed": self.config.seed,
         }
         return self._step("reference", params, sat=self.sat)
+
+    @cached_property
+    def ablation(self) -> Step:
+        """analysis/ablation*.csv and figures/ablation.svg."""
+        # A list: as JSON, an object would lose the order in which the study names them.
+        settings = [{"variant": "", **self.attack().params, "attack_images": None}] + [
+            {"variant": name, **self.attack(name).params, "attack_images": variant.attack_images}
+            for name, variant in self.config.variants.items()
+        ]
+        similarities = [self.similarity_of(variant) for variant in ("", *self.config.variants)]
+        return self._step(
+            "ablation",
+            {"settings": settings, "seed": self.config.seed},
+            images=self.images("attack"),
+            sat=similarities,
+            models=similarities,
+        )
 
     @cached_property
     def caveats(self) -> Step:
@@ -377,6 +444,56 @@ class Plan:
             clean=self._clean_of_used(),
         )
 
+    @property
+    def students(self) -> tuple[tuple[str, int], ...]:
+        """(teacher, seed) of every student that is trained for `distillation`; those without a teacher come first."""
+        asked = self.config.distillation
+        return (
+            tuple((teacher, seed) for teacher in (ALONE, *self.study.teachers) for seed in range(asked.seeds))
+            if asked
+            else ()
+        )
+
+    def distilled(self, teacher: str, seed: int) -> Step:
+        """distilled/<teacher>/<seed>.safetensors."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        own = self.weights(asked.student)
+        # The number of seeds is none of a student's business, and a teacher's settings are none of one without.
+        params = {**{name: value for name, value in own.params.items() if name != "model"}, "student": asked.student}
+        params |= {"replicate": seed}
+        inputs = {"train_images": self.images("train"), "eval_images": self.images("eval")}
+        if teacher == ALONE:
+            return self._step("distil", params, **inputs)
+        params |= asked.model_dump(include={"kind", "weight"} | ({"temperature"} if asked.kind == "soft" else set()))
+        return self._step("distil", {**params, "teacher": teacher}, **inputs, teacher=self.weights(teacher))
+
+    @cached_property
+    def distillation(self) -> Step:
+        """analysis/distillation*.csv and figures/distillation.svg."""
+        asked = self.config.distillation
+        assert asked, "asked for where there is something to distil"
+        names = (asked.student, *self.study.teachers)
+        base = self.study.base_architectures
+        # Families stand in for base architectures where the table names none.
+        by_family = asked.student not in base
+        kinds = {name: self.study.model[name].family if by_family else base.get(name, "") for name in names}
+        params = {
+            "student": asked.student,
+            "teachers": {name: self.study.model[name].family for name in self.study.teachers},
+            "compared_by": "family" if by_family else "base_architecture",
+            "kinds": kinds,
+            "seeds": asked.seeds,
+            **self.config.model_dump(include={"confidence", "seed"}),
+        }
+        return self._step(
+            "distillation",
+            params,
+            sat=self.similarity,
+            models=self.similarity,
+            students=[self.distilled(*student) for student in self.students],
+        )
+
     @cached_property
     def stability(self) -> Step:
         """analysis/stability*.csv and figures/stability.svg."""
@@ -400,9 +517,11 @@ class Plan:
     def figures(self) -> Step:
         """All files under figures/."""
         tables = {"sat": self.sat, "clusters": self.clusters, "features": self.clusters, "tsne": self.clusters}
+        params: dict[str, Any] = {"columns": self.study.columns}
         if self.config.matrix:
-            return self._step("figures", {"families": {row.model: row.family for row in self.study.models}}, **tables)
-        return self._step("figures", {}, **tables, most_similar=self.similarity, models=self.similarity)
+            params["families"] = {row.model: row.family for row in self.study.models}
+            return self._step("figures", params, **tables)
+        return self._step("figures", params, **tables, most_similar=self.similarity, models=self.similarity)
 
     def artefacts(self) -> dict[str, Step]:
         """Every artefact of the study with its step.
@@ -430,9 +549,17 @@ class Plan:
             steps[f"clean/{model}.gate.json"] = self.gate(model)
             steps[f"adversarial/{model}.h5"] = self.adversarial(model)
         steps |= {f"tiles/{target}/{source}.h5": self.tile(target, source) for target, source in self.used_tiles}
+        for variant in ("", *self.config.variants):
+            folder = variant_folder(variant)
+            if variant and self.attacks_anew(variant):
+                for model in self.needed:
+                    steps[f"{folder}adversarial/{model}.h5"] = self.adversarial(model, variant)
+                for target, source in self.used_tiles:
+                    steps[f"{folder}tiles/{target}/{source}.h5"] = self.tile(target, source, variant)
+            for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv"):
+                steps[f"{folder}similarity/{name}"] = self.similarity_of(variant)
         steps |= {
-            f"similarity/{name}": self.similarity
-            for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
+            f"distilled/{teacher}/{seed}.safetensors": self.distilled(teacher, seed) for teacher, seed in self.students
         }
         return steps | self.answers()
 
@@ -448,7 +575,9 @@ class Plan:
             "caveats": not config.matrix,
             "measures": bool(config.measures) and not config.matrix,
             "ensembles": not config.matrix,
+            "distillation": config.distillation is not None,
             "stability": not config.matrix,
+            "ablation": bool(config.variants),
         }
         return tuple(name for name, wanted in there.items() if wanted)
 
@@ -462,5 +591,5 @@ class Plan:
             steps |= {f"analysis/{table}.csv": step for table in TABLES[name]}
             if name in DRAWN:
                 steps[f"figures/{name}.svg"] = step
-        steps |= {f"figures/{name}.svg": self.figures for name in ("clustermap", "tsne", "distances", "dendrogram")}
+        steps |= {f"figures/{name}.svg": self.figures for name in FIGURES}
         return steps

@@ -268,6 +268,56 @@ def training_needs(
     return _needs(memory, START_SECONDS + reading + net.seconds(passes, batch, device, threads))
 
 
+def distil_needs(
+    training: Needs,
+    student: Row,
+    teacher: Row | None,
+    images: int,
+    evaluated: int,
+    canvas: int,
+    batch: int,
+    device: str = "cpu",
+    threads: int = 1,
+) -> Needs:
+    """Needs of training a student with a teacher, and of evaluating it.
+
+    Parameters
+    ----------
+    training : Needs
+        Of training the student alone.
+    student : Row
+    teacher : Row, optional
+        Sees every training image in every epoch.
+    images : int
+        Number of training images, times epochs.
+    evaluated : int
+        Number of evaluation images.
+    canvas : int
+        Side of the images in pixels.
+    batch : int
+        Images a training step.
+    device : str
+        `cpu` or `cuda`.
+    threads : int
+
+    Returns
+    -------
+    Needs
+    """
+    memory, minutes = float(training.mem_mb), float(training.minutes)
+    for row, count in ((student, evaluated), (teacher, images)):
+        net = _Net.of(row, canvas) if row else None
+        if net is None:
+            memory += 0 if row is None else UNKNOWN_CLEAN[0] - BASE_MB
+            minutes += 0 if row is None else UNKNOWN_CLEAN[1]
+            continue
+        minutes += net.seconds(count, batch, device, threads) / 60
+        memory += 2 * net.weights_mb
+        if device != "cuda":
+            memory += FORWARD_MB + batch * net.forward_mb
+    return _needs(memory, 60 * minutes)
+
+
 def clean_needs(
     model: Row, images: int, canvas: int, batch: int, device: str = "cpu", threads: int = 1, classes: int = CLASSES
 ) -> Needs:
@@ -351,6 +401,7 @@ def evaluate_needs(
     device: str = "cpu",
     threads: int = 1,
     diagonal: bool = True,
+    wide: bool = False,
 ) -> Needs:
     """Needs of trying every target of a tile on every source of it.
 
@@ -371,6 +422,8 @@ def evaluate_needs(
     threads : int
     diagonal : bool
         Whether the targets also meet noise, as on the diagonal tiles.
+    wide : bool
+        Whether perturbations take two bytes a value, as noise does.
 
     Returns
     -------
@@ -378,7 +431,7 @@ def evaluate_needs(
     """
     at_once = _at_once(images, batch)
     chunk = min(images, CHUNK_BATCHES * batch)
-    reading_bytes, bytes_then = NOISE_BYTES if diagonal else TILE_BYTES
+    reading_bytes, bytes_then = NOISE_BYTES if diagonal or wide else TILE_BYTES
     predicting = images * bytes_then + chunk * CHUNK_BYTES + at_once * CANVAS_BYTES
     held = _canvas_mb(max(images * reading_bytes, predicting), canvas)
     known = [net for net in (_Net.of(model, canvas) for model in targets) if net is not None]

@@ -32,15 +32,18 @@ STAGES = (
     "attack",
     "evaluate",
     "similarity",
+    "distil",
     "clusters",
     "components_null",
     "components",
     "groups",
     "measures",
     "ensembles",
+    "distillation",
     "stability",
     "caveats",
     "reference",
+    "ablation",
     "figures",
 )
 """In the order of the flow. The command of a stage is the module sat.cli.<stage>."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +64,34 @@ class Study(BaseModel):
             if any(cells.values()):
                 found[column] = cells
         return found
+
+    @cached_property
+    def columns(self) -> dict[str, dict[str, str]]:
+        """What is known of the models in use, by column: their groupings, then their components."""
+        names = dict.fromkeys(name for values in self.components.values() for name in values)
+        components = {name: {model: self.components[model].get(name, "") for model in self.used} for name in names}
+        return {**self.groupings, **components}
+
+    @cached_property
+    def teachers(self) -> tuple[str, ...]:
+        """Names of the models that the student of `distillation` is trained with, sorted."""
+        asked = self.config.distillation
+        if not asked:
+            return ()
+        return (
+            tuple(name for name in self.used if name != asked.student)
+            if asked.teachers == "all"
+            else tuple(sorted(set(asked.teachers)))
+        )
+
+    @cached_property
+    def base_architectures(self) -> dict[str, str]:
+        """Base architecture by model in use, where the table names it."""
+        return {
+            name: values["base_architecture"]
+            for name, values in self.components.items()
+            if values.get("base_architecture")
+        }
 
     @cached_property
     def used(self) -> tuple[str, ...]:
@@ -147,6 +176,10 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         )
         if name
     }
+    for key in ("reference", "compare_to"):
+        # Another study is named by the folder of its results.
+        if key in user_files and user_files[key].is_dir():
+            user_files[key] /= "similarity/sat.csv"
     for key, path in user_files.items():
         # Images may lie on another machine than the one that plans; the other files are small and are read here.
         if key != "images.root" and not path.is_file():
@@ -173,6 +206,11 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
             f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
             f"({how}); write the share of the images that is for training, such as 0.6."
         )
+    if unknown := [name for name in valid.reference_listed if name not in study.model]:
+        raise SatError(
+            f"{where}: key 'reference_listed': {', '.join(unknown)}: no such model in {' and '.join(tables)}; write "
+            "names of its column 'model'."
+        )
     for name in trained:
         if conflict := study.training(name).conflict():
             raise SatError(f"{where}: key 'training', or columns 'training....' of model {name!r}: {conflict}.")
@@ -186,7 +224,34 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         raise SatError(
             f"{where}: key 'clusters.k': {count} models cannot form {valid.clusters.k} clusters; write 2 to {count}."
         )
+    _check_distillation(study, where)
     return study
+
+
+def _check_distillation(study: Study, where: str) -> None:
+    """A student that can be trained, and teachers that are there."""
+    asked = study.config.distillation
+    if not asked:
+        return
+    if study.config.matrix:
+        raise SatError(f"{where}: key 'distillation': a study of a matrix trains nothing; remove it.")
+    named = [("student", asked.student), *(("teachers", name) for name in study.teachers)]
+    for key, name in named:
+        if name not in study.used:
+            near = get_close_matches(name, study.used, 3, 0.4)
+            those = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(study.used)}."
+            raise SatError(f"{where}: key 'distillation.{key}': {name!r} is no model in use of the study; {those}")
+    if study.model[asked.student].source != "train":
+        raise SatError(
+            f"{where}: key 'distillation.student': {asked.student!r} is not trained in this study; name a model whose "
+            "column 'weights' is train."
+        )
+    if asked.student in study.teachers:
+        raise SatError(
+            f"{where}: key 'distillation.teachers': {asked.student!r} is the student; leave it out, or write all."
+        )
+    if not study.teachers:
+        raise SatError(f"{where}: key 'distillation.teachers': is empty; name at least one model, or write all.")
 
 
 def _locate(folder: Path, name: str) -> Path:

@@ -1,0 +1,118 @@
+"""What `recommend teacher` does: choose by SAT with the student, and say what is known of such a choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sat.study.plan import Plan
+    from sat.study.study import Study
+
+
+def recommend_teacher(study: Study, student: str, pool: list[str] | None) -> None:
+    """Print a recommendation.
+
+    Parameters
+    ----------
+    study : Study
+    student : str
+        A model in use.
+    pool : list of str, optional
+        To choose among; all models in use by default.
+
+    Raises
+    ------
+    SatError
+        If results are missing or stale, or there is nobody to choose.
+    """
+    from sat.analysis.distillation import choose, direction
+    from sat.cli.tools import plan_of, results_folder
+    from sat.errors import SatError
+    from sat.report.recommendation import describe_teachers
+
+    plan, results = plan_of(study), results_folder(study)
+    names = sorted(set(pool or study.used) - {student})
+    candidates, weak = _candidates(plan, results, student, names)
+    # Who names a model knows what he does.
+    left_out = [] if pool else [name for name in names if name in weak]
+    candidates = candidates.drop(index=left_out)
+    if candidates["sat"].isna().all():
+        raise SatError(
+            f"--student {student}: no teacher can be recommended: of {len(names)} model(s), {len(left_out)} are "
+            "left out since their attack fails on themselves, and the others have no SAT with it."
+        )
+    gains, related, note = _measured(plan, results, student)
+    # Measured here goes before the paper, whose claim differs between the groups.
+    measured = direction(related)
+    order = [(measured, "all")] if measured else [("low_sat", "other"), ("high_sat", "same"), ("low_sat", "all")]
+    choices = [choice for why, among in order if (choice := choose(candidates, why, among))]
+    recommended = choices[0]
+    beside = [
+        choose(candidates, why, among)
+        for why, among in (("low_sat", "other"), ("high_sat", "same"), ("accurate", "all"), ("accurate", "same"))
+    ]
+    shown = dict.fromkeys([recommended, *(choice for choice in beside if choice)])
+    print(
+        describe_teachers(
+            study.name,
+            student,
+            list(shown),
+            candidates,
+            gains,
+            related,
+            measured is not None,
+            study.config.confidence,
+            "base architecture" if student in study.base_architectures else "family",
+            left_out,
+            sorted(weak & ({student} | {choice.teacher for choice in shown})),
+            note,
+        )
+    )
+
+
+def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tuple[pd.DataFrame, set[str]]:
+    """Teachers with SAT to the student and accuracy, both with intervals; and the models whose attack fails."""
+    import pandas as pd
+
+    from sat.analysis.distillation import relation_to
+    from sat.cli.tools import there
+    from sat.similarity.intervals import wilson
+    from sat.store.artefact import Job, read_sidecar
+    from sat.store.tables import read_table
+    from sat.study.plan import Step
+
+    study = plan.study
+    # What the analyses read, and checked as they check it.
+    job = Job(Step("recommend", 1, {}, {"pairs": plan.similarity.recipe, "models": plan.similarity.recipe}))
+    pairs = read_table(job.input("pairs", there(results / "similarity/most_similar.csv")))
+    models = read_table(job.input("models", there(results / "similarity/models.csv"))).set_index("model")
+    both = pd.concat([pairs, pairs.rename(columns={"model_a": "model_b", "model_b": "model_a"})])
+    own = both[both["model_a"] == student].drop_duplicates("model_b").set_index("model_b")
+    found = own.loc[names, ["sat", "sat_low", "sat_high"]].assign(accuracy=models["accuracy"])
+    n_images = read_sidecar(there(results / "images/eval.h5"))["facts"]["n_images"]
+    found["accuracy_low"], found["accuracy_high"] = wilson(
+        found["accuracy"] * n_images, n_images, study.config.confidence
+    )
+    base = study.base_architectures
+    kinds = base if student in base else {name: row.family for name, row in study.model.items()}
+    found["relation"] = relation_to(student, kinds, names)
+    return found, set(models.index[models["low_whitebox"]])
+
+
+def _measured(plan: Plan, results: Path, student: str) -> tuple[pd.DataFrame | None, pd.DataFrame | None, str]:
+    """The study's own tables of distillation, if they are of this student; or why not."""
+    from sat.store.artefact import read_sidecar
+    from sat.store.tables import read_table
+
+    asked = plan.config.distillation
+    if not asked or asked.student != student:
+        return None, None, f"this study has not distilled {student} (config key distillation)"
+    paths = [results / f"analysis/{name}.csv" for name in ("distillation", "distillation_relation")]
+    if not all(path.exists() for path in paths):
+        return None, None, "the study's own distillation has not run yet"
+    if any(read_sidecar(path)["recipe"] != plan.distillation.recipe for path in paths):
+        return None, None, "the study's own distillation is of other settings; run snakemake first"
+    return read_table(paths[0]).set_index("teacher"), read_table(paths[1]), ""

@@ -1,0 +1,78 @@
+"""What a SAT matrix was measured with: images, canvas and attack, from the sidecars that lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sat.errors import SatError
+from sat.store.artefact import read_sidecar, sidecar_path
+
+MATRIX = "similarity/sat.csv"
+"""A study's matrix within the folder of its results."""
+OWN = ("model", "seed")
+"""Params of an attack that are no setting: models differ, and another seed is another draw of the same."""
+
+
+def read_settings(sat: Path | str) -> dict[str, Any] | None:
+    """Find what a matrix was measured with.
+
+    Parameters
+    ----------
+    sat : path
+        A matrix; with its sidecar, and the sidecars of what it was made from, if it is a study's.
+
+    Returns
+    -------
+    dict or None
+        images (digest of the attack images as the models saw them), canvas (px) and the settings of the attack, sizes
+        in grey levels. None for a matrix without a sidecar, or of a study that was given it.
+
+    Raises
+    ------
+    SatError
+        If a sidecar on the way is missing.
+    """
+    sat = Path(sat)
+    if not sidecar_path(sat).is_file():
+        return None
+    made = read_sidecar(sat)
+    if made["stage"] != "similarity":
+        return None
+
+    def follow(account: Mapping[str, Any]) -> dict[str, Any]:
+        # Paths in sidecars begin at the folder that holds results/, wherever that is now.
+        there = (parent / account["path"] for parent in sat.resolve().parents)
+        found = next((path for path in there if sidecar_path(path).is_file()), None)
+        if found is None:
+            raise SatError(
+                f"{sat}: was made from {account['path']}, and its sidecar is not there; it says which images and "
+                "attack the matrix stands for. Bring the whole folder of results, sidecars at least."
+            )
+        return read_sidecar(found)
+
+    images = follow(made["inputs"]["images"])
+    attack = follow(follow(made["inputs"]["tiles"][0])["inputs"]["adversarial"][0])
+    settings = {name: value for name, value in attack["params"].items() if name not in OWN}
+    return {"images": images["content_sha256"], "canvas": images["params"]["canvas"], **settings}
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Say in which settings two matrices differ.
+
+    Parameters
+    ----------
+    ours, theirs : mapping
+        From `read_settings`.
+
+    Returns
+    -------
+    list of str
+        Empty where they agree.
+    """
+    names = [name for name in dict.fromkeys([*ours, *theirs]) if ours.get(name) != theirs.get(name)]
+    return [
+        "other images" if name == "images" else f"{name} {theirs.get(name)} instead of {ours.get(name)}"
+        for name in names
+    ]
