@@ -37,7 +37,9 @@ def test_dry_run(name: str, tmp_path: Path) -> None:
     assert config["study"] == name
     models = len(pd.read_csv(ROOT / "studies" / config["models"]))
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", log, re.MULTILINE))
-    assert jobs["attack"] == jobs["clean"] == str(models)
+    assert jobs["clean"] == str(models)
+    # Each variant of the attack is one more a model.
+    assert int(jobs["attack"]) == models * (1 + len(config.get("variants", {})))
     if config.get("training", {}).get("fine_tune"):
         assert jobs["train"] == jobs["hub"] == str(models)
 
