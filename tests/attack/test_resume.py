@@ -19,9 +19,13 @@ from sat.study.study import load_study
 pytestmark = pytest.mark.slow
 
 
-def words(project: Project, out: str, steps: int) -> list[str]:
-    """The attack's command line, as Snakemake would call it, with more steps and another output."""
-    step = Plan(load_study([project.folder / "config.yaml"], {"attack": {"steps": steps}})).adversarial("vit")
+L2 = {"method": "pgd_l2", "eps": 4.0, "step": 1.0}
+
+
+def words(project: Project, out: str, steps: int, **attack: object) -> list[str]:
+    """The attack's command line, as Snakemake would call it, with other settings and another output."""
+    changes = {"attack": {"steps": steps, **attack}}
+    step = Plan(load_study([project.folder / "config.yaml"], changes)).adversarial("vit")
     inputs = {"weights": "weights/vit.safetensors", "images": "images/attack.h5", "clean": "clean/vit.h5"}
     named = [word for name, path in inputs.items() for word in (f"--{name}", f"results/tiny/{path}")]
     return ["attack", "--step", step.json, *named, "--out", out, "--batch", "16"]
@@ -55,10 +59,11 @@ def everything_right(project: Project) -> Project:
     return project
 
 
-def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project) -> None:
+@pytest.mark.parametrize("attack", [{}, L2], ids=["pgd_linf", "pgd_l2"])
+def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project, attack: dict[str, object]) -> None:
     project, steps = everything_right, 120
     environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "sat", *words(project, "results/tiny/killed.h5", steps)]
+    command = [sys.executable, "-m", "sat", *words(project, "results/tiny/killed.h5", steps, **attack)]
     process = subprocess.Popen(command, cwd=project.folder, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not parts(project, "results/tiny/killed.h5"):
@@ -72,11 +77,11 @@ def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project) ->
     before = {path: path.stat().st_mtime_ns for path in parts(project, "results/tiny/killed.h5")}
 
     # A batch of another size may finish what one of 16 began.
-    again = words(project, "results/tiny/killed.h5", steps)[:-1]
+    again = words(project, "results/tiny/killed.h5", steps, **attack)[:-1]
     done = project.sat(*again, "32")
     assert done.returncode == 0, done.stderr
     assert f"{16 * left} items are there" in done.stderr
-    whole = project.sat(*words(project, "results/tiny/whole.h5", steps))
+    whole = project.sat(*words(project, "results/tiny/whole.h5", steps, **attack))
     assert whole.returncode == 0, whole.stderr
     killed, uninterrupted = (digest(project, f"results/tiny/{name}.h5") for name in ("killed", "whole"))
     assert killed["sha256"] == uninterrupted["sha256"]

@@ -46,9 +46,8 @@ def test_a_teacher_of_other_classes_is_named(tmp_path: Path, capsys: pytest.Capt
 
 
 def folder_of_images(root: Path) -> None:
-    for number, name in enumerate(
-        f"{part}/{label}/{k}.png" for part in ("train", "val") for label in "ab" for k in "12"
-    ):
+    names = [f"{part}/{label}/{k}.png" for part in ("train", "val") for label in "ab" for k in "12"]
+    for number, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((32, 32, 3), 20 * number, np.uint8)).save(root / name)
 

@@ -43,3 +43,14 @@ def test_larger_models_and_more_attempts_ask_for_more(imagenet):
     assert again.mem_mb > large.mem_mb and again.minutes > large.minutes
     diagonal, other = imagenet.tile("c1-000", "c1-000"), imagenet.tile("c1-000", "c1-001")
     assert diagonal.mem_mb > other.mem_mb
+
+
+def test_a_student_with_a_teacher_asks_for_more_than_one_alone():
+    forecast = Forecast(Plan(load_study([ROOT / "studies/distill_deit_tiny.yaml"])))
+    alone, small, large = (forecast.distil(name) for name in ("_alone", "efficientnet_b2", "convit_base"))
+    assert forecast.train("deit_tiny").minutes < alone.minutes < small.minutes < large.minutes
+    assert alone.mem_mb < small.mem_mb < large.mem_mb
+    assert forecast.needs("distilled/convit_base/2.safetensors") == large
+    # Float32, as all weights.
+    assert forecast.disk("distilled/convit_base/2.safetensors") == 4 * 5_717_416
+    assert forecast.n_images == {"train": 1_281_167, "eval": 50_000, "attack": 5000}

@@ -10,6 +10,7 @@ import yaml
 from conftest import ROOT, ROWS
 from sat.errors import SatError
 from sat.study.config import Attack, config_schema, grey_levels
+from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -248,6 +249,58 @@ print(len(Plan(load_study(["config.yaml"])).artefacts()))
         [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": "workflow"}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_rows_settings_go_over_the_studys(write_study):
+    rows = [{**row, "training.schedule": "cosine" if row["model"] == "vit" else ""} for row in ROWS]
+    study = load_study([write_study(rows, training={"epochs": 4})])
+    assert (study.training("vit").schedule, study.training("resnet").schedule) == ("cosine", "one_cycle")
+    assert study.training("vit").epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"warmup_epochs": 2}, "one_cycle warms up by itself"),
+        ({"epochs": 3, "warmup_epochs": 3, "schedule": "cosine"}, "3 of 3 epochs"),
+        ({"mixup": 0.2, "batch_size": 31}, "even number"),
+        ({"auto_augment": "random"}, "rand-m9"),
+        ({"schedule": "linear"}, "cosine"),
+    ],
+)
+def test_training_settings_that_cannot_be(write_study, training, words):
+    with pytest.raises(SatError, match=words) as error:
+        load_study([write_study(training=training)])
+    assert "training" in str(error.value)
+
+
+def test_fine_tuned_models_have_an_artefact_to_start_from(write_study):
+    rows = [
+        {**ROWS[0], "architecture": "test_resnet.r160_in1k", "weights": "hub"},
+        {**ROWS[1], "architecture": "test_vit.r160_in1k", "weights": "hub", "training.fine_tune": "false"},
+        ROWS[2],
+    ]
+    rows = [{"training.fine_tune": "", "published_top1": "50", **row} for row in rows]
+    plan = Plan(load_study([write_study(rows, training={"fine_tune": True})]))
+    artefacts = plan.artefacts()
+    assert {name for name in artefacts if name.startswith("pretrained/")} == {"pretrained/resnet.safetensors"}
+    stages = {row["model"]: artefacts[f"weights/{row['model']}.safetensors"].stage for row in rows}
+    assert stages == {"resnet": "train", "vit": "hub", "byobnet": "train"}
+    assert (
+        artefacts["weights/resnet.safetensors"].inputs["pretrained"]
+        == artefacts["pretrained/resnet.safetensors"].recipe
+    )
+    assert "images/train.h5" in artefacts
+    assert plan.similarity.params["published_top1"] == {"vit": 50.0}, "accuracies on other images are not compared"
+    assert all(Forecast(plan).needs(name) for name in artefacts if name.startswith(("pretrained/", "weights/")))
+
+
+def test_fine_tuning_needs_training_images(write_study):
+    rows = [{**row, "architecture": f"{row['architecture']}.r160_in1k", "weights": "hub"} for row in ROWS]
+    images = {"source": "digits", "canvas": 32}
+    load_study([write_study(rows, images=images)])
+    with pytest.raises(SatError, match=r"images\.train_fraction.*fine_tune"):
+        load_study([write_study(rows, images=images, training={"fine_tune": True})])
 
 
 def test_a_student_that_is_not_trained_here(write_study):

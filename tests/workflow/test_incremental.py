@@ -142,8 +142,11 @@ DESCENDANTS = {
     "similarity": BELOW,
     "clusters": {"clusters", "ensembles", "stability", "figures", "all"},
     **{name: {name} for name in ANALYSES - {"clusters"}},
-    # This study has no matrix of others, and no components.
-    **{name: set() for name in ("matrix", "reference", "components", "components_null")},
+    # This study has no matrix of others, no components, no variants and no student.
+    **{
+        name: set()
+        for name in ("matrix", "reference", "ablation", "components", "components_null", "distil", "distillation")
+    },
 }
 
 

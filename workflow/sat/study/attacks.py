@@ -21,7 +21,7 @@ class Method:
     settings: tuple[str, ...] = ()
     """Keys of the config's section `attack` that it uses, beside method and eps."""
     selection: Selection = "last_iterate"
-    """Which adversarial image is kept. Those of the first success transfer less."""
+    """Which adversarial image is kept. Those of a first success may transfer less."""
     seeded: bool = False
     """Whether it draws random numbers, keyed by the study's seed."""
     lattice: bool = True

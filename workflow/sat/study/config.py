@@ -240,7 +240,7 @@ class Attack(Section):
 
     method: Literal["pgd_linf", "pgd_l2", "fgsm", "mi_fgsm", "autoattack"] = "pgd_linf"
     """Within an L-infinity ball: `pgd_linf`, projected gradient descent; `fgsm`, one step of size eps; `mi_fgsm`, with
-    momentum; `autoattack`, whose images are those of the first success and transfer less. Within an L2 ball:
+    momentum; `autoattack`, which keeps what its first success gives, and so may transfer less. Within an L2 ball:
     `pgd_l2`."""
     eps: str | float = "8/255"
     """Radius of the ball in pixels of [0, 1]. L-infinity: whole grey levels of the canvas, written as "8/255". L2: the
