@@ -120,8 +120,8 @@ class SlurmJob:
 
     @property
     def wildcards(self) -> str:
-        """The values of the rule's wildcards, as Snakemake's plugin joins them."""
-        return self.comment.partition("_wildcards_")[2]
+        """The values of the rule's wildcards, as Snakemake's plugin joins them; the study itself is no variant."""
+        return self.comment.partition("_wildcards_")[2].removeprefix("_")
 
     @property
     def active(self) -> bool:

@@ -80,6 +80,31 @@ def adversarial_of(wildcards):
     return [f"{RESULTS}/{wildcards.variant}adversarial/{model}.h5" for model in plan.tiles[wildcards.source]]
 
 
+def tile_needs(wildcards):
+    return forecast.tile(wildcards.target, wildcards.source, variant_of(wildcards))
+
+
+def tiles_of(wildcards):
+    """Tiles of the study, or of a variant that has its own."""
+    variant = variant_of(wildcards)
+    folder = variant_folder(variant) if variant and plan.attacks_anew(variant) else ""
+    return [f"{RESULTS}/{folder}tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
+
+
+def report_section(title):
+    """Where in the report a table stands: variants apart, each under its name."""
+    return lambda wildcards: "Variants" if wildcards.variant else title
+
+
+def report_labels(what):
+    return lambda wildcards: {"what": " of ".join([what, *filter(None, [variant_of(wildcards)])]), "kind": "table"}
+
+
+def teacher_of(wildcards):
+    """Weights of a student's teacher; none of one that learns alone."""
+    return [] if wildcards.teacher == ALONE else [f"{RESULTS}/weights/{wildcards.teacher}.safetensors"]
+
+
 def any_of(names):
     """Wildcard constraint: one of some names; nothing where there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"

@@ -1,17 +1,13 @@
 # The student of the study's key `distillation`, trained with each teacher and without one: the same loop, the same
 # settings, the same seeds.
-def teacher_weights(wildcards):
-    return [] if wildcards.teacher == ALONE else f"{RESULTS}/weights/{wildcards.teacher}.safetensors"
-
-
 rule distil:
     input:
         train_images=ancient(f"{RESULTS}/images/train.h5"),
         train_images_sidecar=f"{RESULTS}/images/train.h5.json",
         eval_images=ancient(f"{RESULTS}/images/eval.h5"),
         eval_images_sidecar=f"{RESULTS}/images/eval.h5.json",
-        teacher=ancient(teacher_weights),
-        teacher_sidecar=lambda wildcards: sidecars([teacher_weights(wildcards)] if teacher_weights(wildcards) else []),
+        teacher=ancient(teacher_of),
+        teacher_sidecar=lambda wildcards: sidecars(teacher_of(wildcards)),
     output:
         weights=f"{RESULTS}/distilled/{{teacher}}/{{seed}}.safetensors",
         sidecar=f"{RESULTS}/distilled/{{teacher}}/{{seed}}.safetensors.json",

@@ -1,7 +1,3 @@
-def tile_needs(wildcards):
-    return forecast.tile(wildcards.target, wildcards.source, variant_of(wildcards))
-
-
 rule evaluate:
     input:
         images=ancient(f"{RESULTS}/images/attack.h5"),

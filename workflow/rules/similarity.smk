@@ -2,22 +2,6 @@ CLEAN = [f"{RESULTS}/clean/{model}.h5" for model in study.used]
 TILES = [f"{RESULTS}/tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
 
 
-def tiles_of(wildcards):
-    """Tiles of the study, or of a variant that has its own."""
-    variant = variant_of(wildcards)
-    folder = variant_folder(variant) if variant and plan.attacks_anew(variant) else ""
-    return [f"{RESULTS}/{folder}tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
-
-
-def section(title):
-    """Where in the report a table stands: variants apart, each under its name."""
-    return lambda wildcards: "Variants" if wildcards.variant else title
-
-
-def labels(what):
-    return lambda wildcards: {"what": " of ".join([what, *filter(None, [variant_of(wildcards)])]), "kind": "table"}
-
-
 rule similarity:
     input:
         images=ancient(f"{RESULTS}/images/attack.h5"),
@@ -31,22 +15,22 @@ rule similarity:
         pairs_sidecar=f"{RESULTS}/{{variant}}similarity/pairs.parquet.json",
         sat=report(
             f"{RESULTS}/{{variant}}similarity/sat.csv",
-            category=section("Similarity"),
-            labels=labels("SAT matrix"),
+            category=report_section("Similarity"),
+            labels=report_labels("SAT matrix"),
             caption="../report/sat.rst",
         ),
         sat_sidecar=f"{RESULTS}/{{variant}}similarity/sat.csv.json",
         most_similar=report(
             f"{RESULTS}/{{variant}}similarity/most_similar.csv",
-            category=section("Similarity"),
-            labels=labels("most similar pairs"),
+            category=report_section("Similarity"),
+            labels=report_labels("most similar pairs"),
             caption="../report/most_similar.rst",
         ),
         most_similar_sidecar=f"{RESULTS}/{{variant}}similarity/most_similar.csv.json",
         models=report(
             f"{RESULTS}/{{variant}}similarity/models.csv",
-            category=section("Models"),
-            labels=labels("accuracy and white-box success"),
+            category=report_section("Models"),
+            labels=report_labels("accuracy and white-box success"),
             caption="../report/models.rst",
         ),
         models_sidecar=f"{RESULTS}/{{variant}}similarity/models.csv.json",
