@@ -385,6 +385,8 @@ def test_resume_waits_for_the_jobs_of_a_dead_run_and_takes_over_what_they_finish
 
 
 def test_resume_leaves_a_living_run_alone(cluster: Cluster, ready: Project) -> None:
+    # It is cut off; on a quick machine a shorter attack would have ended by then.
+    ready.configure(attack={**LONG["attack"], "steps": 400})
     run = Run(cluster, ready, *attacks("vit1"))
     wait_for("the attack", lambda: run.going() and attacking(cluster, ready, "vit1"))
     refused = resume(cluster, ready)
