@@ -148,9 +148,7 @@ def _ascend(
     finite = torch.ones((), dtype=torch.bool, device=device)
     gathered = torch.zeros((), device=device)
     for _ in range(steps):
-        unit = to_unit(clean + change).requires_grad_()
-        loss = F.cross_entropy(classifier(unit).float(), target, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, unit)
+        gradient = loss_gradient(classifier, to_unit(clean + change), target)
         zero += (gradient == 0).flatten(1).all(1)
         finite &= gradient.isfinite().all()
         if momentum is not None:
@@ -165,6 +163,27 @@ def _ascend(
     return Attacked(
         change[:count].to(torch.int8).cpu().numpy(), fooled[:count].cpu().numpy(), zero[:count].cpu().numpy()
     )
+
+
+def loss_gradient(classifier: Classifier, unit: Tensor, target: Tensor) -> Tensor:
+    """Gradient of the sum of the cross-entropies by the images, so that none depends on its neighbours.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    unit : float Tensor, shape (n, 3, S, S)
+        Images in units of [0, 1].
+    target : int64 Tensor, shape (n,)
+        True classes.
+
+    Returns
+    -------
+    float Tensor, shape (n, 3, S, S)
+    """
+    unit.requires_grad_()
+    loss = F.cross_entropy(classifier(unit).float(), target, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, unit)
+    return gradient
 
 
 def _onto_lattice(clean: Tensor, change: Tensor, eps: int) -> Tensor:

@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sat.attack.attack import SMALLEST, Attacked
+from sat.attack.attack import SMALLEST, Attacked, loss_gradient
 from sat.attack.rounding import attacked
 from sat.models.batches import padded
 from sat.models.classifier import Classifier, to_unit
@@ -67,9 +66,7 @@ def pgd_l2(
     zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
     for _ in range(steps):
-        unit = (clean + change).requires_grad_()
-        loss = F.cross_entropy(classifier(unit).float(), target, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, unit)
+        gradient = loss_gradient(classifier, clean + change, target)
         length = _length(gradient)
         zero += length.flatten() == 0
         finite &= gradient.isfinite().all()

@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sat.report.figures import STYLE
-
-BLUE, GREY = "#3b6fb6", "#8a8a8a"
+from sat.report.figures_analyses import BLUE, GREY
 
 
 def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:

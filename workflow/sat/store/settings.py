@@ -9,8 +9,6 @@ from typing import Any
 from sat.errors import SatError
 from sat.store.artefact import read_sidecar, sidecar_path
 
-MATRIX = "similarity/sat.csv"
-"""A study's matrix within the folder of its results."""
 OWN = ("model", "seed")
 """Params of an attack that are no setting: models differ, and another seed is another draw of the same."""
 

@@ -100,7 +100,9 @@ class Study(BaseModel):
 
     def training(self, model: str) -> Training:
         """Settings that a model is trained with: the study's, and over them those of its row."""
-        return Training.model_validate({**self.config.training.model_dump(), **self.model[model].training})
+        own = self.model[model].training
+        # Asked for of every model, several times, while Snakemake plans.
+        return Training.model_validate({**self.config.training.model_dump(), **own}) if own else self.config.training
 
     def fine_tuned(self, model: str) -> bool:
         """Whether a model's own weights are where its training starts."""
