@@ -10,10 +10,10 @@ import pandas as pd
 from sklearn.cluster import SpectralClustering
 
 from harness import Table, interleave, ratio, say
-from sat.analysis.clusters import spectral_clusters
-from sat.analysis.components import full_fit, mean_differences, pair_data
-from sat.analysis.groups import group_means
-from sat.analysis.pairs import orders
+from sat.analyses.clusters.spectral import spectral_clusters
+from sat.analyses.components.importance import full_fit, mean_differences, pair_data
+from sat.analyses.groups.means import group_means
+from sat.statistics.pairs import orders
 
 N, CLUSTERS, PERMUTATIONS, FEW = 1000, 10, 9999, 9
 COMPONENTS = {"architecture": 6, "stem": 19, "normalisation": 8, "activation": 9, "hierarchical": 2}

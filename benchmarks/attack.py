@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness import Table, interleave, ratio
-from sat.attack.attack import pgd_linf
+from sat.attacks.attack import pgd_linf
 from sat.models.classifier import build, plan_blueprint, to_unit
 
 ARCHITECTURES = ("test_resnet", "test_vit", "test_convnext", "test_efficientnet")

@@ -16,15 +16,16 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from projects import Project
 from sat.__main__ import main
-from sat.analysis.ensembles import Pool, recommend
+from sat.analyses.ensembles.averaging import Pool, recommend
 from sat.cli.recommend import choosing_half, sat_of_half
-from sat.report.recommendation import describe_recommendation
 from sat.seeds import key
 from sat.similarity.measures import MEASURES
+from sat.status.recommendation import describe_recommendation
 from sat.store import hdf5
 from sat.store.artefact import Job, read_sidecar
+from sat.store.step import Step, group_recipe
 from sat.store.tables import read_matrix, read_table
-from sat.study.plan import Plan, Step, group_recipe
+from sat.study.plan import Plan
 from sat.study.study import load_study
 
 CLASSES = 5
@@ -168,7 +169,7 @@ def test_too_few_images_for_cka(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 def test_features_of_a_sample_of_many_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sat.cli.measures.MOST_FEATURES", 40)
+    monkeypatch.setattr("sat.analyses.measures.MOST_FEATURES", 40)
     inputs = Inputs(tmp_path)
     row = inputs.measures("cka", "agreement")["pairs"].iloc[0]
     ids = list(range(len(inputs.labels)))

@@ -13,8 +13,8 @@ from sat.models.classifier import build as build_classifier
 from sat.models.classifier import plan_blueprint, save_classifier
 from sat.store import hdf5
 from sat.store.artefact import Job
-from sat.study.config import Training
-from sat.study.plan import Step
+from sat.store.step import Step
+from sat.study.training import Training
 
 SOURCE = Step("images", 1)
 

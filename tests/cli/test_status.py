@@ -13,7 +13,7 @@ import pytest
 
 from conftest import ROOT
 from projects import SNAKEMAKE
-from sat.report.progress import QUIET, job_of, progress
+from sat.status.progress import QUIET, job_of, progress
 from sat.study.plan import Plan
 from sat.study.study import load_study
 

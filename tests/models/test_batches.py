@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from nets import classifier, digits
-from sat.attack.attack import pgd_linf
+from sat.attacks.attack import pgd_linf
 from sat.errors import SatError
 from sat.models.batches import Batch, in_batches, padded
 from sat.models.classifier import predict

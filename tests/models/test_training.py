@@ -9,7 +9,7 @@ from sat.images.datasets import decode, open_dataset
 from sat.images.images import to_canvas
 from sat.models.classifier import build, plan_blueprint, predict
 from sat.models.training import Distillation, distillation_loss, make_optimiser, make_schedule, train
-from sat.study.config import Training
+from sat.study.training import Training
 
 SETTINGS = {
     "epochs": 1,

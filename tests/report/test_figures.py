@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.report.figures import (
+from sat.analyses.figures.drawing import (
     cluster_map,
     dendrogram_figure,
     distances_figure,
-    save,
     tsne_components_figure,
     tsne_figure,
 )
-from sat.report.figures_stability import stability_figure
+from sat.analyses.stability.figure import stability_figure
+from sat.report.style import save
 
 
 def study(n):

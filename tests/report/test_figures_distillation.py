@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.report.figures import save
-from sat.report.figures_distillation import distillation_figure
+from sat.analyses.distillation.figure import distillation_figure
+from sat.report.style import save
 
 TABLE = pd.DataFrame(
     {

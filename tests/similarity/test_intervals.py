@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from sat.similarity.intervals import rank_range, sat_interval, sign_flip_p, wilson
+from sat.statistics.intervals import rank_range, sat_interval, sign_flip_p, wilson
 
 EPS_S = 0.01
 

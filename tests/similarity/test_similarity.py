@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.similarity.intervals import wilson
 from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
+from sat.statistics.intervals import wilson
 
 EPS_S = 0.01
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from sat.__main__ import main
-from sat.similarity.intervals import sat_interval
+from sat.statistics.intervals import sat_interval
 from sat.store import hdf5
 from sat.store.artefact import Job, read_sidecar
-from sat.study.plan import Step, group_recipe
+from sat.store.step import Step, group_recipe
 
 EPS_S = 0.01
 COLUMNS = {

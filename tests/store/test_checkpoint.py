@@ -5,7 +5,7 @@ import torch
 
 from sat.store.artefact import Job
 from sat.store.checkpoint import Checkpoint
-from sat.study.plan import Step
+from sat.store.step import Step
 
 STATE = {"net": {"weight": torch.arange(4.0)}, "history": [{"epoch": 1, "loss": 0.5}]}
 

@@ -3,7 +3,7 @@ import pytest
 
 from sat.store.artefact import Job
 from sat.store.parts import Parts
-from sat.study.plan import Step
+from sat.store.step import Step
 
 
 def job(steps=3, sha="a" * 64):

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from sat.errors import SatError
-from sat.store import registry
-from sat.store.registry import register
+from sat.store import user_files as registry
+from sat.store.user_files import register
 
 
 def sha(content):

@@ -12,8 +12,9 @@ import pytest
 from conftest import ROOT
 from sat.errors import SatError
 from sat.store import hdf5
-from sat.store.artefact import Job, check_content, file_digest, read_sidecar, replacing, sidecar_path
-from sat.study.plan import Step, group_recipe
+from sat.store.artefact import Job, check_content, read_sidecar, sidecar_path
+from sat.store.files import file_digest, replacing
+from sat.store.step import Step, group_recipe
 
 
 def step(**params):

@@ -175,9 +175,9 @@ MEASURE = """
 import json, sys
 import numpy as np
 # What the commands import.
-import sat.cli.attack, sat.cli.clean, sat.store.hdf5
+import sat.stages.attack, sat.stages.clean, sat.store.hdf5
 import torch
-from sat.attack.attack import pgd_linf
+from sat.attacks.attack import pgd_linf
 from sat.models.classifier import load_classifier, predict
 
 def peak():

@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from sat.study import stages
-from sat.study.stages import STAGES, code_digest, drifted, settle, stage_versions
+from sat.study import lock as stages
+from sat.study.lock import STAGES, code_digest, drifted, settle, stage_versions
 
 
 def test_the_lock_is_in_step_with_the_code():
@@ -24,7 +24,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_a_comment_or_docstring_is_no_change(package):
-    file = package / "attack/attack.py"
+    file = package / "attacks/attack.py"
     file.write_text(
         file.read_text().replace(
             '    """What an attack on a batch of images gives."""', '    """Other words."""  # and a comment'
@@ -35,7 +35,7 @@ def test_a_comment_or_docstring_is_no_change(package):
 
 
 def test_a_change_is_seen_by_exactly_the_stages_that_import_the_module(package):
-    file = package / "attack/attack.py"
+    file = package / "attacks/attack.py"
     file.write_text(file.read_text() + "\nCHANGED = 1\n")
     # evaluate takes the noise from there.
     assert drifted() == ["attack", "evaluate"]
@@ -45,7 +45,7 @@ def test_a_change_is_seen_by_exactly_the_stages_that_import_the_module(package):
 
 
 def test_same_and_bump(package):
-    file = package / "attack/attack.py"
+    file = package / "attacks/attack.py"
     file.write_text(file.read_text() + "\nCHANGED = 1\n")
     before = stage_versions()
     settle(["evaluate"], bump=False)
@@ -56,8 +56,8 @@ def test_same_and_bump(package):
 
 
 def test_digest_follows_imports_within_functions():
-    found = stages._imported("sat.cli.attack")
-    assert {"sat.attack.attack", "sat.models.classifier", "sat.store.hdf5", "sat.seeds"} <= set(found)
-    assert not [module for module in found if module.startswith(("sat.report", "sat.analysis"))]
+    found = stages._imported("sat.stages.attack")
+    assert {"sat.attacks.attack", "sat.models.classifier", "sat.store.hdf5", "sat.seeds"} <= set(found)
+    assert not [module for module in found if module.startswith(("sat.report", "sat.analyses"))]
     assert all(isinstance(tree, ast.Module) for tree in found.values())
     assert code_digest("attack") == code_digest("attack")

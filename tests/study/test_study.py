@@ -9,7 +9,8 @@ import yaml
 
 from conftest import ROOT, ROWS
 from sat.errors import SatError
-from sat.study.config import Attack, config_schema, grey_levels
+from sat.study.attack import Attack, grey_levels
+from sat.study.config import config_schema
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import load_study

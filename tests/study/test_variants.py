@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 from projects import SNAKEMAKE
 from sat.errors import SatError
-from sat.report.progress import job_of
-from sat.study.config import Attack
+from sat.status.progress import job_of
+from sat.study.attack import Attack
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import load_study

@@ -13,7 +13,7 @@ from scipy.stats import ttest_rel
 
 from conftest import ADDED, ROWS
 from projects import Project, locked_copy
-from sat.report.progress import job_of
+from sat.status.progress import job_of
 from sat.store.artefact import read_sidecar
 from sat.study.plan import Plan
 from sat.study.study import load_study

@@ -14,8 +14,8 @@ import pytest
 
 from conftest import ADDED, ROWS
 from projects import ANALYSES, Project
+from sat.study.lock import STAGES
 from sat.study.plan import Plan
-from sat.study.stages import STAGES
 from sat.study.study import load_study
 
 pytestmark = pytest.mark.slow

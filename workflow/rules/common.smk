@@ -12,9 +12,10 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from sat.errors import SatError
 from sat.store.environment import export_git
-from sat.store.registry import register
+from sat.store.user_files import register
 from sat.study.forecast import Forecast
-from sat.study.plan import ALONE, Plan, split_variant, variant_folder
+from sat.store.step import ALONE
+from sat.study.plan import Plan, split_variant, variant_folder
 from sat.study.study import build_study
 
 try:

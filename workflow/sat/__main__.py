@@ -10,7 +10,7 @@ import os
 import sys
 
 from sat.errors import SatError
-from sat.study.stages import STAGES
+from sat.study.lock import STAGES, stage_module
 
 TOOLS = ("describe", "add", "plan", "status", "resume", "recommend", "summary", "verify", "schema", "stages")
 """Commands for people; all others are stages, which Snakemake calls."""
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in (*TOOLS, *STAGES):
-        module = importlib.import_module(f"sat.cli.{name}")
+        module = importlib.import_module(_module(name))
         summary = (module.__doc__ or "").splitlines()[0]
         module.add_arguments(commands.add_parser(name, help=summary, description=summary))
     parsed = parser.parse_args(arguments)
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Nothing that imports make is garbage; looking for it takes 2 of the 7 s in which torch and timm start.
     gc.disable()
     try:
-        status: int | None = importlib.import_module(f"sat.cli.{parsed.command}").run(parsed)
+        status: int | None = importlib.import_module(_module(parsed.command)).run(parsed)
         return status or 0
     except SatError as error:
         print(f"\nError: {error}", file=sys.stderr)
@@ -54,6 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
         # 'sat plan | head': nobody reads on, and Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _module(command: str) -> str:
+    return f"sat.cli.{command}" if command in TOOLS else stage_module(command)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the plan."""
     from sat.cli.tools import plan_of, results_folder, study_of
-    from sat.report.outlook import outlook
+    from sat.status.outlook import outlook
 
     study = study_of(arguments)
     print(outlook(plan_of(study), results_folder(study)))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sat.cli.common import log
+from sat.stages.common import log
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,10 +60,10 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
 
     import numpy as np
 
-    from sat.analysis.ensembles import Pool, of_the_same_classes, recommend
+    from sat.analyses.ensembles.averaging import Pool, of_the_same_classes, recommend
     from sat.cli.tools import plan_of, results_folder, there
     from sat.errors import SatError
-    from sat.report.recommendation import describe_recommendation
+    from sat.status.recommendation import describe_recommendation
     from sat.store import hdf5
     from sat.store.artefact import Job
     from sat.store.tables import read_matrix, read_table
@@ -217,8 +217,8 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     """
     import pandas as pd
 
-    from sat.cli.predictions import read_predictions
     from sat.cli.tools import there
+    from sat.similarity.predictions import read_predictions
     from sat.similarity.resampling import weighted_sat
     from sat.store.artefact import Job
 

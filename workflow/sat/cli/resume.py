@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat.cli.common import log
 from sat.errors import SatError
+from sat.stages.common import log
 
 SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
 ONE_A_JOB = ("images", "pretrained", "weights", "clean", "adversarial", "tiles")
@@ -164,7 +164,7 @@ def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]
         Which name the study.
     """
     from sat.cli.tools import plan_of, results_folder, study_of
-    from sat.store.verify import verify
+    from sat.status.verify import verify
     from sat.study.plan import split_variant
 
     words = ["--summary", "--rerun-incomplete", "--quiet", "all"]

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print versions, or write the lock."""
     from sat.errors import SatError
-    from sat.study.stages import STAGES, drifted, settle, stage_versions
+    from sat.study.lock import STAGES, drifted, settle, stage_versions
 
     if unknown := [stage for stage in arguments.stages if stage not in STAGES]:
         raise SatError(f"no such stage: {', '.join(unknown)}; the stages are {', '.join(STAGES)}.")

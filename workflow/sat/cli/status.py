@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the progress."""
     from sat.cli.tools import results_folder, study_of
-    from sat.report.progress import progress
+    from sat.status.progress import progress
     from sat.study.plan import Plan
 
     study = study_of(arguments)
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _registered(results: Path) -> dict[str, str]:
     """Digests of the user's own files as Snakemake last found them: to hash checkpoints would take minutes."""
-    from sat.store.registry import REGISTRY
+    from sat.store.user_files import REGISTRY
 
     try:
         entries = json.loads((results / REGISTRY).read_text(encoding="utf-8"))

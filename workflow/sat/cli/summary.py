@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the summary."""
     from sat.cli.tools import results_folder, study_of
     from sat.errors import SatError
-    from sat.report.summary import summarise
+    from sat.status.summary import summarise
     from sat.store.artefact import read_sidecar
 
     study = study_of(arguments)

@@ -28,10 +28,10 @@ def recommend_teacher(study: Study, student: str, pool: list[str] | None) -> Non
     SatError
         If results are missing or stale, or there is nobody to choose.
     """
-    from sat.analysis.distillation import choose, direction
+    from sat.analyses.distillation.gains import choose, direction
     from sat.cli.tools import plan_of, results_folder
     from sat.errors import SatError
-    from sat.report.recommendation import describe_teachers
+    from sat.status.recommendation import describe_teachers
 
     plan, results = plan_of(study), results_folder(study)
     names = sorted(set(pool or study.used) - {student})
@@ -79,12 +79,12 @@ def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tu
     """Teachers with SAT to the student and accuracy, both with intervals; and the models whose attack fails."""
     import pandas as pd
 
-    from sat.analysis.distillation import relation_to
+    from sat.analyses.distillation.gains import relation_to
     from sat.cli.tools import there
-    from sat.similarity.intervals import wilson
+    from sat.statistics.intervals import wilson
     from sat.store.artefact import Job, read_sidecar
+    from sat.store.step import Step
     from sat.store.tables import read_table
-    from sat.study.plan import Step
 
     study = plan.study
     # What the analyses read, and checked as they check it.

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from sat.errors import SatError
-from sat.store.registry import register
+from sat.store.user_files import register
 from sat.study.plan import Plan
 from sat.study.study import Study, load_study
 

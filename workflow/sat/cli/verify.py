@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print findings and the command that repairs them; status 1 if there are any."""
     from sat.cli.tools import plan_of, results_folder, study_of
-    from sat.store.verify import verify
+    from sat.status.verify import verify
 
     study = study_of(arguments)
     plan, results = plan_of(study), results_folder(study)

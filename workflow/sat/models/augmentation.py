@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, RandomHorizontalFlip
 
 from sat.seeds import key
-from sat.study.config import Training
+from sat.study.training import Training
 
 Batch = tuple[int, NDArray[np.int64]]
 """Epoch, and numbers of the images of one step."""

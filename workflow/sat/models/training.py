@@ -30,7 +30,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from sat.models.augmentation import ImageArray, load_batches, seed_all
 from sat.models.classifier import Blueprint, Classifier, build, classifier_layers, to_unit
-from sat.study.config import Training
+from sat.study.training import Training
 
 log = logging.getLogger("sat")
 optim: Any = timm.optim

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat.similarity.intervals import rank_range, sat_interval, sign_flip_p, wilson
+from sat.statistics.intervals import rank_range, sat_interval, sign_flip_p, wilson
 
 Bools = NDArray[np.bool_]
 PAIR_COLUMNS = (

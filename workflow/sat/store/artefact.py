@@ -8,11 +8,8 @@ its bytes hash to. Readers refuse an artefact that another step has made.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +17,8 @@ from typing import Any
 
 from sat.errors import SatError
 from sat.store.environment import environment
-from sat.study.plan import Step, group_recipe
+from sat.store.files import file_digest, replacing
+from sat.store.step import Step, group_recipe
 
 
 def sidecar_path(path: Path | str) -> Path:
@@ -49,34 +47,6 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
 
 
 _REMAKE = "'python -m sat verify' says how to make it again."
-
-
-def file_digest(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def replacing(path: Path | str) -> Iterator[Path]:
-    """Write a file so that nobody ever sees half of it.
-
-    Yields
-    ------
-    Path
-        A temporary name in the same folder. On success it is flushed to disk
-        and renamed; on failure it is removed.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass

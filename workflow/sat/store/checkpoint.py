@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sat.store.artefact import Job, replacing
+from sat.store.artefact import Job
+from sat.store.files import replacing
 from sat.store.parts import beside, readable
 
 log = logging.getLogger("sat")

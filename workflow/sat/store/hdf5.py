@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sat.errors import SatError
-from sat.store.artefact import replacing
+from sat.store.files import replacing
 
 DIGEST = "content_sha256"
 SLICE = 256

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sat.store.artefact import Job, replacing
+from sat.store.artefact import Job
+from sat.store.files import replacing
 
 
 class Parts:

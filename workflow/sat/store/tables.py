@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from sat.errors import SatError
-from sat.store.artefact import Job, replacing
+from sat.store.artefact import Job
+from sat.store.files import replacing
 
 
 def read_table(path: Path | str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The attacks by name: what config, plan and forecast must know of them.
 
-Their functions are in `sat.attack.registry`.
+Their functions are in `sat.attacks.registry`.
 """
 
 from __future__ import annotations

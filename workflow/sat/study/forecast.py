@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import cache, cached_property
 
+from sat.store.step import ALONE
 from sat.study import resources
-from sat.study.plan import ALONE, Plan, split_variant
+from sat.study.plan import Plan, split_variant
 from sat.study.resources import Needs
 from sat.study.table import Model
 

@@ -8,16 +8,14 @@ compare. So there is one place that says what an artefact is made of.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any
 
-from sat.errors import SatError
-from sat.study.config import Attack
-from sat.study.stages import stage_versions
+from sat.store.step import ALONE, Step, group_recipe
+from sat.study.attack import Attack
+from sat.study.lock import stage_versions
 from sat.study.study import Study
 from sat.study.tiles import cut_tiles
 
@@ -44,63 +42,6 @@ DRAWN = ("components", "groups", "reference", "measures", "ensembles", "distilla
 """Analyses that draw a figure of their own name."""
 FIGURES = ("clustermap", "tsne", "tsne_components", "distances", "dendrogram")
 """Figures that every study has."""
-ALONE = "_alone"
-"""Stands for the teacher of a student that has none; no model can be called so."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """What makes one artefact."""
-
-    stage: str
-    """Name of the stage."""
-    version: int
-    """Version of the stage."""
-    params: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever changes the result, as JSON values; sizes of perturbations in grey levels."""
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    """Recipe of each input; a group of inputs has one recipe, of all of them in order."""
-
-    @cached_property
-    def recipe(self) -> str:
-        """Digest of the step: 16 hexadecimal digits."""
-        return _digest(self.json)
-
-    @cached_property
-    def json(self) -> str:
-        """The step as one line of JSON, as rules put it on a command line."""
-        return json.dumps(
-            {"stage": self.stage, "version": self.version, "params": self.params, "inputs": self.inputs}, sort_keys=True
-        )
-
-    @classmethod
-    def parse(cls, text: str) -> Step:
-        """Read a step from a command line.
-
-        Raises
-        ------
-        SatError
-            If it is not a step.
-        """
-        try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError):
-            raise SatError(f"--step {text[:80]!r} is no step; copy the command from 'snakemake -n -p'.") from None
-
-
-def group_recipe(recipes: Iterable[str]) -> str:
-    """Recipe of several inputs that a stage takes as one list.
-
-    Parameters
-    ----------
-    recipes : iterable of str
-        In the order in which the stage gets the files.
-
-    Returns
-    -------
-    str
-    """
-    return _digest("\n".join(recipes))
 
 
 def variant_folder(variant: str) -> str:
@@ -129,10 +70,6 @@ def split_variant(artefact: str) -> tuple[str, str]:
     return variant, rest
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 class Plan:
     """The steps of a study.
 
@@ -140,7 +77,7 @@ class Plan:
     ----------
     study : Study
     digests : mapping of str to str, optional
-        SHA-256 of each of the user's own files (`Study.files`), from `sat.store.registry.register`.
+        SHA-256 of each of the user's own files (`Study.files`), from `sat.store.user_files.register`.
     versions : mapping of str to int, optional
         Versions of the stages; those of the lock by default.
     """

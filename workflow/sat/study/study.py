@@ -13,8 +13,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat.errors import SatError
-from sat.study.config import Config, Training, explain
+from sat.study.config import Config
+from sat.study.section import explain
 from sat.study.table import Model, read_matrix_models, read_tables
+from sat.study.training import Training
 
 Valid = TypeVar("Valid", bound=BaseModel)
 
@@ -31,7 +33,7 @@ class Study(BaseModel):
     models: tuple[Model, ...]
     files: dict[str, Path] = Field(default_factory=dict, exclude=True)
     """Where the user's own files are: checkpoints by model name, and those that `images` names by key. What is in
-    them counts (see sat.store.registry), not where they lie."""
+    them counts (see sat.store.user_files), not where they lie."""
 
     @property
     def name(self) -> str:

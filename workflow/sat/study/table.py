@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat.errors import SatError
 from sat.study.components import COMPONENTS, check_component
-from sat.study.config import Training, check_name, explain
+from sat.study.section import check_name, explain
+from sat.study.training import Training
 
 REQUIRED = ("model", "architecture", "weights", "family")
 TRAINING = "training."

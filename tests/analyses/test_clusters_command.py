@@ -1,0 +1,78 @@
+"""The command on matrices that leave little to cluster: it warns, and writes what there is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sat.__main__ import main
+from sat.store.artefact import Job, read_sidecar
+from sat.store.step import Step
+
+SOURCE = Step("similarity", 1)
+
+
+def cluster(folder, matrix, k=2):
+    matrix.rename_axis("model").reset_index().to_csv(folder / "sat.csv", index=False)
+    Job(SOURCE).finish(folder / "sat.csv")
+    step = Step("clusters", 1, {"k": k, "starts": 300, "perplexity": 30.0, "seed": 0}, {"sat": SOURCE.recipe})
+    names = {"--clusters": "c.csv", "--features": "f.csv", "--tsne": "t.csv", "--sat": "sat.csv"}
+    names |= {"--choose-k": "k.csv", "--membership": "m.csv"}
+    words = [word for option, name in names.items() for word in (option, str(folder / name))]
+    status = main(["clusters", "--step", step.json, *words])
+    return status, folder
+
+
+def square(names, value=2.0):
+    return pd.DataFrame(value, index=names, columns=names) + np.eye(len(names))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_models_without_common_images_are_left_out(tmp_path, k):
+    matrix = square(list("abc"))
+    matrix.loc["a", "b"] = matrix.loc["b", "a"] = matrix.loc["a", "c"] = matrix.loc["c", "a"] = np.nan
+    status, folder = cluster(tmp_path, matrix, k)
+    assert status == 0
+    assert pd.read_csv(folder / "c.csv")["model"].tolist() == ["b", "c"]
+    assert read_sidecar(folder / "c.csv")["facts"]["dropped"] == ["a"]
+    assert pd.read_csv(folder / "t.csv").empty
+    choice = pd.read_csv(folder / "k.csv")
+    assert choice.empty and "largest_gap" in choice, "two models leave no number of clusters to choose"
+    assert pd.read_csv(folder / "m.csv")["model"].tolist() == ["b", "c"]
+
+
+def test_a_model_that_nothing_fools_is_left_out(tmp_path):
+    matrix = square(list("abc"))
+    matrix.loc["a"] = matrix["a"] = -1.0
+    status, folder = cluster(tmp_path, matrix)
+    assert status == 0
+    assert read_sidecar(folder / "c.csv")["facts"]["dropped"] == ["a"]
+
+
+def test_nothing_left_is_an_error_that_says_so(tmp_path, capsys):
+    status, folder = cluster(tmp_path, square(list("ab"), -3.0))
+    assert status == 1
+    assert "no model is left" in capsys.readouterr().err
+    assert not (folder / "c.csv").exists()
+
+
+def test_what_speaks_for_each_number_of_clusters_is_written_beside_those_asked_for(tmp_path):
+    """Three planted families and two clusters asked for: the tables say so."""
+    names = [f"{family}{i}" for family in "abc" for i in range(3)]
+    matrix = square(names, 0.5)
+    for family in "abc":
+        own = [name for name in names if name[0] == family]
+        matrix.loc[own, own] += 3
+    status, folder = cluster(tmp_path, matrix, 2)
+    assert status == 0
+    choice = pd.read_csv(folder / "k.csv").set_index("k")
+    assert choice.index.tolist() == list(range(2, 9))
+    assert choice.index[choice["largest_gap"]].tolist() == [3]
+    assert choice.loc[3, "start_agreement"] == 1
+    membership = pd.read_csv(folder / "m.csv").set_index("model")
+    assert membership.index.tolist() == names and membership["n_replicates"].eq(100).all()
+    # Models of a family are alike to the last bit but rounding, so they share whatever becomes of them.
+    assert membership.groupby(membership.index.str[0])["mates"].nunique().eq(1).all()
+    assert membership["mates"].between(0, 1).all()
+    for name in ("c.csv", "k.csv", "m.csv"):
+        facts = read_sidecar(folder / name)["facts"]
+        assert (facts["k"], facts["k_of_largest_gap"], facts["k_of_best_silhouette"]) == (2, [3], [3])

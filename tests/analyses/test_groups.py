@@ -1,0 +1,128 @@
+import os
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sat.analyses.groups.means import group_means, jackknife
+from sat.statistics.pairs import off_diagonal
+
+REFERENCE = Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference"))
+
+
+def made(sizes=(5, 4, 1), unlabelled=3, effect=0.0, own=0.3, seed=0):
+    """Groups a, b, ... whose pairs have `effect` more SAT, and models without a group."""
+    random = np.random.default_rng(seed)
+    labels = np.array([chr(97 + i) for i, size in enumerate(sizes) for _ in range(size)] + [""] * unlabelled)
+    n = len(labels)
+    model = random.normal(0, own, n)
+    value = 2 + model[:, None] + model[None, :] + random.normal(0, 0.1, (n, n))
+    value = np.triu(value + effect * ((labels[:, None] == labels[None, :]) & (labels != "")[:, None]), 1)
+    names = [f"m{i:02d}" for i in range(n)]
+    return pd.DataFrame(value + value.T + 4 * np.eye(n), names, names), pd.Series(labels, names)
+
+
+def pairs_of(sat, names):
+    values = [sat.loc[a, b] for a, b in combinations(names, 2)]
+    return [value for value in values if not np.isnan(value)]
+
+
+def test_means_are_those_of_a_loop():
+    sat, labels = made(effect=0.5)
+    sat.iloc[0, 1] = sat.iloc[1, 0] = np.nan
+    found = group_means(sat, labels.replace("", np.nan), permutations=99).set_index(["kind", "group"])
+    overall = pairs_of(sat, sat.index)
+    within = []
+    for group in "ab":
+        values = pairs_of(sat, labels.index[labels == group])
+        within += values
+        row = found.loc[("group", group)]
+        assert (row["n_models"], row["n_pairs"]) == ((labels == group).sum(), len(values))
+        assert row["mean"] == pytest.approx(np.mean(values))
+        assert row["difference"] == pytest.approx(np.mean(values) - np.mean(overall))
+    assert found.loc[("group", "a"), "n_missing"] == 1 and found.loc[("group", "b"), "n_missing"] == 0
+    assert found.loc[("within", ""), "mean"] == pytest.approx(np.mean(within))
+    assert found.loc[("all", ""), "mean"] == pytest.approx(np.mean(overall))
+    assert found.loc[("all", ""), "n_models"] == 13
+
+
+def test_a_group_of_one_is_listed_without_a_mean():
+    found = group_means(*made(), permutations=9).set_index("group").loc["c"]
+    assert found["n_models"] == 1 and found["n_pairs"] == 0 and found["note"] == "one model"
+    assert found[["mean", "low", "high", "p", "difference"]].isna().all()
+
+
+def test_p_agrees_with_all_choices_of_models():
+    sat, labels = made((4,), 6, effect=0.3)
+    centre = np.mean(pairs_of(sat, sat.index))
+    every = np.array([abs(np.mean(pairs_of(sat, names)) - centre) for names in combinations(sat.index, 4)])
+    observed = abs(np.mean(pairs_of(sat, labels.index[labels == "a"])) - centre)
+    exact = np.mean(every >= observed - 1e-9)
+    assert 0.01 < exact < 0.9
+    assert group_means(sat, labels)["p"][0] == pytest.approx(exact, abs=0.02)
+
+
+def test_p_of_nothing_is_not_small_more_often_than_it_says():
+    p = [group_means(*made(seed=seed), permutations=99, seed=seed)["p"][0] for seed in range(150)]
+    assert 0.005 < np.mean(np.array(p) <= 0.1) < 0.18
+
+
+def test_jackknife_is_that_of_a_loop_and_covers_the_truth():
+    sat, _ = made((7,), 0)
+    sat.iloc[2, 3] = sat.iloc[3, 2] = np.nan
+    without = [np.mean(pairs_of(sat, sat.index.drop(name))) for name in sat.index]
+    error = np.sqrt(6 / 7 * np.sum((np.array(without) - np.mean(without)) ** 2))
+    mean, low, high = jackknife(*off_diagonal(sat))
+    assert (mean - low) / error == pytest.approx(2.4469, abs=1e-4)  # Student's t, 6 degrees of freedom
+    assert high - mean == pytest.approx(mean - low)
+    intervals = [jackknife(*off_diagonal(made((8,), 0, seed=seed)[0])) for seed in range(200)]
+    assert 0.9 <= np.mean([low <= 2 <= high for _, low, high in intervals]) <= 0.995
+
+
+def test_two_models_have_a_mean_and_no_interval():
+    sat, labels = made((2, 3), 0)
+    found = group_means(sat, labels, permutations=9).set_index("group")
+    assert found.loc["a", "mean"] == sat.iloc[0, 1]
+    assert found.loc["a", ["low", "high"]].isna().all() and found.loc["b", ["low", "high"]].notna().all()
+
+
+def test_another_matrix_stands_beside():
+    sat, labels = made()
+    other = sat.iloc[:6, :6] - 1
+    other.iloc[0, 1] = other.iloc[1, 0] = np.nan
+    found = group_means(sat, labels, permutations=9, compare=other).set_index("kind")
+    assert found.loc["compare", "mean"] == pytest.approx(np.mean(pairs_of(other, other.index)))
+    assert found.loc["compare", ["n_models", "n_pairs", "n_missing"]].tolist() == [6, 14, 1]
+    assert found.loc["all", "minus_compare"] == pytest.approx(found.loc["all", "mean"] - found.loc["compare", "mean"])
+    assert "minus_compare" not in group_means(sat, labels, permutations=9)
+
+
+def test_order_of_models_changes_nothing():
+    sat, labels = made(effect=0.2)
+    order = np.random.default_rng(1).permutation(len(sat))
+    mixed = group_means(sat.iloc[order, order], labels.iloc[order[::-1]], permutations=99)
+    pd.testing.assert_frame_equal(group_means(sat, labels, permutations=99), mixed)
+
+
+def test_degenerate_input():
+    sat, labels = made((2,), 1)
+    nobody = group_means(sat, labels * 0, permutations=9)
+    assert nobody["kind"].tolist() == ["within", "all"] and nobody["note"].tolist() == ["no pair", ""]
+    nothing = group_means(sat * np.nan, labels, permutations=9)
+    assert nothing["note"].tolist() == ["no pair has a SAT"] * 3 and nothing[["mean", "p"]].isna().all(axis=None)
+    with pytest.raises(ValueError, match="1 models"):
+        group_means(sat.iloc[:1, :1], labels)
+
+
+@pytest.mark.skipif(
+    not (REFERENCE / "SAT_release.csv").exists(), reason=f"what the paper's authors released is not at {REFERENCE}"
+)
+def test_released_matrix():
+    sat = pd.read_csv(REFERENCE / "SAT_release.csv", index_col=0)
+    table = pd.read_csv(REFERENCE / "Model_Feature_release.csv", index_col=0)
+    found = group_means(sat, table["Base architecture"], permutations=199).set_index(["kind", "group"])
+    assert found.loc[("all", ""), "mean"] == pytest.approx(2.665, abs=1e-3)
+    assert found.loc[("within", ""), "mean"] == pytest.approx(2.883, abs=1e-3)
+    assert found.loc[("group", "NAS (TFM)"), "note"] == "one model"

@@ -1,0 +1,284 @@
+"""One contract for all attacks by name, and each against another library or a closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchattacks
+
+from nets import classifier, digits
+from sat.attacks import registry
+from sat.attacks.attack import fgsm, mi_fgsm
+from sat.attacks.autoattack import attacks_for, autoattack, image_seeds
+from sat.attacks.evaluate import perturb
+from sat.attacks.l2 import pgd_l2, random_start_l2, sign_noise_l2
+from sat.attacks.rounding import to_grey_levels
+from sat.models.classifier import Blueprint, Classifier, predict
+from sat.study.attack import Attack
+from sat.study.attacks import METHODS
+
+SIZES = {"linf": ("24/255", "8/255"), "l2": (6.0, 2.0)}
+NET = "test_resnet"
+
+
+def params(method: str, seed: int = 0, **changes: object) -> dict[str, object]:
+    """A step's params, from a config."""
+    eps, step = SIZES[METHODS[method].norm]
+    attack = Attack.model_validate({"method": method, "eps": eps, "step": step, "steps": 3, **changes})
+    return {**attack.params, "seed": seed, "model": "m"}
+
+
+def scene(count: int):
+    """A net, images, and as labels what the net says of them: the study attacks what a model gets right."""
+    net = classifier(NET)
+    images, _ = digits(count)
+    return net, images, predict(net, images, 32).argmax(1)
+
+
+def attack_in_batches(net, images, labels, given, size):
+    ids = np.arange(100, 100 + len(images))
+    parts = [
+        registry.attack(net, images[i : i + size], labels[i : i + size], ids[i : i + size], given)
+        for i in range(0, len(images), size)
+    ]
+    return (
+        np.concatenate([part.perturbation for part in parts]),
+        np.concatenate([part.fooled for part in parts]),
+    )
+
+
+def loss(net, images, labels):
+    return F.cross_entropy(torch.from_numpy(predict(net, images, 32)), torch.from_numpy(labels)).item()
+
+
+@pytest.fixture(scope="module", params=sorted(METHODS))
+def case(request):
+    """Of every method: name, net, images, labels, and what it made of 37 of them."""
+    net, images, labels = scene(37)
+    return request.param, net, images, labels, attack_in_batches(net, images, labels, params(request.param), 37)
+
+
+def test_every_method_has_a_function():
+    assert METHODS.keys() == registry.ATTACKS.keys()
+
+
+def test_the_bound_holds_after_rounding(case):
+    method, _, images, _, (change, _) = case
+    eps = params(method)["eps"]
+    assert change.dtype == METHODS[method].dtype and change.shape == images.shape
+    if METHODS[method].norm == "linf":
+        assert np.abs(change.astype(int)).max() <= eps
+    else:
+        squares = np.square(change.astype(int)).sum((1, 2, 3))
+        assert (squares <= eps**2).all()
+    assert np.abs(change.astype(int)).max() > 0
+
+
+def test_images_stay_within_grey_levels(case):
+    _, _, images, _, (change, _) = case
+    total = images.astype(int) + change
+    assert total.min() >= 0 and total.max() <= 255
+
+
+def test_the_loss_does_not_fall(case):
+    _, net, images, labels, (change, _) = case
+    assert loss(net, perturb(images, change), labels) >= loss(net, images, labels)
+
+
+def test_fooled_is_what_a_fresh_look_says(case):
+    _, net, images, labels, (change, fooled) = case
+    assert ((predict(net, perturb(images, change), 16).argmax(1) != labels) == fooled).all()
+    assert fooled.any()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(case):
+    method, net, images, labels, (change, _) = case
+    again, _ = attack_in_batches(net, images[:16], labels[:16], params(method), 16)
+    assert (again == change[:16]).all()
+    other, _ = attack_in_batches(net, images[:16], labels[:16], params(method, seed=1), 16)
+    assert (other != change[:16]).any() == METHODS[method].seeded
+
+
+def test_slices_of_sixteen_depend_on_nothing_else(case):
+    method, net, images, labels, (change, _) = case
+    for size in (16, 32):
+        sliced, _ = attack_in_batches(net, images, labels, params(method), size)
+        assert (sliced == change).all()
+
+
+def test_white_box_success_before_rounding_is_told_where_something_is_rounded(case):
+    method, net, images, labels, _ = case
+    found = registry.attack(net, images[:16], labels[:16], np.arange(16), params(method))
+    assert (found.fooled_unrounded is None) == METHODS[method].lattice
+    assert len(found.fooled) == len(found.zero_gradients) == 16
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_settings_that_a_method_does_not_use_are_none_of_its_step(method):
+    eps, step = SIZES[METHODS[method].norm]
+    given = {"method": method, "eps": eps, "step": step, "steps": 3, "momentum": 0.5, "random_start": False}
+    before = Attack.model_validate(given).params
+    assert before.keys() == {"method", "eps", *METHODS[method].settings}
+    for name, value in {"step": step * 2 if eps == 6.0 else "9/255", "steps": 4, "momentum": 0.7}.items():
+        after = Attack.model_validate({**given, name: value}).params
+        assert (after != before) == (name in METHODS[method].settings)
+
+
+# --- each against something else
+
+
+class Plain(torch.nn.Module):
+    """A net whose gradients lie in memory as the libraries want them."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, images):
+        if images.requires_grad:
+            images.register_hook(torch.Tensor.contiguous)
+        return self.net(images.contiguous(memory_format=torch.channels_last))
+
+
+def test_fgsm_against_torchattacks():
+    net, images, labels = scene(16)
+    ours = images + fgsm(net, images, labels, eps=24).perturbation.astype(int)
+    theirs = torchattacks.FGSM(net, eps=24 / 255)(torch.from_numpy(images).float() / 255, torch.from_numpy(labels))
+    assert (ours == theirs.mul(255).round().numpy()).mean() > 0.999
+
+
+@pytest.mark.parametrize("momentum", [1.0, 0.3])
+@pytest.mark.parametrize("net", ["test_resnet", "test_vit"])
+def test_mi_fgsm_against_torchattacks(net, momentum):
+    net = classifier(net)
+    images, labels = digits(16)
+    ours = mi_fgsm(net, images, labels, eps=24, step=6, steps=5, momentum=momentum).perturbation.astype(int)
+    attack = torchattacks.MIFGSM(net, eps=24 / 255, alpha=6 / 255, steps=5, decay=momentum)
+    theirs = attack(torch.from_numpy(images).float() / 255, torch.from_numpy(labels)).mul(255).round().numpy()
+    assert (images + ours == theirs).mean() > 0.995
+
+
+@pytest.mark.parametrize("net", ["test_resnet", "test_vit"])
+def test_pgd_l2_against_torchattacks(net):
+    net = classifier(net)
+    images, labels = digits(16)
+    eps, step = 2.0, 0.5
+    ours = pgd_l2(net, images, labels, eps=eps * 255, step=step * 255, steps=6).perturbation
+    attack = torchattacks.PGDL2(Plain(net), eps=eps, alpha=step, steps=6, random_start=False)
+    theirs = attack(torch.from_numpy(images).float() / 255, torch.from_numpy(labels)).mul(255).numpy() - images
+    lengths = np.sqrt(np.square(ours.astype(float)).sum((1, 2, 3)))
+    distances = np.sqrt(np.square(ours - theirs).sum((1, 2, 3)))
+    # Rounding 3,072 values moves an image by about 16 grey levels of 510; the attacks themselves agree.
+    assert (lengths > 0.9 * np.minimum(np.sqrt(np.square(theirs).sum((1, 2, 3))), eps * 255)).all()
+    assert distances.max() < 0.06 * eps * 255
+
+
+class Linear(torch.nn.Module):
+    """Logits w.x and -w.x."""
+
+    def __init__(self, weight, classes=2):
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.classes = classes
+
+    def forward(self, images):
+        score = (images * self.weight).flatten(1).sum(1)
+        return torch.stack([score, -score, *[-1e3 + 0 * score] * (self.classes - 2)], 1)
+
+
+def linear(classes=2):
+    weight = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    return Classifier(
+        Linear(weight, classes), Blueprint("linear", classes, 16, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    ).freeze(), weight.numpy()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_pgd_l2_in_closed_form_on_a_linear_model(steps):
+    net, weight = linear()
+    random = np.random.default_rng(0)
+    # Far from 0 and 255, so that nothing but the ball limits it.
+    images = random.integers(100, 156, (16, 3, 16, 16), dtype=np.uint8)
+    labels = random.integers(0, 2, 16)
+    eps, step = 400.0, 100.0
+    found = pgd_l2(net, images, labels, eps=eps, step=step, steps=steps).perturbation
+    away = np.where(labels == 0, -1, 1)[:, None, None, None] * weight / np.linalg.norm(weight)
+    expected = min(eps, step * steps) * away
+    # A grey level for rounding, and what shrinking to within the ball takes.
+    assert np.abs(found - expected).max() < 1 + 0.01 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+def test_autoattack_is_the_library_rounded():
+    from pyautoattack import AutoAttack
+
+    from sat.seeds import key
+
+    net, images, labels = scene(16)
+    seeds = image_seeds(np.arange(16), 0, "m")
+    # So weak that not every image falls to the first of its attacks.
+    found = autoattack(net, images, labels, eps=8, seeds=seeds)
+    seed = key("AutoAttack", *seeds.tolist()) % 2**32
+    library = AutoAttack(Plain(net), norm="Linf", eps=8 / 255, seed=seed, version="standard", device="cpu")
+    unit = torch.from_numpy(images).float() / 255
+    library.logger.setLevel("WARNING")
+    theirs, _ = library.run_standard_evaluation(unit, torch.from_numpy(labels), batch_size=16)
+    assert (found.perturbation == np.rint(theirs.numpy() * 255) - images).all()
+    assert (found.fooled_unrounded == (net(theirs).argmax(1).numpy() != labels)).all()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 10])
+def test_autoattack_with_few_classes(classes):
+    net, _ = linear(classes)
+    images = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 16), dtype=np.uint8)
+    labels = predict(net, images, 16).argmax(1)
+    found = autoattack(net, images, labels, eps=24, seeds=image_seeds(np.arange(16), 0, "m"))
+    assert found.fooled.all() and np.abs(found.perturbation.astype(int)).max() <= 24
+    assert ("apgd-t" in attacks_for(classes)) == (classes >= 4)
+
+
+@pytest.mark.parametrize(("eps", "spread"), [(3.0, 1.0), (40.0, 2.0), (510.0, 30.0), (40.0, 0.4)])
+def test_rounding_into_an_l2_ball(eps, spread):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (8, 3, 16, 16), dtype=np.uint8)
+    change = random.normal(0, spread, images.shape)
+    change *= eps / np.sqrt(np.square(change).sum((1, 2, 3), keepdims=True))
+    found = to_grey_levels(images, (images + change) / 255, eps, "l2")
+    lengths = np.sqrt(np.square(found.astype(int)).sum((1, 2, 3)))
+    total = images.astype(int) + found
+    assert (lengths <= eps).all() and total.min() >= 0 and total.max() <= 255
+    if spread == 30:
+        assert (lengths > 0.9 * eps).all() or (total == 0).any()
+
+
+def test_half_a_grey_level_is_rounded_to_even():
+    images = np.full((1, 3, 1, 1), 100, np.uint8)
+    adversarial = (images + np.array([0.5, 1.5, -2.5]).reshape(1, 3, 1, 1)) / 255
+    found = to_grey_levels(images, adversarial, 8, "linf").ravel()
+    assert found.tolist() == [0, 2, -2]
+
+
+def test_random_start_in_l2_is_keyed_by_image_model_and_seed_alone():
+    shape = (3, 16, 16)
+    first = random_start_l2(np.array([5, 7, 9]), shape, 510.0, 0, "m")
+    moved = random_start_l2(np.array([9, 100, 5]), shape, 510.0, 0, "m")
+    assert (first[0] == moved[2]).all() and (first[2] == moved[0]).all()
+    assert (first[0] != random_start_l2(np.array([5]), shape, 510.0, 1, "m")[0]).any()
+    lengths = np.linalg.norm(random_start_l2(np.arange(200), shape, 510.0, 0, "m").reshape(200, -1), axis=1)
+    assert lengths.max() <= 510 * (1 + 1e-5)
+    # Uniform from 0 to eps: mean within 5 standard errors.
+    assert abs(lengths.mean() - 255) < 5 * 510 / math.sqrt(12 * 200)
+
+
+@pytest.mark.parametrize("eps", [5.0, 25.5, 765.0, 3060.0])
+def test_noise_has_the_norm_of_the_ball(eps):
+    noise = sign_noise_l2(np.arange(10), (3, 32, 32), eps, 0).astype(int)
+    lengths = np.sqrt(np.square(noise).sum((1, 2, 3)))
+    assert (lengths <= eps).all() and (lengths > eps - 1 - np.abs(noise).max()).all()
+    assert len(np.unique(np.abs(noise[noise != 0]))) == 1
+    assert (noise[0] == sign_noise_l2(np.array([7, 0]), (3, 32, 32), eps, 0)[1]).all()
+    assert (noise[0] != sign_noise_l2(np.array([0]), (3, 32, 32), eps, 1)[0]).any()

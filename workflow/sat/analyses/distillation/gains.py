@@ -1,0 +1,251 @@
+"""What a student gains from each teacher, and whether SAT with the student foretells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata, t
+
+from sat.analyses.measures.agreement import RankCorrelation, permutation_p
+from sat.analyses.reference.comparison import pearson
+from sat.seeds import generator
+
+Floats = NDArray[np.float64]
+RELATIONS = ("same", "other")
+"""Of a teacher's base architecture to the student's; `unknown` where one of both has none."""
+LEAST_FOR_INTERVAL = 5
+"""Teachers below which a bootstrap has too few different samples to draw."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A teacher to take, and those that this choice does not tell from it."""
+
+    why: str
+    """`low_sat`, `high_sat` or `accurate`."""
+    among: str
+    """Which teachers it was chosen from: `all`, `same` or `other`."""
+    teacher: str
+    ties: tuple[str, ...]
+    """Other teachers of these whose interval overlaps that of the chosen one, the nearest first."""
+
+
+def choose(candidates: pd.DataFrame, why: str, among: str) -> Choice | None:
+    """Choose a teacher.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        By teacher: relation, sat, sat_low, sat_high, accuracy, accuracy_low,
+        accuracy_high.
+    why : {'low_sat', 'high_sat', 'accurate'}
+    among : {'all', 'same', 'other'}
+
+    Returns
+    -------
+    Choice or None
+        None where there is no such teacher.
+    """
+    column = "accuracy" if why == "accurate" else "sat"
+    # The higher, the better.
+    sign = -1 if why == "low_sat" else 1
+    low, high = (f"{column}_low", f"{column}_high")[::sign]
+    pool = candidates[((candidates["relation"] == among) | (among == "all")) & candidates[column].notna()]
+    if pool.empty:
+        return None
+    pool = pool.assign(better=sign * pool[column]).sort_index().sort_values("better", ascending=False, kind="stable")
+    ties = sign * pool[high] >= sign * pool[low].iloc[0]
+    first, *rest = pool.index[ties | (pool.index == pool.index[0])]
+    return Choice(why, among, first, tuple(rest))
+
+
+def direction(related: pd.DataFrame | None) -> str | None:
+    """Which teachers gave more in a study.
+
+    Parameters
+    ----------
+    related : DataFrame or None
+        From `gain_by_sat`.
+
+    Returns
+    -------
+    str or None
+        `low_sat` or `high_sat` where the interval of Spearman's correlation over all teachers lies on one side of 0.
+    """
+    if related is None:
+        return None
+    row = related.set_index("group").loc["all"]
+    return "low_sat" if row["spearman_high"] < 0 else "high_sat" if row["spearman_low"] > 0 else None
+
+
+def relation_to(student: str, kinds: Mapping[str, str], teachers: list[str]) -> list[str]:
+    """Whether teachers have the student's base architecture.
+
+    Parameters
+    ----------
+    student : str
+    kinds : mapping of str to str
+        Base architecture by model; empty or absent where it is not known.
+    teachers : list of str
+
+    Returns
+    -------
+    list of str
+        `same`, `other` or `unknown`.
+    """
+    own = kinds.get(student)
+    known = [(own, kinds.get(name)) for name in teachers]
+    return ["unknown" if not (a and b) else "same" if a == b else "other" for a, b in known]
+
+
+def teacher_gains(accuracy: pd.DataFrame, alone: pd.Series, confidence: float = 0.95) -> pd.DataFrame:
+    """What a student gains from each teacher over learning alone, paired by seed.
+
+    Parameters
+    ----------
+    accuracy : DataFrame, shape (teachers, seeds)
+        Of the distilled students, shares of the evaluation images.
+    alone : Series, shape (seeds,)
+        Of the students without a teacher.
+    confidence : float
+
+    Returns
+    -------
+    DataFrame
+        teacher, accuracy (mean over seeds), accuracy_alone, gain (mean of the
+        differences by seed), gain_low, gain_high (Student's t over seeds; NaN
+        with one seed), n_seeds, ties_with_best (whether the interval overlaps
+        that of the teacher with the largest gain; missing with one seed). The
+        largest gain first, equal ones by name.
+
+    Notes
+    -----
+    The interval says what another seed may give on the same evaluation images;
+    how much rests on these images it does not say.
+    """
+    difference = accuracy.sub(alone, axis="columns")
+    n = difference.shape[1]
+    gain = difference.mean(axis=1)
+    half = difference.std(axis=1, ddof=1) / np.sqrt(n) * t.isf((1 - confidence) / 2, n - 1) if n > 1 else gain * np.nan
+    table = pd.DataFrame(
+        {
+            "teacher": accuracy.index,
+            "accuracy": accuracy.mean(axis=1).to_numpy(),
+            "accuracy_alone": float(alone.mean()),
+            "gain": gain.to_numpy(),
+            "gain_low": (gain - half).to_numpy(),
+            "gain_high": (gain + half).to_numpy(),
+            "n_seeds": n,
+        }
+    )
+    table = table.sort_values(["gain", "teacher"], ascending=[False, True], kind="stable", ignore_index=True)
+    ties = table["gain_high"] >= table["gain_low"].iloc[0]
+    table["ties_with_best"] = ties.astype("boolean") if n > 1 else pd.array([pd.NA] * len(table), "boolean")
+    return table
+
+
+def gain_by_sat(
+    gains: pd.DataFrame,
+    sat: pd.Series,
+    teacher_accuracy: pd.Series,
+    relation: pd.Series,
+    confidence: float = 0.95,
+    permutations: int = 9999,
+    draws: int = 1999,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Correlation of the gain from a teacher with its SAT to the student, for all teachers and by base architecture.
+
+    Parameters
+    ----------
+    gains : DataFrame, shape (teachers, seeds)
+        Accuracy with the teacher minus accuracy alone.
+    sat : Series, shape (teachers,)
+        With the student as the study trains it; teachers whose SAT is NaN are left out.
+    teacher_accuracy : Series, shape (teachers,)
+        Its ranks are regressed out of both for the partial correlation.
+    relation : Series of str, shape (teachers,)
+        From `relation_to`.
+    confidence : float
+    permutations : int
+        Of SAT among the teachers of a group: p is two-sided, the observed order among them.
+    draws : int
+        Of the bootstrap.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        group (all, same, other), n_teachers, spearman, spearman_low,
+        spearman_high, p, pearson, pearson_low, pearson_high, partial_spearman,
+        partial_p. Correlations are NaN with fewer than 3 teachers (4, for the
+        partial one) or where something does not vary; intervals with fewer
+        than 5.
+
+    Notes
+    -----
+    Intervals are percentiles of a bootstrap that draws teachers, and seeds for
+    all of them together, since students of one seed begin alike. What SAT itself
+    rests on, the attack images, is not drawn.
+    """
+    rows = []
+    for group in ("all", *RELATIONS):
+        inside = sat.notna() & ((relation == group) | (group == "all"))
+        # Sorted, so that the order of rows changes nothing.
+        names = sorted(sat.index[inside])
+        x, seeds = sat[names].to_numpy(float), gains.loc[names].to_numpy(float)
+        # Means of the same numbers in another order differ by rounding, and must not lose their ties.
+        y, n = seeds.mean(axis=1).round(12), len(names)
+        row: dict[str, object] = {"group": group, "n_teachers": n}
+        low, high = _bootstrap(x, seeds, confidence, draws, generator("distillation draws", seed, group))
+        for prefix, least in (("", 3), ("partial_", 4)):
+            covariates = [teacher_accuracy[names].to_numpy(float)] if prefix else []
+            found = p = np.nan
+            if n >= least:
+                correlation = RankCorrelation(y, covariates)
+                found = correlation.with_values(x)
+                random = generator("distillation gain", seed, group)
+                permuted = [correlation.with_values(random.permutation(x)) for _ in range(permutations)]
+                p = permutation_p(found, np.array(permuted))
+            row[f"{prefix}spearman"] = found
+            if not prefix:
+                row |= {"spearman_low": low[0], "spearman_high": high[0]}
+            row[f"{prefix}p"] = p
+            if not prefix:
+                row |= {"pearson": pearson(x, y), "pearson_low": low[1], "pearson_high": high[1]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _bootstrap(
+    x: Floats, seeds: Floats, confidence: float, draws: int, random: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Ends of the intervals of Spearman's and Pearson's correlation, each of shape (2,)."""
+    n, n_seeds = seeds.shape
+    if n < LEAST_FOR_INTERVAL or draws < 1:
+        return np.full(2, np.nan), np.full(2, np.nan)
+    teachers = random.integers(n, size=(draws, n))
+    chosen = random.integers(n_seeds, size=(draws, n_seeds))
+    y = np.stack([seeds[rows][:, columns].mean(axis=1) for rows, columns in zip(teachers, chosen, strict=True)])
+    y = y.round(12)
+    pairs = ((rankdata(x[teachers], axis=1), rankdata(y, axis=1)), (x[teachers], y))
+    found = np.stack([_correlations(a, b) for a, b in pairs])
+    # A draw of one teacher again and again has no correlation.
+    enough = np.isfinite(found).all(axis=0)
+    if not enough.any():
+        return np.full(2, np.nan), np.full(2, np.nan)
+    low, high = np.quantile(found[:, enough], [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
+    return low, high
+
+
+def _correlations(a: Floats, b: Floats) -> Floats:
+    """Pearson's correlation row by row; NaN where a row does not vary."""
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    flat = (np.ptp(a, axis=1) < 1e-12) | (np.ptp(b, axis=1) < 1e-12)
+    found: Floats = np.where(flat, np.nan, (a * b).sum(axis=1) / np.where(flat, 1, lengths))
+    return found.clip(-1, 1)

@@ -1,0 +1,545 @@
+"""Ensembles of models: what averaging probabilities gains, how that goes with SAT, and which models to combine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from sat.analyses.clusters.spectral import without_nan
+from sat.analyses.measures.agreement import RankCorrelation, permutation_p
+from sat.seeds import generator
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Sets = NDArray[np.int16]
+"""Member sets of one size, shape (sets, size): places in `Pool.models`, ascending."""
+# Probabilities of all models held at once: 64 MiB.
+_BLOCK = 2**23
+SEPARATOR = ";"
+"""Between the names of a set's members."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Models that may be combined, and their clean outputs on the same images."""
+
+    models: tuple[str, ...]
+    """Sorted, so that no result depends on the order in which models were given."""
+    logits: tuple[Any, ...]
+    """Of each model, shape (n, classes)."""
+    labels: NDArray[np.integer]
+    """Shape (n,)."""
+    correct: Bools
+    """Whether a model alone is right, shape (models, n)."""
+
+    @classmethod
+    def of(cls, logits: Mapping[str, Any], predictions: Mapping[str, Any], labels: Any) -> Pool:
+        """Check and sort.
+
+        Parameters
+        ----------
+        logits : mapping of str to array_like, shape (n, classes)
+            Only `shape` and slices of rows are taken, so it may be an open HDF5
+            data set.
+        predictions : mapping of str to int array, shape (n,)
+            The record of what each model predicts; not derived from the logits,
+            whose half precision makes ties.
+        labels : int array, shape (n,)
+
+        Returns
+        -------
+        Pool
+
+        Raises
+        ------
+        ValueError
+            Without logits or images, or where shapes do not fit.
+        """
+        if not logits:
+            raise ValueError("no logits: an ensemble needs the evaluation logits of every member")
+        models = tuple(sorted(logits))
+        if missing := [model for model in models if model not in predictions]:
+            raise ValueError(f"no predictions of {', '.join(missing)}")
+        labels = np.asarray(labels)
+        shapes = {tuple(logits[model].shape) for model in models}
+        n, classes = next(iter(shapes)) if all(len(shape) == 2 for shape in shapes) else (0, 0)
+        if len(shapes) > 1 or not n or labels.shape != (n,) or not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(f"logits of shapes {sorted(shapes)} do not fit {len(labels)} labels")
+        correct = np.stack([np.asarray(predictions[model]) == labels for model in models])
+        return cls(models, tuple(logits[model] for model in models), labels, correct)
+
+
+def of_the_same_classes(logits: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Keep the models whose probabilities have a mean; with a class map, a study may hold models of other classes.
+
+    Parameters
+    ----------
+    logits : mapping of str to array_like, shape (n, classes)
+
+    Returns
+    -------
+    dict
+        Those with the number of classes that most have; the fewer classes, where two numbers are as frequent.
+    list of str
+        The others.
+    """
+    counts = Counter(data.shape[1] for data in logits.values())
+    classes = max(counts, key=lambda number: (counts[number], -number), default=0)
+    kept = {model: data for model, data in logits.items() if data.shape[1] == classes}
+    return kept, [model for model in logits if model not in kept]
+
+
+def member_sets(n_models: int, size: int, limit: int | None = None, seed: int = 0) -> Sets:
+    """All sets of a size, or a sample of them without repetition.
+
+    Parameters
+    ----------
+    n_models : int
+    size : int
+        At least 2.
+    limit : int, optional
+        Most sets; where there are more, as many are drawn at random.
+    seed : int
+
+    Returns
+    -------
+    int16 array, shape (sets, size)
+        Sorted.
+
+    Raises
+    ------
+    ValueError
+        If the size is less than 2 or more than there are models.
+    """
+    if size < 2:
+        raise ValueError(f"an ensemble has two members or more, not {size}")
+    if size > n_models:
+        raise ValueError(f"{size} members of {n_models} models")
+    n_sets = comb(n_models, size)
+    if limit is None or n_sets <= limit:
+        every = chain.from_iterable(combinations(range(n_models), size))
+        return np.fromiter(every, np.int16, n_sets * size).reshape(n_sets, size)
+    random, drawn = generator("ensemble members", seed, n_models, size), set[tuple[int, ...]]()
+    while len(drawn) < limit:
+        drawn.add(tuple(sorted(random.choice(n_models, size, replace=False, shuffle=False).tolist())))
+    return np.array(sorted(drawn), np.int16).reshape(-1, size)
+
+
+def _outcomes(pool: Pool, sets: Sequence[Sets], images: NDArray[np.integer]) -> Iterator[tuple[slice, list[Bools]]]:
+    """For one block of images after another: its place, and whether each ensemble is right, (sets, block) a size."""
+    classes = pool.logits[0].shape[1]
+    largest = max(part.shape[1] for part in sets)
+    step = max(1, min(128, _BLOCK // (len(pool.models) * classes)))
+    for first in range(0, len(images), step):
+        rows = images[first : first + step]
+        probability = np.stack([_probabilities(pool, place, rows) for place in range(len(pool.models))])
+        # Only classes that can win for some set: a winner's mean is at least 1/size of any member's own top, and at
+        # most the highest that any model gives the class. Of 1,000 classes few are left; what wins does not change.
+        highest = probability.max(axis=0)
+        least = probability.max(axis=2).min(axis=0) / largest * (1 - 1e-9)
+        n_kept = int((highest >= least[:, None]).sum(axis=1).max())
+        # Ascending, so that ties go to the first class as they do among all.
+        kept = np.sort(np.argpartition(-highest, n_kept - 1, axis=1)[:, :n_kept], axis=1)
+        probability = np.take_along_axis(probability, kept[None], axis=2)
+        is_label = kept == pool.labels[rows][:, None]
+        label = np.where(is_label.any(axis=1), is_label.argmax(axis=1), -1)
+        right = []
+        for part in sets:
+            hits = np.empty((len(part), len(rows)), bool)
+            for number, members in enumerate(part.tolist()):
+                total = probability[members[0]] + probability[members[1]]
+                for member in members[2:]:
+                    total += probability[member]
+                hits[number] = total.argmax(axis=1) == label
+            right.append(hits)
+        yield slice(first, first + len(rows)), right
+
+
+def _probabilities(pool: Pool, place: int, rows: NDArray[np.integer]) -> Floats:
+    """Softmax of some images, shape (rows, classes); rows ascend."""
+    # One slice, since HDF5 is slow at single rows.
+    logits = np.asarray(pool.logits[place][int(rows[0]) : int(rows[-1]) + 1], np.float64)[rows - rows[0]]
+    if not np.isfinite(logits).all():
+        raise ValueError(f"a logit of {pool.models[place]} is not finite")
+    result: Floats = softmax(logits, axis=1)
+    return result
+
+
+def ensemble_table(
+    pool: Pool,
+    sets: Sequence[Sets],
+    sat: pd.DataFrame,
+    clusters: Mapping[str, Hashable] | None = None,
+) -> pd.DataFrame:
+    """What averaging the members' softmax probabilities gains, a row a set.
+
+    Softmax is taken once a model and image, whatever the number of sets. 69
+    models of 1,000 classes, 2,000 sets of each size from 2 to 5 and 10,000
+    images take about 2 minutes on one core and 0.3 GB beside the logits.
+
+    Parameters
+    ----------
+    pool : Pool
+    sets : sequence of int16 array, shape (sets, size)
+        From `member_sets`, one a size.
+    sat : DataFrame, shape (models, models)
+        Symmetric; has all models of the pool.
+    clusters : mapping of str to hashable, optional
+        Cluster of each model.
+
+    Returns
+    -------
+    DataFrame
+        size, members (names joined by `;`), member_accuracy (mean), accuracy (of
+        the ensemble), error_reduction ((mean error - ensemble error) / mean
+        error; NaN where no member errs), all_wrong (share of images that every
+        member gets wrong), mean_sat (over pairs of members), n_clusters (of the
+        members that have one; absent without clusters). Accuracies and all_wrong
+        are shares of images.
+    """
+    n = pool.correct.shape[1]
+    hits = [np.zeros(len(part), np.int64) for part in sets]
+    for _, right in _outcomes(pool, sets, np.arange(n)):
+        for count, outcome in zip(hits, right, strict=True):
+            count += outcome.sum(axis=1)
+    tables = []
+    for part, count in zip(sets, hits, strict=True):
+        table = _describe(pool.models, pool.correct, part, sat, clusters)
+        table["accuracy"] = count / n
+        table["error_reduction"] = _reduction(count / n, table["member_accuracy"].to_numpy())
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _describe(
+    models: Sequence[str], correct: Bools, sets: Sets, sat: pd.DataFrame, clusters: Mapping[str, Hashable] | None
+) -> pd.DataFrame:
+    """Columns of `ensemble_table`, in its order; those of the ensemble still NaN."""
+    names = [[models[place] for place in members] for members in sets]
+    table = pd.DataFrame({"size": sets.shape[1], "members": [SEPARATOR.join(row) for row in names]})
+    table["member_accuracy"] = correct.mean(axis=1)[sets].mean(axis=1)
+    table["accuracy"] = table["error_reduction"] = np.nan
+    table["all_wrong"] = [float((~correct[members].any(axis=0)).mean()) for members in sets]
+    table["mean_sat"] = _mean_sat(sat.loc[list(models), list(models)].to_numpy(float), sets)
+    if clusters is not None:
+        known = [[clusters[name] for name in row if name in clusters] for row in names]
+        table["n_clusters"] = [len(set(row)) for row in known]
+    return table
+
+
+def _mean_sat(sat: Floats, sets: NDArray[np.integer]) -> Floats:
+    """Mean SAT over the pairs of members, shape (sets,)."""
+    pairs = list(combinations(range(sets.shape[1]), 2))
+    total = np.zeros(len(sets))
+    for a, b in pairs:
+        total += sat[sets[:, a], sets[:, b]]
+    return total / len(pairs)
+
+
+def _reduction(accuracy: Floats, member_accuracy: Floats) -> Floats:
+    """Error reduction; NaN where no member errs."""
+    error = 1 - member_accuracy
+    return np.where(error > 0, (accuracy - member_accuracy) / np.where(error > 0, error, 1), np.nan)
+
+
+def by_clusters(table: pd.DataFrame) -> pd.DataFrame:
+    """Means by size and number of clusters.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `ensemble_table`, with clusters.
+
+    Returns
+    -------
+    DataFrame
+        size, n_clusters, n_sets, and the means of member_accuracy, accuracy,
+        error_reduction, all_wrong, mean_sat.
+    """
+    groups = table.groupby(["size", "n_clusters"])
+    means = groups[["member_accuracy", "accuracy", "error_reduction", "all_wrong", "mean_sat"]].mean()
+    means.insert(0, "n_sets", groups.size())
+    return means.reset_index()
+
+
+def gain_by_sat(table: pd.DataFrame, sat: pd.DataFrame, permutations: int = 9999, seed: int = 0) -> pd.DataFrame:
+    """Rank correlation of the members' mean SAT with the error reduction, a row a size.
+
+    Sets share models, so their number says little about how sure a correlation
+    is. p is therefore from permuting the names of SAT's models, which keeps all
+    that sets share: the share of permutations, the observed order among them,
+    whose correlation is at least as far from 0. The partial correlation is that
+    of the residuals of both ranks after regression on the rank of the members'
+    mean accuracy, anew in each permutation.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `ensemble_table`.
+    sat : DataFrame, shape (models, models)
+        As given there. Models are left out, as few as it takes to be without NaN
+        beside the diagonal, and so are the sets that have them.
+    permutations : int
+        9,999 take about 15 s for 2,000 sets of each size.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        size, n_models, n_sets, spearman, p, partial_spearman, partial_p. A low
+        SAT that goes with a large gain is a negative correlation. NaN with fewer
+        than 3 sets (4, for the partial one), or where something does not vary.
+    """
+    rows = []
+    for size, part in table.groupby("size"):
+        members = part["members"].str.split(SEPARATOR).tolist()
+        models = sorted(set(chain.from_iterable(members)))
+        holes = sat.loc[models, models].isna().to_numpy() & ~np.eye(len(models), dtype=bool)
+        whole, _ = without_nan(pd.DataFrame(np.where(holes, np.nan, 0.0), index=models, columns=models))
+        place = {model: number for number, model in enumerate(whole.index)}
+        usable = [all(name in place for name in row) for row in members] & part["error_reduction"].notna().to_numpy()
+        used = part[usable]
+        # Sorted, so that the order of rows or models changes nothing.
+        sets = np.array([[place[name] for name in row] for row in used["members"].str.split(SEPARATOR)], np.int16)
+        values = sat.loc[whole.index, whole.index].to_numpy(float)
+        row: dict[str, object] = {"size": size, "n_models": len(place), "n_sets": len(used)}
+        for prefix, least in (("", 3), ("partial_", 4)):
+            row |= {f"{prefix}spearman": np.nan, f"{prefix}p": np.nan}
+            if len(used) >= least:
+                covariates = [used["member_accuracy"].to_numpy()] if prefix else []
+                correlation = RankCorrelation(used["error_reduction"].to_numpy(), covariates)
+                observed = correlation.with_values(_mean_sat(values, sets))
+                random = generator("ensemble gain", seed, size)
+                permuted = [
+                    correlation.with_values(_mean_sat(values, order[sets]))
+                    for order in (random.permutation(len(place)) for _ in range(permutations))
+                ]
+                row[f"{prefix}spearman"], row[f"{prefix}p"] = observed, permutation_p(observed, np.array(permuted))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Result of `recommend`."""
+
+    members: tuple[str, ...]
+    """The recommended set, sorted."""
+    choices: pd.DataFrame
+    """A row a way to choose, `recommend` says which: choice, members (joined by `;`; empty for several sets), n_sets,
+    mean_sat, chosen_on_accuracy (members' mean, on the images chosen on), and on the other images member_accuracy,
+    accuracy, error_reduction, all_wrong, with accuracy_low, accuracy_high, error_reduction_low, error_reduction_high;
+    of several sets the means. n_clusters where clusters are given."""
+    differences: pd.DataFrame
+    """The recommended set minus each other choice, on the other images: than, accuracy, error_reduction, both with
+    _low and _high."""
+    n_candidates: int
+    """Sets within the tolerance."""
+    n_considered: int
+    """Models among which sets were looked for."""
+
+
+def recommend(
+    pool: Pool,
+    choose_on: Any,
+    sat: pd.DataFrame,
+    size: int,
+    tolerance: float = 0.01,
+    clusters: Mapping[str, Hashable] | None = None,
+    matched: int = 100,
+    limit: int = 2_000_000,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Recommendation:
+    """Which models to combine, and what that gains on images that had no part in choosing.
+
+    Sets whose members' mean accuracy is within a tolerance of the best set's are
+    candidates. Four ways to choose are laid side by side:
+
+    low_sat
+        The recommendation: the candidate of the lowest mean SAT; ties go to the
+        more accurate one. Ensembles' own accuracy is not looked at.
+    most_accurate
+        The `size` models that are most accurate by themselves.
+    greedy
+        The most accurate model, then again and again the one that makes the
+        ensemble most accurate (Caruana et al. 2004): what a user can do without
+        SAT, with all the logits at hand.
+    matched
+        The candidates, apart from the recommendation, whose members' mean
+        accuracy is nearest to the recommendation's, ties at random. The fair
+        comparison: it differs in SAT only.
+
+    All choosing is done on the images of `choose_on`, those that SAT was measured
+    on; all figures but chosen_on_accuracy come from the others. Intervals are
+    percentiles of a bootstrap over those images, the same ones for all choices,
+    so differences are paired. They hold for these models and these sets.
+
+    Parameters
+    ----------
+    pool : Pool
+    choose_on : bool array, shape (n,)
+        Holds the attack images.
+    sat : DataFrame, shape (models, models)
+        Symmetric; has all models of the pool. Sets with NaN are no candidates.
+    size : int
+    tolerance : float
+        Share of images: 0.01 is one percentage point.
+    clusters : mapping of str to hashable, optional
+    matched : int
+        Number of matched sets.
+    limit : int
+        Most sets to look at. Where there are more, only the most accurate models
+        are considered, as many as it allows: 49 for sets of 5.
+    resamples : int
+        Of the bootstrap.
+    confidence : float
+    seed : int
+
+    Returns
+    -------
+    Recommendation
+
+    Raises
+    ------
+    ValueError
+        If there are too few models or images, or SAT is NaN for every candidate.
+
+    References
+    ----------
+    Caruana et al. (2004). Ensemble selection from libraries of models. ICML.
+    """
+    half = np.asarray(choose_on)
+    if half.shape != pool.labels.shape or half.dtype != bool or half.all() or not half.any():
+        raise ValueError("the images to choose on are to be some of the images, and not all: a mask of True and False")
+    choosing, other = np.flatnonzero(half), np.flatnonzero(~half)
+    own = pool.correct[:, choosing].mean(axis=1)
+    # The most accurate first; the names decide between equals.
+    ranking = np.lexsort((np.arange(len(own)), -own))
+    candidates, n_considered = _candidates(own, ranking, size, tolerance, limit)
+    mean_sat = _mean_sat(sat.loc[list(pool.models), list(pool.models)].to_numpy(float), candidates)
+    if np.isnan(mean_sat).all():
+        raise ValueError("SAT is NaN for every set within the tolerance")
+    candidates, mean_sat = candidates[~np.isnan(mean_sat)], mean_sat[~np.isnan(mean_sat)]
+    accuracy = own[candidates].mean(axis=1)
+    order = np.lexsort((-accuracy, mean_sat))
+    best, rest = candidates[order[0]], order[1:]
+    ties = generator("accuracy-matched ensembles", seed, size).random(len(rest))
+    # Equal means of accuracies differ by rounding.
+    distance = np.abs(accuracy[rest] - accuracy[order[0]]).round(12)
+    chosen = {
+        "low_sat": best[None],
+        "most_accurate": np.sort(ranking[:size])[None].astype(np.int16),
+        "greedy": _greedy(pool, choosing, int(ranking[0]), size),
+        "matched": candidates[rest[np.lexsort((ties, distance))[:matched]]],
+    }
+    chosen = {name: sets for name, sets in chosen.items() if len(sets)}
+    right = {name: np.empty((len(sets), len(other)), bool) for name, sets in chosen.items()}
+    for place, outcomes in _outcomes(pool, list(chosen.values()), other):
+        for name, outcome in zip(chosen, outcomes, strict=True):
+            right[name][:, place] = outcome
+    correct = pool.correct[:, other]
+    figures = _figures(chosen, right, correct, np.ones((len(other), 1)))
+    replicates = _bootstrap(chosen, right, correct, resamples, seed)
+    rows = []
+    for name, sets in chosen.items():
+        described = _describe(pool.models, correct, sets, sat, clusters)
+        row = {
+            "choice": name,
+            "members": described["members"][0] if len(sets) == 1 else "",
+            "n_sets": len(sets),
+            "chosen_on_accuracy": own[sets].mean(),
+        }
+        means = described.drop(columns=["size", "members"]).mean().to_dict()
+        rows.append(row | means | _with_interval(figures[name][0], replicates[name], confidence))
+    differences = [
+        {
+            "than": name,
+            **_with_interval(
+                figures["low_sat"][0] - figures[name][0], replicates["low_sat"] - replicates[name], confidence
+            ),
+        }
+        for name in chosen
+        if name != "low_sat"
+    ]
+    return Recommendation(
+        tuple(pool.models[place] for place in best),
+        pd.DataFrame(rows),
+        pd.DataFrame(differences),
+        len(candidates),
+        n_considered,
+    )
+
+
+def _candidates(own: Floats, ranking: NDArray[np.integer], size: int, tolerance: float, limit: int) -> tuple[Sets, int]:
+    """Sets within the tolerance, and of how many models."""
+    n_models = len(own)
+    while n_models > size and comb(n_models, size) > limit:
+        n_models -= 1
+    considered = np.sort(ranking[:n_models])
+    sets = considered.astype(np.int16)[member_sets(n_models, size)]
+    accuracy = own[sets].mean(axis=1)
+    # The best set itself may lie a rounding below its own accuracy.
+    return sets[accuracy >= own[ranking[:size]].mean() - tolerance - 1e-12], n_models
+
+
+def _greedy(pool: Pool, images: NDArray[np.integer], first: int, size: int) -> Sets:
+    """One set, shape (1, size): members added one by one."""
+    members = [first]
+    while len(members) < size:
+        others = [place for place in range(len(pool.models)) if place not in members]
+        extended = np.array([sorted([*members, place]) for place in others], np.int16)
+        hits = sum(right[0].sum(axis=1) for _, right in _outcomes(pool, [extended], images))
+        members.append(others[int(np.argmax(hits))])
+    return np.array([sorted(members)], np.int16)
+
+
+def _figures(
+    chosen: Mapping[str, Sets], right: Mapping[str, Any], correct: NDArray[Any], times: Floats
+) -> dict[str, Floats]:
+    """Accuracy and error reduction of each choice, means over its sets, shape (samples, 2).
+
+    `times` says how often each image is in each sample, shape (n, samples), n in all: whole numbers, so that the
+    accuracy of a model that never errs is exactly 1.
+    """
+    found, members = {}, correct @ times / len(times)
+    for name, sets in chosen.items():
+        accuracy = right[name] @ times / len(times)
+        reduction = _reduction(accuracy, members[sets].mean(axis=1))
+        found[name] = np.stack([accuracy.mean(axis=0), reduction.mean(axis=0)], axis=1)
+    return found
+
+
+def _bootstrap(
+    chosen: Mapping[str, Sets], right: Mapping[str, Bools], correct: Bools, resamples: int, seed: int
+) -> dict[str, Floats]:
+    """`_figures` of samples of images with replacement, the same ones for all choices."""
+    n, random = correct.shape[1], generator("ensemble bootstrap", seed)
+    real = {name: outcome.astype(np.float64) for name, outcome in right.items()}, correct.astype(np.float64)
+    parts = []
+    # Some samples at a time bound the memory.
+    for first in range(0, resamples, 50):
+        drawn = random.integers(n, size=(min(50, resamples - first), n))
+        times = np.stack([np.bincount(sample, minlength=n) for sample in drawn], axis=1).astype(np.float64)
+        parts.append(_figures(chosen, real[0], real[1], times))
+    return {name: np.concatenate([part[name] for part in parts]) for name in chosen}
+
+
+def _with_interval(figures: Floats, replicates: Floats, confidence: float) -> dict[str, float]:
+    """Accuracy and error reduction with percentile intervals."""
+    found: dict[str, float] = {}
+    for column, name in enumerate(("accuracy", "error_reduction")):
+        values = replicates[~np.isnan(replicates[:, column]), column]
+        ends = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2]) if len(values) else [np.nan, np.nan]
+        found |= {name: float(figures[column]), f"{name}_low": float(ends[0]), f"{name}_high": float(ends[1])}
+    return found

@@ -1,0 +1,355 @@
+"""The figures of a matrix and its clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
+from scipy.cluster.hierarchy import dendrogram
+
+from sat.report.style import STYLE, colours, nothing_to_draw
+
+
+def cluster_map(
+    matrix: pd.DataFrame,
+    families: Mapping[str, str],
+    models: pd.DataFrame | None = None,
+    most_similar: pd.DataFrame | None = None,
+) -> Figure:
+    """Draw the SAT matrix as a heat map, similar models side by side.
+
+    Parameters
+    ----------
+    matrix : DataFrame, shape (n, n)
+        SAT; models with NaN are left out and named.
+    families : mapping of str to str
+        By model.
+    models : DataFrame, optional
+        Model table of the similarity stage by model: low_whitebox. A matrix
+        that was given has none.
+    most_similar : DataFrame, optional
+        Unordered pairs with intervals: model_a, model_b, sat, sat_low,
+        sat_high, above_noise. A matrix that was given has none.
+
+    Returns
+    -------
+    Figure
+    """
+    from sat.analyses.clusters.spectral import dendrogram_linkage, without_nan
+
+    shown, dropped = without_nan(matrix)
+    names = list(shown.index)
+    if len(names) < 2:
+        return nothing_to_draw("No two models are left that classify an image in common.")
+    flag, failed = _flags(names, models)
+    family = colours(pd.Series([families[name] for name in names]))
+    tree = dendrogram_linkage((shown + shown.T) / 2)
+    size = max(6.0, 0.34 * len(names) + 3)
+    off = shown.to_numpy(float)[~np.eye(len(names), dtype=bool)]
+    grid = sns.clustermap(
+        shown.rename(index=flag, columns=flag),
+        row_linkage=tree,
+        col_linkage=tree,
+        row_colors=[family[families[name]] for name in names],
+        cmap="rocket",
+        vmin=off.min(),
+        vmax=np.log(100),
+        annot=_annotations(shown, most_similar) if len(names) <= 24 else None,
+        fmt="",
+        annot_kws={"size": 7},
+        linewidths=0.3 if len(names) <= 40 else 0,
+        figsize=(size, size),
+        dendrogram_ratio=0.12,
+        colors_ratio=0.02,
+        cbar_pos=(0.02, 0.86, 0.025, 0.12),
+        xticklabels=True,
+        yticklabels=True,
+    )
+    grid.ax_heatmap.set(xlabel="", ylabel="")
+    grid.ax_cbar.set_title("SAT", fontsize=9)
+    grid.ax_row_colors.set_xticks([])
+    # Below the names of the models, however long they are.
+    grid.figure.canvas.draw()
+    names_end = grid.ax_heatmap.get_tightbbox().transformed(grid.ax_heatmap.transAxes.inverted()).y0
+    grid.ax_heatmap.legend(
+        handles=[Patch(color=colour, label=name) for name, colour in family.items()],
+        title="family",
+        loc="upper left",
+        bbox_to_anchor=(0, names_end - 0.02),
+        ncols=min(6, len(family)),
+        frameon=False,
+        fontsize=8,
+    )
+    notes = ["SAT = ln(mean transfer success in %)"]
+    if most_similar is not None:
+        pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
+        half = ((pairs["sat_high"] - pairs["sat_low"]) / 2).median()
+        notes[0] += f"; median half-width of the intervals: {half:.2f}"
+        if (~pairs["above_noise"]).any():
+            notes.append(f"n: not above random noise of the same size ({int((~pairs['above_noise']).sum())} pairs)")
+    else:
+        notes[0] += "; a matrix that was given: without intervals"
+    notes += _notes(failed, dropped)
+    grid.figure.suptitle("\n".join(notes), x=0.12, y=1.0, ha="left", va="bottom", fontsize=9)
+    figure: Figure = grid.figure
+    return figure
+
+
+def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str, str], bool]:
+    """Label of each model, with a star where its attack fails on itself, and whether there is a star."""
+    failed = set() if models is None else set(models.index[models["low_whitebox"]])
+    return {name: f"{name} *" if name in failed else name for name in names}, not failed.isdisjoint(names)
+
+
+def _notes(failed: bool, dropped: Sequence[str]) -> list[str]:
+    """What is to be known of models with a star, and of models left out."""
+    notes = ["*: the attack fails on the model itself; its row and column are too low"] if failed else []
+    return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
+
+
+def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame | None) -> pd.DataFrame:
+    text = matrix.map(lambda value: f"{value:.1f}")
+    if most_similar is None:
+        return text
+    for pair in most_similar.itertuples():
+        if (
+            not pair.above_noise
+            and pair.model_a in text.index
+            and pair.model_b in text.index
+            and pair.model_a != pair.model_b
+        ):
+            text.loc[pair.model_a, pair.model_b] += "n"
+            text.loc[pair.model_b, pair.model_a] += "n"
+    return text
+
+
+def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models: pd.DataFrame | None = None) -> Figure:
+    """Draw the average-linkage tree of ln(100) - SAT.
+
+    Parameters
+    ----------
+    matrix : DataFrame, shape (n, n)
+        SAT; models with NaN are left out and named.
+    families : mapping of str to str
+        By model; colours the names.
+    models : DataFrame, optional
+        As for `cluster_map`.
+
+    Returns
+    -------
+    Figure
+    """
+    from sat.analyses.clusters.spectral import dendrogram_linkage, without_nan
+
+    shown, dropped = without_nan(matrix)
+    names = list(shown.index)
+    if len(names) < 2:
+        return nothing_to_draw("No two models are left that classify an image in common.")
+    flag, failed = _flags(names, models)
+    family = colours(pd.Series([families[name] for name in names]))
+    most = np.log(100)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(8, 1.5 + 0.24 * len(names)), layout="constrained")
+    tree = dendrogram_linkage((shown + shown.T) / 2)
+    order = dendrogram(
+        tree,
+        orientation="left",
+        labels=[flag[name] for name in names],
+        # One colour: where a tree is cut into families is nobody's finding.
+        link_color_func=lambda node: "#444444",
+        leaf_font_size=8,
+        ax=axes,
+    )["leaves"]
+    for label, leaf in zip(axes.get_yticklabels(), order, strict=True):
+        label.set_color(family[families[names[leaf]]])
+    axes.set_xlabel("SAT at which two branches join: the mean over all pairs across them")
+    levels = [level for level in MaxNLocator(8).tick_values(most - tree[:, 2].max(), most) if level <= most]
+    axes.set_xticks([most - level for level in levels], labels=[f"{level:g}" for level in levels])
+    axes.tick_params(axis="y", length=0)
+    # From 100 % transfer beside the names on, so that trees of two studies can be held side by side.
+    axes.set_xlim(1.03 * tree[:, 2].max(), 0)
+    sns.despine(figure, left=True)
+    axes.legend(
+        handles=[Patch(color=colour, label=name) for name, colour in family.items()],
+        title="family",
+        loc="center left",
+        # Past the names of the models, however long they are.
+        bbox_to_anchor=(_right_of_names(figure, axes), 0.5),
+        frameon=False,
+        fontsize=8,
+    )
+    if notes := _notes(failed, dropped):
+        axes.set_title("\n".join(notes), loc="left", fontsize=9)
+    return figure
+
+
+def _right_of_names(figure: Figure, axes: Axes) -> float:
+    """Where the names right of a drawing end, in its widths."""
+    figure.canvas.draw()
+    ends = max(label.get_window_extent().x1 for label in axes.get_yticklabels())
+    return float(axes.transAxes.inverted().transform((ends, 0))[0]) + 0.02
+
+
+def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
+    """Draw the distances of spectral features as a heat map, models sorted by cluster.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, k)
+        By model.
+    clusters : DataFrame
+        model, cluster.
+
+    Returns
+    -------
+    Figure
+    """
+    from sat.analyses.clusters.spectral import feature_distances
+
+    if len(features) < 2:
+        return nothing_to_draw("One model has no distance to others.")
+    distance = feature_distances(features, clusters)
+    numbers = clusters.set_index("model")["cluster"].loc[distance.index].to_numpy()
+    size = max(5.0, 0.24 * len(distance) + 2.5)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(size + 1, size), layout="constrained")
+    sns.heatmap(
+        distance,
+        # Light is near, as light is similar in the matrix. Unrelated features are at right angles.
+        cmap="rocket_r",
+        vmin=0,
+        vmax=max(float(np.sqrt(2)), float(distance.max(axis=None))),
+        square=True,
+        xticklabels=True,
+        yticklabels=True,
+        cbar_kws={"label": "distance of spectral features (0 to 2)", "shrink": 0.6},
+        ax=axes,
+    )
+    axes.tick_params(labelsize=8)
+    found, first, count = np.unique(numbers, return_index=True, return_counts=True)
+    for border in first[1:]:
+        axes.axhline(border, color="white", linewidth=1.5)
+        axes.axvline(border, color="white", linewidth=1.5)
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(first + count / 2, labels=[str(number) for number in found], fontsize=9)
+    above.tick_params(length=0)
+    above.spines[:].set_visible(False)
+    above.set_xlabel("cluster", fontsize=9)
+    return figure
+
+
+def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str]) -> Figure:
+    """Draw the t-SNE picture: colour is the cluster found, shape the family written down before.
+
+    Parameters
+    ----------
+    picture : DataFrame
+        model, x, y; without rows where there were too few models.
+    clusters : DataFrame
+        model, cluster.
+    families : mapping of str to str
+        By model.
+
+    Returns
+    -------
+    Figure
+    """
+    if picture.empty:
+        return nothing_to_draw("Too few models: t-SNE needs at least 4.")
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.5, 6), layout="constrained")
+    data = picture.merge(clusters, on="model")
+    data["family"] = data["model"].map(families)
+    data["cluster"] = data["cluster"].astype(str)
+    order = sorted(data["cluster"].unique(), key=int)
+    sns.scatterplot(
+        data,
+        x="x",
+        y="y",
+        hue="cluster",
+        hue_order=order,
+        palette="tab10" if len(order) <= 10 else "husl",
+        style="family",
+        style_order=sorted(data["family"].unique()),
+        s=110,
+        ax=axes,
+    )
+    # Room for names right of the last point.
+    axes.set_xlim(right=data["x"].max() + 0.22 * np.ptp(data["x"]))
+    _label_examples(figure, axes, data)
+    axes.set(
+        xticks=[],
+        yticks=[],
+        ylabel="",
+        xlabel="t-SNE of the spectral features; distances between clusters mean nothing",
+    )
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
+    sns.despine(figure, left=True, bottom=True)
+    return figure
+
+
+def _label_examples(figure: Figure, axes: Axes, data: pd.DataFrame) -> None:
+    """Name as many points as there is room for, those of small clusters first."""
+    size = data["cluster"].map(data["cluster"].value_counts())
+    taken: list[Bbox] = []
+    figure.canvas.draw()
+    for row in data.loc[size.sort_values(kind="stable").index].itertuples():
+        label = axes.annotate(row.model, (row.x, row.y), xytext=(6, 5), textcoords="offset points", fontsize=7)
+        box = label.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            label.remove()
+        else:
+            taken.append(box)
+
+
+def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> Figure:
+    """Draw the t-SNE picture once for each component or grouping, coloured by its values.
+
+    Parameters
+    ----------
+    picture : DataFrame
+        model, x, y; without rows where there were too few models.
+    columns : mapping of str to mapping of str to str
+        Value of each model, by component; empty where unknown.
+
+    Returns
+    -------
+    Figure
+    """
+    if picture.empty or not columns:
+        return nothing_to_draw("No component is known." if len(picture) else "Too few models: t-SNE needs at least 4.")
+    across = min(3, len(columns))
+    down = -(-len(columns) // across)
+    with matplotlib.rc_context(STYLE):
+        figure, panels = plt.subplots(
+            down, across, figsize=(5.2 * across, 3.4 * down), layout="constrained", squeeze=False
+        )
+    for axes in panels.flat[len(columns) :]:
+        axes.set_axis_off()
+    for axes, (column, values) in zip(panels.flat, columns.items(), strict=False):
+        value = picture["model"].map(values).fillna("").replace("", "unknown")
+        # More colours than this nobody tells apart.
+        common = sorted(value.value_counts().drop("unknown", errors="ignore").index[:9])
+        rest = {"unknown": "unknown"} | dict.fromkeys(set(value) - {*common, "unknown"}, "others")
+        palette: dict[str, Any] = dict(zip(common, sns.color_palette("tab10", len(common)), strict=True))
+        palette |= {"others": "#9a9a9a", "unknown": "#dddddd"}
+        shown = value.replace(rest)
+        order = [word for word in palette if (shown == word).any()]
+        sns.scatterplot(
+            x=picture["x"], y=picture["y"], hue=shown, hue_order=order, palette=palette, s=45, ax=axes, linewidth=0.4
+        )
+        axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
+        axes.set_title(column.replace("_", " "), fontsize=10, loc="left")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=7)
+    sns.despine(figure, left=True, bottom=True)
+    return figure

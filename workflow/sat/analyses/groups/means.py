@@ -1,0 +1,159 @@
+"""Mean SAT within groups of models, against all pairs.
+
+Hwang et al. (ECCV 2024), section on models of one architecture: models that
+share an architecture and differ in initialisation, hyper-parameters or
+training recipe are compared with the average over all models.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from sat.statistics.intervals import rank_range
+from sat.statistics.pairs import (
+    Floats,
+    aligned_labels,
+    indicators,
+    off_diagonal,
+    orders,
+    pair_sums,
+    ratio,
+    sorted_matrix,
+    two_sided,
+)
+
+COLUMNS = ("kind", "group", "n_models", "n_pairs", "n_missing", "mean", "low", "high", "difference", "p", "note")
+
+
+def group_means(
+    sat: pd.DataFrame,
+    labels: pd.Series,
+    confidence: float = 0.95,
+    permutations: int = 9999,
+    seed: int = 0,
+    compare: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Mean SAT of pairs of different models within each group.
+
+    Parameters
+    ----------
+    sat : DataFrame, shape (n, n)
+        Symmetric; pairs with NaN are left out and counted.
+    labels : Series
+        Group of each model, indexed by model. Models without one belong to
+        none, and count among all pairs.
+    confidence : float
+        Of the interval; see `jackknife`.
+    permutations : int
+    seed : int
+    compare : DataFrame, shape (m, m), optional
+        Another SAT matrix whose mean over pairs is to stand beside.
+
+    Returns
+    -------
+    DataFrame
+        kind (`group`; `within`: all pairs of the same group; `all`: all pairs
+        of the matrix; `compare`), group, n_models, n_pairs, n_missing (pairs
+        without SAT), mean, low, high, difference (from the mean of all
+        pairs), p (two-sided: share of permutations of the labels over all
+        models that bring a group as far from the mean of all pairs), note
+        (why there is no mean), rank, rank_best, rank_worst and tied (`rank_range`
+        of the groups among each other). With `compare` also minus_compare (difference
+        from its mean).
+
+    Raises
+    ------
+    ValueError
+        If a matrix has fewer than two models.
+    """
+    matrix = sorted_matrix(sat)
+    n = len(matrix)
+    words, members = indicators(aligned_labels(labels.to_frame("group"), matrix.index)["group"])
+    value, present = off_diagonal(matrix)
+    overall = _row("all", "", matrix, np.ones((n, n)), confidence)
+    order = orders(n, permutations, seed)
+    total, count = (pair_sums(part, members, order)[0] for part in (value, present))
+    # All groups together are one more column.
+    total, count = (np.column_stack([part, part.sum(axis=1)]) for part in (total, count))
+    p = two_sided(ratio(total, count), overall["mean"])
+    rows = [
+        _row("group", word, matrix, np.outer(member, member), confidence)
+        for word, member in zip(words, members.T, strict=True)
+    ]
+    rows.append(_row("within", "", matrix, members @ members.T, confidence))
+    for row, chance in zip(rows, p, strict=True):
+        row["p"] = chance
+    rows.append(overall)
+    if compare is not None:
+        other = sorted_matrix(compare)
+        rows.append(_row("compare", "", other, np.ones(other.shape), confidence))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["difference"] = table["mean"] - overall["mean"]
+    groups = table[table["kind"] == "group"]
+    table = table.join(rank_range(groups["mean"], groups["low"], groups["high"]).set_axis(groups.index))
+    if compare is not None:
+        table["minus_compare"] = table["mean"] - rows[-1]["mean"]
+    return table.astype({"p": float})
+
+
+def _row(kind: str, group: str, matrix: pd.DataFrame, chosen: Floats, confidence: float) -> dict[str, Any]:
+    """Count and average the pairs of different models that are chosen."""
+    n = len(matrix)
+    if n < 2:
+        raise ValueError(f"{n} models; a pair needs two")
+    value, present = off_diagonal(matrix)
+    # A group of one has its model on the diagonal and no pair.
+    n_models = int((chosen.diagonal() > 0).sum())
+    possible = int((chosen.sum() - chosen.trace()) / 2)
+    n_pairs = int((present * chosen).sum() / 2)
+    mean, low, high = jackknife(value * chosen, present * chosen, confidence)
+    note = "" if n_pairs else "no pair has a SAT" if possible else "one model" if n_models == 1 else "no pair"
+    return {
+        "kind": kind,
+        "group": group,
+        "n_models": n_models,
+        "n_pairs": n_pairs,
+        "n_missing": possible - n_pairs,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "note": note,
+    }
+
+
+def jackknife(value: Floats, present: Floats, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean over pairs, with an interval that knows that pairs share models.
+
+    Models are left out one at a time, and Student's t with one degree of
+    freedom less than models makes an interval of the standard error: what the
+    mean would be with other models of the same kind.
+
+    Parameters
+    ----------
+    value, present : float array, shape (n, n)
+        Symmetric, 0 where a pair does not count; `present` is 1 where it does.
+    confidence : float
+
+    Returns
+    -------
+    mean, low, high : float
+        The interval is NaN where leaving out some model leaves no pair, so for fewer than three models.
+
+    References
+    ----------
+    Arvesen (1969). Jackknifing U-statistics. Annals of Mathematical Statistics 40, 2076-2100.
+    """
+    used = present.any(axis=0)
+    m = int(used.sum())
+    mean = float(ratio(value.sum(), present.sum()))
+    left = present.sum() - 2 * present.sum(axis=0)[used]
+    if m < 3 or (left <= 0).any():
+        return mean, float("nan"), float("nan")
+    without = (value.sum() - 2 * value.sum(axis=0)[used]) / left
+    error = np.sqrt((m - 1) * np.var(without))
+    half = float(t.isf((1 - confidence) / 2, m - 1) * error)
+    return mean, mean - half, mean + half

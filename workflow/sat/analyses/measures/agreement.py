@@ -1,0 +1,205 @@
+"""How far other measures of similarity agree with SAT, and how well each tells families apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from sat.analyses.clusters.spectral import without_nan
+from sat.seeds import generator
+
+Floats = NDArray[np.float64]
+# Of a vector's length, below which what a projection leaves is rounding.
+_ROUNDING = 1e-7
+
+
+def against_sat(
+    sat: pd.DataFrame,
+    measures: Mapping[str, pd.DataFrame],
+    accuracy: Mapping[str, float],
+    permutations: int = 9999,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank correlation of other measures with SAT over unordered pairs of different models.
+
+    Pairs share models, so p is a Mantel test's: the names of SAT's models are
+    permuted, and p is the share of permutations, the observed order among them,
+    whose correlation is at least as far from 0.
+
+    Two models of equal accuracy, or two good ones, may be alike by any measure.
+    So the partial correlation is that of the residuals of both ranks after
+    linear regression on the ranks of the two models' mean accuracy and of the
+    absolute difference of their accuracies. Its p comes from the same
+    permutations, regressed anew each time.
+
+    Parameters
+    ----------
+    sat : DataFrame, shape (models, models)
+        Symmetric.
+    measures : mapping of str to DataFrame
+        By name; symmetric. Models that SAT does not have are left out, and so
+        are as few as it takes to be without NaN beside the diagonal.
+    accuracy : mapping of str to float
+        Of each model, share of images.
+    permutations : int
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        measure, n_models, n_pairs, spearman, mantel_p, partial_spearman,
+        partial_mantel_p. NaN with fewer than 3 models (4, for the partial ones),
+        or where one side, or what accuracy leaves of it, does not vary.
+
+    References
+    ----------
+    Mantel, N. (1967). Cancer Research 27, 209-220.
+    Legendre, P. (2000). J. Stat. Comput. Simul. 67, 37-73: the partial test, method 1.
+    """
+    rows = []
+    for name, other in measures.items():
+        # Sorted, so that the permutations do not depend on the order of models.
+        models = _complete(sat, other)
+        n = len(models)
+        row: dict[str, object] = {"measure": name, "n_models": n, "n_pairs": n * (n - 1) // 2}
+        for prefix, least in (("", 3), ("partial_", 4)):
+            row |= {f"{prefix}spearman": np.nan, f"{prefix}mantel_p": np.nan}
+            if n >= least:
+                covariates = pair_accuracies([accuracy[model] for model in models]) if prefix else []
+                row[f"{prefix}spearman"], row[f"{prefix}mantel_p"] = _mantel(
+                    sat.loc[models, models].to_numpy(float),
+                    other.loc[models, models].to_numpy(float),
+                    covariates,
+                    permutations,
+                    generator("mantel test", seed, name),
+                )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _complete(*matrices: pd.DataFrame) -> list[str]:
+    """Models that all matrices have without NaN beside the diagonal, sorted."""
+    models = sorted(set.intersection(*(set(matrix.index) for matrix in matrices)))
+    holes = sum(matrix.loc[models, models].isna().to_numpy() for matrix in matrices) * ~np.eye(len(models), dtype=bool)
+    kept, _ = without_nan(pd.DataFrame(np.where(holes, np.nan, 0.0), index=models, columns=models))
+    return list(kept.index)
+
+
+def pair_accuracies(accuracy: list[float]) -> list[Floats]:
+    """Mean and absolute difference of two models' accuracies, for every unordered pair: two arrays (pairs,)."""
+    share = np.array(accuracy, float)
+    a, b = np.triu_indices(len(share), 1)
+    return [(share[a] + share[b]) / 2, np.abs(share[a] - share[b])]
+
+
+def _mantel(
+    sat: Floats, other: Floats, covariates: list[Floats], permutations: int, random: np.random.Generator
+) -> tuple[float, float]:
+    a, b = np.triu_indices(len(sat), 1)
+    # Permuting the models permutes the pairs, so ranks are taken once.
+    ranks = np.zeros_like(sat)
+    ranks[a, b] = ranks[b, a] = rankdata(sat[a, b])
+    correlate = RankCorrelation(other[a, b], covariates).with_ranks
+    observed = correlate(ranks[a, b])
+    orders = (random.permutation(len(sat)) for _ in range(permutations))
+    return observed, permutation_p(observed, np.array([correlate(ranks[order[a], order[b]]) for order in orders]))
+
+
+class RankCorrelation:
+    """Spearman's correlation with one variable, partial on others; NaN where something does not vary.
+
+    Parameters
+    ----------
+    variable : array, shape (n,)
+    covariates : list of array, shape (n,)
+        Their ranks are regressed out of both ranks, linearly.
+    """
+
+    def __init__(self, variable: Floats, covariates: list[Floats]) -> None:
+        ranks = [np.ones(len(variable)), *(rankdata(covariate) for covariate in covariates)]
+        # Constant and collinear covariates take no direction of their own.
+        vectors, lengths, _ = np.linalg.svd(np.stack([rank / np.linalg.norm(rank) for rank in ranks], 1), False)
+        self.basis: Floats = vectors[:, lengths > _ROUNDING]
+        self.residual = self._residual(rankdata(variable))
+
+    def _residual(self, ranks: Floats) -> Floats:
+        """Of unit length, or NaN."""
+        left = ranks - self.basis @ (self.basis.T @ ranks)
+        length = np.linalg.norm(left)
+        unit: Floats = left / length if length > _ROUNDING * np.linalg.norm(ranks) else np.full(len(left), np.nan)
+        return unit
+
+    def with_ranks(self, ranks: Floats) -> float:
+        """Correlation of the variable with another one, given by its ranks, float (n,)."""
+        return float(self._residual(ranks) @ self.residual)
+
+    def with_values(self, values: Floats) -> float:
+        """Correlation of the variable with another one, float (n,)."""
+        return self.with_ranks(rankdata(values))
+
+
+def permutation_p(observed: float, permuted: Floats) -> float:
+    """Two-sided p of a correlation; permutations that leave it undefined count as not exceeding it.
+
+    Parameters
+    ----------
+    observed : float
+        NaN has a p of NaN.
+    permuted : float array, shape (permutations,)
+
+    Returns
+    -------
+    float
+    """
+    if np.isnan(observed):
+        return float("nan")
+    # Equal orders of addition are not promised: what is equal up to rounding counts as equal.
+    return float((1 + (np.abs(permuted) >= abs(observed) - 1e-9).sum()) / (1 + len(permuted)))
+
+
+def family_separation(measures: Mapping[str, pd.DataFrame], families: Mapping[str, str]) -> pd.DataFrame:
+    """How well measures tell pairs of one family from pairs of two.
+
+    Parameters
+    ----------
+    measures : mapping of str to DataFrame
+        By name, SAT may be among them; symmetric. Pairs with NaN are left out.
+    families : mapping of str to str
+        Models that have none are left out.
+
+    Returns
+    -------
+    DataFrame
+        measure, n_within, n_across (pairs), within_mean, across_mean, d_prime
+        (difference of the means, over the root of the mean of both variances,
+        n - 1 in the denominator), roc_auc (share of within-across couples of
+        pairs in which the within one is the more similar; ties count half).
+        NaN where there are too few pairs.
+    """
+    rows = []
+    for name, matrix in measures.items():
+        models = [model for model in matrix.index if model in families]
+        a, b = np.triu_indices(len(models), 1)
+        value = matrix.loc[models, models].to_numpy(float)[a, b]
+        family = np.array([families[model] for model in models], object)
+        same = family[a] == family[b]
+        within, across = value[same & ~np.isnan(value)], value[~same & ~np.isnan(value)]
+        row = {"measure": name, "n_within": len(within), "n_across": len(across)}
+        row |= {"within_mean": _mean(within), "across_mean": _mean(across), "d_prime": np.nan, "roc_auc": np.nan}
+        if len(within) and len(across):
+            above = (
+                rankdata(np.concatenate([within, across]))[: len(within)].sum() - len(within) * (len(within) + 1) / 2
+            )
+            row["roc_auc"] = above / (len(within) * len(across))
+        if min(len(within), len(across)) > 1 and (spread := (within.var(ddof=1) + across.var(ddof=1)) / 2) > 0:
+            row["d_prime"] = (within.mean() - across.mean()) / np.sqrt(spread)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,155 @@
+"""Compare a study's matrix with one measured elsewhere, and check a matrix that others wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sat.seeds import generator
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Result of `compare`."""
+
+    table: pd.DataFrame
+    """One row a group and rule; see `compare`."""
+    pairs: pd.DataFrame
+    """model_a, model_b, study, reference, difference; the largest absolute difference first, without NaN."""
+    unmatched: list[str]
+    """The study's models that the reference does not have."""
+
+
+def compare(
+    study: pd.DataFrame,
+    reference: pd.DataFrame,
+    names: Mapping[str, str] | None = None,
+    groups: Mapping[str, Collection[str]] | None = None,
+    permutations: int = 999,
+    seed: int = 0,
+) -> Comparison:
+    """Say how well a matrix agrees with another one.
+
+    Parameters
+    ----------
+    study, reference : DataFrame, shape (n, n), (m, m)
+        SAT; symmetric, rows and columns of the same names (`check_matrix`).
+        Only pairs of two models count, each once.
+    names : mapping of str to str, optional
+        The reference's name for each of the study's models; a model that it
+        does not hold is looked up by its own name.
+    groups : mapping of str to collection of str, optional
+        The study's models of each group. A group gives two rows: rule `both`
+        for the pairs whose two models are in it, `any` for those of which at
+        least one is.
+    permutations : int
+        For Mantel's test.
+    seed : int
+        The study's.
+
+    Returns
+    -------
+    Comparison
+        Columns of the table: group (first `all`), rule, n_models (of the group,
+        in both matrices), n_pairs (without NaN), pearson, spearman, mantel_p,
+        mean_offset and sd_offset (study minus reference). Correlations are NaN
+        with fewer than 3 pairs or a constant.
+
+    Raises
+    ------
+    ValueError
+        If two of the study's models go by one name in the reference.
+
+    Notes
+    -----
+    Mantel's p is one-sided, for Pearson's correlation: the share of relabellings
+    of the reference that agree at least as well, the true one included. Labels
+    move within the group, and within the rest, so that a group's pairs stay its
+    pairs; for `all` this is the usual test.
+
+    References
+    ----------
+    Mantel (1967). Cancer Research 27(2), 209-220.
+    """
+    names = names or {}
+    theirs = {model: names.get(model, model) for model in study.index}
+    matched = [model for model in study.index if theirs[model] in reference.index]
+    found = [theirs[model] for model in matched]
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        sharing = ", ".join(model for model in matched if theirs[model] == twice[0])
+        raise ValueError(f"{sharing} all go by {twice[0]} in the reference; each of its models can stand for one only")
+    ours = study.loc[matched, matched].to_numpy(float)
+    other = reference.loc[found, found].to_numpy(float)
+    n = len(matched)
+    above = np.triu(np.ones((n, n), bool), 1)
+    rows = []
+    for number, (group, members) in enumerate([("all", matched), *(groups or {}).items()]):
+        inside = np.isin(np.array(matched, str), list(members))
+        rules = {"both": np.logical_and, "any": np.logical_or} if number else {"both": np.logical_and}
+        for rule, combine in rules.items():
+            mask = above & combine.outer(inside, inside)
+            random = generator("Mantel permutations", seed, group, rule)
+            rows.append((group, rule, int(inside.sum()), *_agreement(ours, other, mask, inside, permutations, random)))
+    columns = ["group", "rule", "n_models", "n_pairs", "pearson", "spearman", "mantel_p", "mean_offset", "sd_offset"]
+    first, second = np.nonzero(above)
+    model = np.array(matched, object)
+    pairs = pd.DataFrame({"model_a": model[first], "model_b": model[second]})
+    pairs["study"], pairs["reference"] = ours[above], other[above]
+    pairs["difference"] = pairs["study"] - pairs["reference"]
+    pairs = pairs.dropna().sort_values("difference", key=abs, ascending=False, kind="stable", ignore_index=True)
+    return Comparison(pd.DataFrame(rows, columns=columns), pairs, [m for m in study.index if m not in set(matched)])
+
+
+def _agreement(
+    ours: Floats, other: Floats, mask: Bools, inside: Bools, permutations: int, random: np.random.Generator
+) -> tuple[int, float, float, float, float, float]:
+    """n_pairs, pearson, spearman, mantel_p, mean_offset, sd_offset."""
+    a, b = ours[mask], other[mask]
+    known = ~(np.isnan(a) | np.isnan(b))
+    n = int(known.sum())
+    measured = pearson(a, b)
+    ranks = pearson(*(pd.Series(values[known]).rank().to_numpy(float) for values in (a, b)))
+    p = float("nan")
+    if not np.isnan(measured) and permutations > 0:
+        strata = [np.flatnonzero(inside), np.flatnonzero(~inside)]
+        order = np.arange(len(ours))
+        as_good = 0
+        for _ in range(permutations):
+            for stratum in strata:
+                order[stratum] = random.permutation(stratum)
+            # A relabelling that gives back the same matrix differs by rounding only.
+            as_good += pearson(a, other[np.ix_(order, order)][mask]) >= measured - 1e-12
+        p = (1 + as_good) / (1 + permutations)
+    offset = (a - b)[known]
+    mean = float(offset.mean()) if n else float("nan")
+    sd = float(offset.std(ddof=1)) if n > 1 else float("nan")
+    return n, measured, ranks, p, mean, sd
+
+
+def pearson(a: Floats, b: Floats) -> float:
+    """Pearson's correlation over the places where both are known.
+
+    Parameters
+    ----------
+    a, b : float array, shape (n,)
+
+    Returns
+    -------
+    float
+        NaN with fewer than 3 places, or where one of them is constant but for rounding.
+    """
+    known = ~(np.isnan(a) | np.isnan(b))
+    if known.sum() < 3:
+        return float("nan")
+    a, b = a[known], b[known]
+    if np.ptp(a) <= 1e-12 or np.ptp(b) <= 1e-12:
+        return float("nan")
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

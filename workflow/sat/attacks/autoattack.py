@@ -1,0 +1,125 @@
+"""AutoAttack, through the package of its authors."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sat.attacks.attack import Attacked
+from sat.attacks.rounding import attacked
+from sat.errors import SatError
+from sat.models.batches import SLICE
+from sat.models.classifier import Classifier, to_unit
+from sat.seeds import key
+
+TARGETS = 9
+"""Classes that the standard version aims at, besides the true one."""
+
+
+def autoattack(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    *,
+    eps: int,
+    seeds: NDArray[np.uint64],
+    device: str = "cpu",
+) -> Attacked:
+    """Attack one batch with the standard AutoAttack in the L-infinity norm (Croce & Hein, ICML 2020).
+
+    APGD on the cross-entropy, targeted APGD, targeted FAB and Square: each
+    tries the images that those before it left standing, and what fools first is
+    kept. An image that withstands all four stays as it is.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Frozen.
+    images : uint8 array, shape (n, 3, S, S)
+        Grey levels of the canvas; their classes are predicted correctly.
+    labels : int array, shape (n,)
+        True classes.
+    eps : int
+        Grey levels.
+    seeds : uint64 array, shape (n,)
+        Of each image.
+    device : str
+
+    Returns
+    -------
+    Attacked
+        Zero gradients are not counted.
+
+    Raises
+    ------
+    SatError
+        If the package is not installed.
+
+    Notes
+    -----
+    The package draws for a batch, not for an image. So images go through it in
+    slices of 16 by their place, whatever the batch, seeded by all seeds of the
+    slice: a slice depends on its own images alone, an image on its 15 neighbours.
+
+    Less than ten classes are fewer targets. The targeted loss of APGD needs four
+    classes; three take the untargeted one, two the cross-entropy alone.
+    """
+    try:
+        from pyautoattack import AutoAttack
+    except ImportError:
+        raise SatError(
+            "attack.method is autoattack, and the package pyautoattack is not installed; "
+            "pip install pyautoattack==0.2.0 (envs/requirements.txt), or choose another method."
+        ) from None
+    # It tells every step; what it warns of (randomised or dynamic defences) goes to the log.
+    logging.getLogger("auto-attack").setLevel(logging.WARNING)
+
+    def model(unit: Tensor) -> Tensor:
+        # It wants gradients as plain rows; going through rows makes them so on the way back.
+        rows = unit.flatten(1).unflatten(1, unit.shape[1:])
+        logits: Tensor = classifier(rows.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    classes = classifier.blueprint.num_classes
+    found = []
+    for first in range(0, len(images), SLICE):
+        part = slice(first, first + SLICE)
+        unit = to_unit(torch.from_numpy(images[part]).to(device)).contiguous()
+        target = torch.from_numpy(np.asarray(labels[part], np.int64)).to(device)
+        seed = key("AutoAttack", *seeds[part].tolist()) % 2**32
+        attack = AutoAttack(model, norm="Linf", eps=eps / 255, seed=seed, device=device)
+        attack.attacks_to_run = attacks_for(classes)
+        attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(TARGETS, classes - 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            adversarial, _ = attack.run_standard_evaluation(unit, target, batch_size=SLICE)
+        found.append(adversarial.cpu())
+    none = np.zeros(len(images), np.int64)
+    return attacked(classifier, images, labels, torch.cat(found), none, eps=eps, norm="linf", device=device)
+
+
+def attacks_for(classes: int) -> list[str]:
+    """AutoAttack's attacks for a number of classes; from four on, those of its standard version."""
+    directed = ["apgd-t"] if classes >= 4 else ["apgd-dlr"] if classes == 3 else []
+    return ["apgd-ce", *directed, "fab-t", "square"]
+
+
+def image_seeds(ids: NDArray[np.integer], seed: int, model: str) -> NDArray[np.uint64]:
+    """A seed for every image, keyed by seed, image and model.
+
+    Parameters
+    ----------
+    ids : int array, shape (n,)
+    seed : int
+    model : str
+
+    Returns
+    -------
+    uint64 array, shape (n,)
+    """
+    return np.array([key("attack", seed, int(image), model) % 2**64 for image in ids], np.uint64)

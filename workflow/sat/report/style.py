@@ -1,0 +1,43 @@
+"""The style that all figures share: SVG, the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+matplotlib.use("Agg")
+STYLE: Any = {
+    "svg.hashsalt": "sat",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
+    "figure.dpi": 100,
+}
+BLUE, GREY = "#3b6fb6", "#8a8a8a"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG without a date."""
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(path, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    plt.close(figure)
+
+
+def colours(groups: pd.Series) -> dict[str, tuple[float, float, float]]:
+    """A colour for each value, by alphabet."""
+    names = sorted(groups.unique())
+    return dict(zip(names, sns.color_palette("tab10" if len(names) <= 10 else "husl", len(names)), strict=True))
+
+
+def nothing_to_draw(reason: str) -> Figure:
+    """A figure that says why there is none."""
+    figure, axes = plt.subplots(figsize=(6, 2), layout="constrained")
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, reason, ha="center", transform=axes.transAxes)
+    return figure

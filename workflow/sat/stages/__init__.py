@@ -1,0 +1,1 @@
+"""The commands of the pipeline's rules, one module a stage."""

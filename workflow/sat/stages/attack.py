@@ -1,0 +1,94 @@
+"""Attack a model on all images that it gets right."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.stages.common import add_step, batch_of, log, progress, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser, compute=True)
+    parser.add_argument("--weights", required=True, help="weights/<model>.safetensors")
+    parser.add_argument("--images", required=True, help="images/attack.h5")
+    parser.add_argument("--clean", required=True, help="clean/<model>.h5")
+    parser.add_argument("--out", required=True, help="adversarial/<model>.h5")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Attack batch by batch; each is kept as a part until all are there."""
+    job = start(arguments)
+    import numpy as np
+
+    from sat.attacks import registry
+    from sat.attacks.attack import Attacked
+    from sat.errors import SatError
+    from sat.models.batches import in_batches
+    from sat.models.classifier import load_classifier
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+    from sat.store.parts import Parts
+    from sat.study.attacks import METHODS
+
+    params = job.step.params
+    model, method = params["model"], METHODS[params["method"]]
+    classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    with hdf5.reading(job.input("clean", arguments.clean)) as file:
+        prediction = file["attack_prediction"][:]
+    with hdf5.reading(job.input("images", arguments.images)) as images:
+        labels, ids = images["label"][:], images["id"][:]
+        shape = images["image"].shape
+        attacked = prediction == labels
+        attacked[params.get("attack_images", len(attacked)) :] = False
+        chosen = np.flatnonzero(attacked)
+
+        def attack(where: slice) -> Attacked:
+            rows = chosen[where]
+            # Single reads: HDF5's fancy indexing is hundreds of times slower.
+            batch = np.stack([images["image"][row] for row in rows])
+            return registry.attack(classifier, batch, labels[rows], ids[rows], params, arguments.device)
+
+        parts = Parts(arguments.out, job)
+        resumed = parts.stop
+        results = in_batches(len(chosen), batch_of(job), attack, resumed)
+        try:
+            for where, result in progress(
+                results, f"attack {model}", len(chosen) - resumed, lambda item: item[0].stop - item[0].start
+            ):
+                parts.write(where, **{name: array for name, array in vars(result).items() if array is not None})
+        except FloatingPointError as error:
+            raise SatError(
+                f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
+            ) from None
+    fooled = unrounded = zero_steps = zero_images = 0
+    with hdf5.writing(arguments.out) as file:
+        perturbation = hdf5.image_dataset(file, "perturbation", shape, method.dtype)
+        for where, part in parts.read():
+            for row, change in zip(chosen[where], part["perturbation"], strict=True):
+                perturbation[row] = change
+            fooled += int(part["fooled"].sum())
+            unrounded += 0 if method.lattice else int(part["fooled_unrounded"].sum())
+            zero_steps += int(part["zero_gradients"].sum())
+            zero_images += int((part["zero_gradients"] > 0).sum())
+        file["attacked"] = attacked
+        file.attrs["images_sha256"] = read_sidecar(arguments.images)["sha256"]
+    whitebox = fooled / len(chosen) if len(chosen) else None
+    log.info("%s: white-box success %s (%d of %d attacked images)", model, whitebox, fooled, len(chosen))
+    facts: dict[str, object] = {"norm": method.norm, "selection": method.selection}
+    if not method.lattice:
+        facts["n_fooled_unrounded"] = unrounded
+        log.info("%s: before rounding to grey levels, %d were fooled", model, unrounded)
+    if zero_steps:
+        log.warning("%s: the gradient was zero everywhere in %d steps on %d images", model, zero_steps, zero_images)
+    job.finish(
+        arguments.out,
+        whitebox=whitebox,
+        n_fooled=fooled,
+        n_attacked=len(chosen),
+        n_zero_gradient_steps=zero_steps,
+        n_zero_gradient_images=zero_images,
+        n_resumed=resumed,
+        **facts,
+    )
+    parts.remove()

@@ -1,0 +1,37 @@
+"""Take a model's weights from a checkpoint of the user's."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.stages.common import add_step, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser)
+    parser.add_argument("--checkpoint", required=True, help=".safetensors, or a state dict saved by torch")
+    parser.add_argument("--out", required=True, help="weights/<model>.safetensors")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check the checkpoint against its architecture and write it."""
+    job = start(arguments)
+    from sat.errors import SatError
+    from sat.models.pretrained import load_checkpoint
+    from sat.stages.common import save_weights
+    from sat.store.files import file_digest
+
+    params = job.step.params
+    digest = file_digest(arguments.checkpoint)
+    if digest != params["sha256"]:
+        raise SatError(
+            f"model {params['model']!r}: {arguments.checkpoint} has changed since Snakemake started; run it again."
+        )
+    try:
+        classifier = load_checkpoint(
+            params["architecture"], arguments.checkpoint, params["input_size"], params.get("mean"), params.get("std")
+        )
+    except SatError as error:
+        raise SatError(f"model {params['model']!r}: {error}") from None
+    save_weights(job, classifier, arguments.out, source_sha256=digest)

@@ -1,0 +1,76 @@
+"""Predict the clean images with a model: the one record of what it gets right."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from sat.stages.common import add_step, log, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser, compute=True)
+    parser.add_argument("--weights", required=True, help="weights/<model>.safetensors")
+    parser.add_argument("--attack-images", required=True, help="images/attack.h5")
+    parser.add_argument("--eval-images", required=True, help="images/eval.h5")
+    parser.add_argument("--out", required=True, help="clean/<model>.h5")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Predict the evaluation images; attack images are among them, and are looked up."""
+    job = start(arguments)
+    import numpy as np
+
+    from sat.errors import SatError
+    from sat.models.classifier import features, load_classifier, predict
+    from sat.stages.common import batch_of, progress
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+
+    model = job.step.params["model"]
+    classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    batch, logits, attack_features = batch_of(job), [], []
+    with hdf5.reading(job.input("attack_images", arguments.attack_images)) as file:
+        attack_ids = file["id"][:]
+        for first in range(0, len(attack_ids), arguments.batch):
+            part = slice(first, first + arguments.batch)
+            attack_features.append(features(classifier, file["image"][part], batch, arguments.device))
+    with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
+        labels, ids = file["label"][:], file["id"][:]
+        _check_classes(model, classifier.blueprint.num_classes, int(labels.max()), read_sidecar(arguments.eval_images))
+        for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
+            part = slice(first, first + arguments.batch)
+            try:
+                logits.append(predict(classifier, file["image"][part], batch, arguments.device))
+            except FloatingPointError as error:
+                raise SatError(
+                    f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
+                ) from None
+    eval_logits = np.concatenate(logits)
+    prediction = eval_logits.argmax(1).astype(np.int16)
+    place = {image: row for row, image in enumerate(ids.tolist())}
+    with hdf5.writing(arguments.out) as file:
+        file["attack_prediction"] = prediction[[place[image] for image in attack_ids.tolist()]]
+        file["eval_prediction"] = prediction
+        # Half precision holds values up to 65,504; a larger one would become infinite.
+        file["eval_logits"] = eval_logits.clip(-65504, 65504).astype(np.float16)
+        file["attack_features"] = np.concatenate(attack_features).clip(-65504, 65504).astype(np.float16)
+    right = int((prediction == labels).sum())
+    log.info("%s: accuracy %.4f (%d of %d evaluation images)", model, right / len(labels), right, len(labels))
+    job.finish(arguments.out, accuracy=right / len(labels), n_correct=right, n_images=len(labels))
+
+
+def _check_classes(model: str, outputs: int, largest: int, sidecar: Mapping[str, Any]) -> None:
+    """A model has to know the classes of the images by the same numbers."""
+    from sat.errors import SatError
+
+    facts = sidecar["facts"]
+    # Named classes are numbered in the order of their names, which means something to a model of just these classes.
+    if outputs <= largest or (facts["classes_named"] and outputs != facts["n_classes"]):
+        raise SatError(
+            f"model {model!r}: tells {outputs} classes apart, and the images have {facts['n_classes']} (largest label "
+            f"{largest}). Use images of the model's own classes, or say with images.class_map which output stands for "
+            "which class, or give weights for these classes (a checkpoint, or train)."
+        )

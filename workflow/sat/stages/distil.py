@@ -1,0 +1,97 @@
+"""Train a student with a teacher, or without one, and say how accurate it becomes."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sat.stages.common import add_step, log, start
+from sat.stages.train import add_training, fit
+
+if TYPE_CHECKING:
+    from sat.models.batches import Batch
+    from sat.models.classifier import Classifier
+    from sat.store.artefact import Job
+
+OPTIONS = ("kind", "temperature", "weight")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser, compute=True)
+    parser.add_argument("--train-images", required=True, help="images/train.h5")
+    parser.add_argument("--eval-images", required=True, help="images/eval.h5")
+    parser.add_argument("--teacher", nargs="?", const="", default="", help="weights of the teacher, if there is one")
+    parser.add_argument("--out", required=True, help="distilled/<teacher>/<seed>.safetensors")
+    add_training(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, evaluate, write."""
+    job = start(arguments)
+    from sat.errors import SatError
+    from sat.models.classifier import load_classifier, plan_blueprint
+    from sat.models.training import Distillation
+    from sat.stages.common import batch_of, save_weights
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+    from sat.study.training import Training
+
+    params = dict(job.step.params)
+    student, architecture = params.pop("student"), params.pop("architecture")
+    input_size, seed, replicate = params.pop("input_size"), params.pop("seed"), params.pop("replicate")
+    mean, std = params.pop("mean", None), params.pop("std", None)
+    name = params.pop("teacher", None)
+    options = {option: params.pop(option) for option in OPTIONS if option in params}
+    settings = Training.model_validate(params)
+    with hdf5.reading(job.input("train_images", arguments.train_images)) as file:
+        labels = file["label"][:]
+    images = hdf5.Images(arguments.train_images)
+    n_classes = read_sidecar(arguments.train_images)["facts"]["n_classes"]
+    blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
+    job.input("eval_images", arguments.eval_images)
+    teacher = distillation = None
+    if name:
+        teacher = load_classifier(job.input("teacher", arguments.teacher), arguments.device)
+        distillation = Distillation(**options)
+        if teacher.blueprint.num_classes != n_classes:
+            raise SatError(
+                f"teacher {name!r}: tells {teacher.blueprint.num_classes} classes apart, and the student {n_classes}; "
+                "leave it out of distillation.teachers."
+            )
+    with_whom = f"with {name}" if name else "without a teacher"
+    log.info("training %s on %d images %s", blueprint, len(images), with_whom)
+    trained, checkpoint = fit(
+        job,
+        arguments,
+        f"student {student!r} {with_whom}",
+        blueprint,
+        images,
+        labels,
+        settings,
+        # No teacher among the seeds: the students of one replicate begin alike and see the images in one order.
+        (seed, student, "replicate", replicate),
+        teacher=teacher,
+        distillation=distillation,
+    )
+    right, n = evaluate(trained.classifier.freeze(arguments.device), job, arguments.eval_images, batch_of(job))
+    log.info("%s: accuracy %.4f (%d of %d evaluation images)", with_whom, right / n, right, n)
+    facts = {"accuracy": right / n, "n_correct": right, "n_images": n}
+    save_weights(job, trained.classifier, arguments.out, **facts, history=trained.history, n_resumed=trained.n_resumed)
+    checkpoint.remove()
+
+
+def evaluate(classifier: Classifier, job: Job, path: str, batch: Batch) -> tuple[int, int]:
+    """Count the evaluation images that a student gets right, and all of them; they are read slice by slice."""
+    from sat.models.classifier import predict
+    from sat.stages.common import progress
+    from sat.store import hdf5
+
+    right, size = 0, job.run["batch"]
+    with hdf5.reading(path) as file:
+        labels = file["label"][:]
+        for first in progress(range(0, len(labels), size), "evaluation"):
+            part = slice(first, first + size)
+            found = predict(classifier, file["image"][part], batch, job.run["device"])
+            right += int((found.argmax(1) == labels[part]).sum())
+    return right, len(labels)

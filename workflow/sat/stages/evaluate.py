@@ -1,0 +1,75 @@
+"""Try every target of a tile on the adversarial images of every source of it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sat.stages.common import add_step, batch_of, log, progress, start
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser, compute=True)
+    parser.add_argument("--images", required=True, help="images/attack.h5")
+    parser.add_argument("--weights", required=True, nargs="+", help="weights of the targets")
+    parser.add_argument("--adversarial", required=True, nargs="+", help="adversarial sets of the sources")
+    parser.add_argument("--out", required=True, help="tiles/<target tile>/<source tile>.h5")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Load each target once; the sources stream past them."""
+    job = start(arguments)
+    import numpy as np
+
+    from sat.attacks import registry
+    from sat.attacks.evaluate import ABSENT, evaluate
+    from sat.errors import SatError
+    from sat.models.classifier import load_classifier
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+
+    params = job.step.params
+    targets, sources = params["targets"], params["sources"]
+    digest = read_sidecar(arguments.images)["sha256"]
+    with hdf5.reading(job.input("images", arguments.images)) as file:
+        images, ids = file["image"][:], file["id"][:]
+    weights = job.input_group("weights", arguments.weights)
+    sets = job.input_group("adversarial", arguments.adversarial)
+    prediction = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
+    noise, batch = params.get("noise"), batch_of(job)
+    noise_prediction = np.full((len(targets), len(images)), ABSENT, np.int16)
+    classifiers = [load_classifier(path, arguments.device) for path in weights]
+
+    def predictions(target: int, perturbation: NDArray[np.integer], attacked: NDArray[np.bool_]) -> NDArray[np.int16]:
+        try:
+            return evaluate(classifiers[target], images, perturbation, attacked, batch, arguments.device)
+        except FloatingPointError as error:
+            raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
+
+    if noise:
+        random = registry.noise(ids, images.shape[1:], noise)
+        for target in range(len(targets)):
+            noise_prediction[target] = predictions(target, random, np.ones(len(images), bool))
+        del random  # twice the size of the images
+    # Unpacking a set takes as long as a small model's predictions on it, so each is read once.
+    for source, path in enumerate(progress(sets, "sources", len(sets))):
+        with hdf5.reading(path) as file:
+            if file.attrs["images_sha256"] != digest:
+                raise SatError(
+                    f"{path}: belongs to other images than {arguments.images}; delete it, run Snakemake again."
+                )
+            perturbation, attacked = file["perturbation"][:], file["attacked"][:]
+        for target in range(len(targets)):
+            prediction[target, source] = predictions(target, perturbation, attacked)
+    with hdf5.writing(arguments.out) as file:
+        file["prediction"] = prediction
+        file["target"], file["source"] = targets, sources
+        if noise:
+            file["noise_prediction"] = noise_prediction
+    log.info("%d targets on %d sources done", len(targets), len(sources))
+    job.finish(arguments.out, n_pairs=len(targets) * len(sources))

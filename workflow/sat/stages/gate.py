@@ -1,0 +1,36 @@
+"""Let a model pass to the attack if it is accurate enough."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.stages.common import add_step, log, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser)
+    parser.add_argument("--clean", required=True, help="clean/<model>.h5")
+    parser.add_argument("--out", required=True, help="clean/<model>.gate.json")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compare the accuracy with the study's min_accuracy."""
+    from sat.errors import SatError
+    from sat.store.artefact import read_sidecar
+
+    job = start(arguments)
+    params = job.step.params
+    facts = read_sidecar(job.input("clean", arguments.clean))["facts"]
+    passed = facts["accuracy"] >= params["min_accuracy"]
+    message = (
+        f"model {params['model']!r}: gets {facts['n_correct']} of {facts['n_images']} evaluation images right "
+        f"({facts['accuracy']:.4f}), and the study's min_accuracy is {params['min_accuracy']:g}"
+    )
+    if not passed and params["on_low_accuracy"] == "stop":
+        raise SatError(
+            f"{message}. Attacking it would measure its errors. Train it longer (training.epochs), mend its weights, "
+            "lower min_accuracy, take its row out of the table, or let it pass flagged (on_low_accuracy: flag)."
+        )
+    (log.info if passed else log.warning)(message)
+    job.finish(arguments.out, passed=passed, accuracy=facts["accuracy"])

@@ -1,0 +1,127 @@
+"""Sample the images of a split and bring them to the canvas."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.stages.common import add_step, log, progress, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser)
+    parser.add_argument("--manifest", required=True, help="images/manifest.csv")
+    parser.add_argument("--root", nargs="?", const="", default="", help="folder or file of the data set")
+    parser.add_argument("--class-map", nargs="?", const="", default="", help="file with the name of a class a line")
+    parser.add_argument("--list", nargs="?", const="", default="", help="file with the names of the attack images")
+    parser.add_argument("--out", required=True, help="images/<split>.h5")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Choose the split's images, read them, write them."""
+    import numpy as np
+
+    from sat.errors import SatError
+    from sat.images.datasets import decode, open_dataset
+    from sat.images.images import split_indices, to_canvas
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+    from sat.store.tables import read_table
+
+    job = start(arguments)
+    params = job.step.params
+    split, side = params["split"], params["canvas"]
+    manifest = read_table(job.input("manifest", arguments.manifest)).astype({"name": str})
+    labels, names, ids = (manifest[column].to_numpy() for column in ("label", "name", "id"))
+    dataset = open_dataset(
+        params["source"], arguments.root or None, params.get("data_split", ""), arguments.class_map or None
+    )
+    if not dataset.streams and list(dataset.listing().names) != names.tolist():
+        raise SatError(
+            f"{arguments.root or params['source']}: holds other images than when {arguments.manifest} was made; "
+            "'snakemake --forcerun manifest' lists it again."
+        )
+    training = None
+    if folder := params.get("train_folder"):
+        training = np.array([name.startswith(f"{folder.strip('/')}/") for name in names])
+        if training.all() or not training.any():
+            raise SatError(
+                f"{arguments.root}: {training.sum()} of {len(names)} images are in the folder {folder!r}, which key "
+                "'images.train_folder' names; it holds the training images, and others are to be beside it, such as "
+                "train/ and val/."
+            )
+    candidates = split_indices(labels, split, params["train_fraction"], params["seed"], training).tolist()
+    if arguments.list:
+        candidates = _listed(arguments.list, names.tolist(), set(candidates))
+    count = params.get("attack_images", "all")
+    count = len(candidates) if arguments.list or count == "all" else count
+    if count > len(candidates):
+        raise SatError(
+            f"key 'images.attack_images': {count} attack images of {len(candidates)} evaluation images; ask for fewer, "
+            "or lower images.train_fraction."
+        )
+    done: list[int] = []
+    sources: list[str] = []
+    skipped: list[dict[str, str]] = []
+    with hdf5.writing(arguments.out) as file:
+        stack = hdf5.image_dataset(file, "image", (count, 3, side, side), np.uint8)
+        # Where an image is left out, the next one of the permutation takes its place.
+        remaining = candidates
+        while len(done) < count and remaining:
+            missing = count - len(done)
+            rows, remaining = remaining[:missing], remaining[missing:]
+            for row, raw in progress(dataset.read(rows), f"images {split}", len(rows)):
+                try:
+                    image, digest = decode(raw)
+                except ValueError as error:
+                    if params["on_bad_image"] == "stop":
+                        raise SatError(
+                            f"image {names[row]!r} of {arguments.root or params['source']}: cannot be read ({error}); "
+                            "mend or remove it, or leave such images out with images.on_bad_image: skip."
+                        ) from None
+                    skipped.append({"name": names[row], "reason": str(error)})
+                    continue
+                stack[len(done)] = to_canvas(image, side, params["crop_pct"])
+                done.append(row)
+                sources.append(digest or "")
+        if not done:
+            raise SatError(f"{arguments.root}: not one of {len(candidates)} images of the split {split!r} can be read.")
+        stack.resize(len(done), axis=0)
+        file["label"], file["id"], file["name"] = labels[done], ids[done], names[done].tolist()
+        if any(sources):
+            file["source_sha256"] = np.array(sources, "S64")
+    for entry in skipped:
+        log.warning("%s: left out (%s)", entry["name"], entry["reason"])
+    facts = read_sidecar(arguments.manifest)["facts"]
+    counts = np.bincount(labels[done], minlength=facts["n_classes"]).tolist()
+    log.info("%s: %d images of %d classes, %d left out", split, len(done), facts["n_classes"], len(skipped))
+    job.finish(
+        arguments.out,
+        n_images=len(done),
+        n_classes=facts["n_classes"],
+        classes_named=facts["classes"] is not None,
+        class_counts=counts,
+        skipped=skipped,
+    )
+
+
+def _listed(file: str, names: list[str], evaluation: set[int]) -> list[int]:
+    """Places of the images that a file lists, in its order."""
+    from pathlib import Path
+
+    from sat.errors import SatError
+    from sat.images.images import listed_indices
+
+    lines = Path(file).read_text(encoding="utf-8").splitlines()
+    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    try:
+        rows = listed_indices(wanted, names)
+    except ValueError as error:
+        raise SatError(f"{file}: {error}; write names as in images/manifest.csv, one a line.") from None
+    training = [names[row] for row in rows if row not in evaluation]
+    if training or not rows:
+        raise SatError(
+            f"{file}: {len(training)} of {len(rows)} images are training images ({', '.join(training[:3])}); attack "
+            "images must be evaluation images. Lower images.train_fraction, or list others."
+        )
+    return rows

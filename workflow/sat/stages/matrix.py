@@ -1,0 +1,27 @@
+"""Take a SAT matrix that is there already."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.stages.common import add_step, log, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser)
+    parser.add_argument("--matrix", required=True, help="CSV file: model names as header and first column")
+    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check the matrix and write it, models sorted."""
+    from sat.similarity.user_matrix import read_user_matrix
+    from sat.store.tables import write_tables
+
+    job = start(arguments)
+    names = job.step.params["models"]
+    matrix = read_user_matrix(arguments.matrix, job.step.params["sha256"], names)
+    table = matrix.loc[names, names].rename_axis("model").reset_index()
+    log.info("%d models", len(names))
+    write_tables(job, {arguments.sat: table}, n_models=len(names), source_sha256=job.step.params["sha256"])

@@ -1,0 +1,18 @@
+"""Write the effective, validated study."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.stages.common import add_step, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser)
+    parser.add_argument("--out", required=True, help="study.json")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write study.json: the study is what its step's params hold."""
+    start(arguments).finish(arguments.out)

@@ -1,0 +1,152 @@
+"""Make the weights of a model: train it on the study's training images, from random weights or from its own."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from sat.stages.common import add_step, log, start
+from sat.store.artefact import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sat.models.classifier import Blueprint
+    from sat.models.training import Trained
+    from sat.store.checkpoint import Checkpoint
+    from sat.store.hdf5 import Images
+    from sat.study.training import Training
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_step(parser, compute=True)
+    parser.add_argument("--images", required=True, help="images/train.h5")
+    parser.add_argument(
+        "--pretrained", nargs="?", const="", default="", help="pretrained/<model>.safetensors, to begin with"
+    )
+    parser.add_argument("--out", required=True, help="weights/<model>.safetensors")
+    add_training(parser)
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of stages that train."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes that prepare images; as many as threads by default where a GPU waits for them, or else none",
+    )
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=30, help="least time from one checkpoint to the next (default: 30)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train the model and write its weights; now and then an epoch's state is kept until they are there."""
+    job = start(arguments)
+    import dataclasses
+
+    from sat.models.classifier import load_classifier, plan_blueprint
+    from sat.stages.common import save_weights
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+    from sat.study.training import Training
+
+    params = dict(job.step.params)
+    model, architecture = params.pop("model"), params.pop("architecture")
+    input_size, seed = params.pop("input_size"), params.pop("seed")
+    mean, std = params.pop("mean", None), params.pop("std", None)
+    settings = Training.model_validate(params)
+    with hdf5.reading(job.input("images", arguments.images)) as file:
+        labels = file["label"][:]
+    images = hdf5.Images(arguments.images)
+    n_classes = read_sidecar(arguments.images)["facts"]["n_classes"]
+    begin = None
+    if arguments.pretrained:
+        classifier = load_classifier(job.input("pretrained", arguments.pretrained))
+        begin = classifier.net.state_dict()
+        blueprint = dataclasses.replace(classifier.blueprint, num_classes=n_classes)
+    else:
+        blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
+    log.info("training %s on %d images", blueprint, len(images))
+    trained, checkpoint = fit(
+        job, arguments, f"model {model!r}", blueprint, images, labels, settings, (seed, model), start=begin
+    )
+    save_weights(
+        job,
+        trained.classifier,
+        arguments.out,
+        n_images=len(images),
+        history=trained.history,
+        n_resumed=trained.n_resumed,
+    )
+    checkpoint.remove()
+
+
+def fit(
+    job: Job,
+    arguments: argparse.Namespace,
+    who: str,
+    blueprint: Blueprint,
+    images: Images,
+    labels: NDArray[np.integer],
+    settings: Training,
+    seed: tuple[object, ...],
+    **options: Any,
+) -> tuple[Trained, Checkpoint]:
+    """Train as a command is asked to.
+
+    Parameters
+    ----------
+    job : Job
+        After it has accepted its inputs.
+    arguments : argparse.Namespace
+        With those of `add_training`.
+    who : str
+        Is trained, for messages.
+    blueprint, images, labels, settings, seed, **options
+        See `sat.models.training.train`.
+
+    Returns
+    -------
+    Trained
+    Checkpoint
+        To be removed once the weights are written.
+
+    Raises
+    ------
+    SatError
+        If it cannot be trained so.
+    """
+    import torch
+
+    from sat.errors import SatError
+    from sat.models.training import train
+    from sat.store.checkpoint import Checkpoint
+
+    workers = arguments.workers
+    if workers is None:
+        workers = arguments.threads if arguments.device == "cuda" else 0
+    checkpoint = Checkpoint(arguments.out, job, arguments.checkpoint_seconds)
+    try:
+        trained = train(
+            blueprint,
+            images,
+            labels,
+            settings,
+            seed=seed,
+            device=arguments.device,
+            workers=workers,
+            checkpoint=checkpoint,
+            **options,
+        )
+    except (ValueError, FloatingPointError) as error:
+        raise SatError(f"{who}: cannot be trained: {error}.") from None
+    except torch.cuda.OutOfMemoryError:
+        # Fewer images a step would be another training.
+        raise SatError(
+            f"{who}: the GPU's memory does not hold {settings.batch_size} images a step; lower "
+            "training.batch_size, or the column training.batch_size of its row."
+        ) from None
+    return trained, checkpoint

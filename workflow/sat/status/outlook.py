@@ -1,0 +1,107 @@
+"""What lies before a study: jobs, disk, memory, time; what is done, and what would run again and why."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from sat.status.progress import job_of
+from sat.status.verify import verify
+from sat.study.forecast import Forecast
+from sat.study.lock import STAGES
+from sat.study.plan import Plan
+
+
+def outlook(plan: Plan, results: Path) -> str:
+    """Describe what a study takes and how far it is.
+
+    The sidecars are asked, not Snakemake; nothing is run.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    study, forecast = plan.study, Forecast(plan)
+    artefacts = plan.artefacts()
+    findings = {str(finding.path): finding for finding in verify(plan, results)}
+    # One job may make several artefacts.
+    jobs: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, step in artefacts.items():
+        jobs[step.stage, job_of(name, step)].append(name)
+    cohorts = sorted({study.model[name].cohort for name in study.used})
+    retired = len(study.models) - len(study.used)
+    images = forecast.n_images
+    lines = [
+        f"Study {study.name}: {len(study.used)} models in {len(cohorts)} cohort(s)"
+        + (f" and {retired} retired" if retired else "")
+        + f", {len(study.used) ** 2:,} ordered pairs in {len(plan.used_tiles):,} tiles of up to "
+        f"{plan.config.tile_size} x {plan.config.tile_size}.",
+        f"Images: {images['eval']:,} evaluated, {images['attack']:,} attacked"
+        + (", as far as is known before they are read." if plan.config.images.source != "digits" else "."),
+        *_about_variants(plan),
+        "",
+        f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
+        f"{'memory, GB':>12}{'limits, h':>12}{'disk, GB':>10}",
+    ]
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    totals: Counter[str] = Counter()
+    limits = disk_total = 0.0
+    for stage in STAGES:
+        counts: Counter[str] = Counter()
+        memory, minutes, disk = 0, 0, 0
+        for (of, _), names in jobs.items():
+            if of != stage:
+                continue
+            found = [findings[path] for name in names if (path := str(results / name)) in findings]
+            state = "done"
+            if found:
+                state = "to do" if all(finding.kind == "missing" for finding in found) else "again"
+            if state == "again":
+                finding = next(finding for finding in found if finding.kind != "missing")
+                reasons[stage][f"{finding.kind}: {finding.reason}"] += 1
+            counts[state] += 1
+            needs = forecast.needs(names[0])
+            memory = max(memory, needs.mem_mb if needs else 0)
+            minutes += needs.minutes if needs and state != "done" else 0
+            disk += sum(map(forecast.disk, names))
+        if not counts:
+            continue
+        totals += counts
+        limits += minutes / 60
+        disk_total += disk
+        lines.append(
+            f"{stage:<12}{sum(counts.values()):>7,}{counts['done']:>7,}{counts['to do']:>7,}{counts['again']:>7,}"
+            f"{_number(memory / 1e3):>12}{_number(minutes / 60):>12}{_number(disk / 1e9):>10}"
+        )
+    lines += [
+        f"{'total':<12}{sum(totals.values()):>7,}{totals['done']:>7,}{totals['to do']:>7,}{totals['again']:>7,}"
+        f"{'':>12}{_number(limits):>12}{_number(disk_total / 1e9):>10}",
+        "",
+        "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
+        "Both are meant to be too high.",
+    ]
+    if reasons:
+        lines += ["", "Why jobs would run again:"]
+        for stage, found_reasons in reasons.items():
+            for reason, count in found_reasons.most_common(5):
+                lines.append(f"  {stage}, {count:,} job(s): {reason}")
+            if len(found_reasons) > 5:
+                lines.append(f"  {stage}: {len(found_reasons) - 5} more reasons; see python -m sat verify")
+    return "\n".join(lines)
+
+
+def _about_variants(plan: Plan) -> list[str]:
+    variants = plan.config.variants
+    anew = sum(map(plan.attacks_anew, variants))
+    return [f"Variants: {anew} of {len(variants)} attacked anew, the rest from the study's own tiles."] * bool(variants)
+
+
+def _number(value: float) -> str:
+    return "" if not value else f"{value:,.1f}" if value >= 0.05 else "< 0.1"

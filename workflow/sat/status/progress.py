@@ -1,0 +1,394 @@
+"""How far a study is: jobs done, running, failed and to do, and about how long the rest takes.
+
+Only files are read, so it is the same on another machine that shares the disk. What is done, sidecars say.
+Snakemake's own log says what runs and what has failed, for its newest run of the study; where it says nothing,
+the log of the job does. No file tells a main process that was killed from one whose jobs are silent, so after
+`QUIET` seconds without a sign of life its jobs are taken for stopped.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sat.errors import SatError
+from sat.store.artefact import read_sidecar
+from sat.store.step import Step
+from sat.study.forecast import Forecast
+from sat.study.lock import STAGES
+from sat.study.plan import Plan, split_variant, variant_folder
+
+QUIET = 600
+"""Seconds without a sign of life after which a run counts as stopped."""
+FRESH = 60
+"""Seconds without one after which it is only said to be perhaps at work; loops write a line every 10."""
+STATES = ("done", "running", "failed", "to do")
+SHOWN = 10
+"""Jobs of which details are printed."""
+TAIL = 20_000
+"""Bytes at a log's end that are read."""
+KILLED = "Snakemake says so, the log does not: killed from outside, for its memory or its time?"
+LATELY = 20
+"""Starts that say how many jobs run side by side."""
+
+
+def job_of(artefact: str, step: Step) -> str:
+    """Name of the job that makes an artefact.
+
+    Its log is logs/<name>.log and its benchmark benchmarks/<name>.tsv, as the rules have it.
+
+    Parameters
+    ----------
+    artefact : str
+        As in `Plan.artefacts`.
+    step : Step
+        What makes it.
+    """
+    variant, artefact = split_variant(artefact)
+    prefix = variant_folder(variant)
+    folder, _, file = artefact.partition("/")
+    stem = file.rpartition(".")[0]
+    match step.stage:
+        case "study":
+            return "study/study"
+        case "gate":
+            return f"gate/{stem.removesuffix('.gate')}"
+        case "attack" | "evaluate" as stage:
+            return f"{prefix}{stage}/{stem}"
+        case "similarity" | "matrix" as stage:
+            return f"{prefix}similarity/{stage}"
+        case "figures":
+            return "report/figures"
+        case stage if folder in ("analysis", "figures"):
+            return f"analysis/{stage}"
+    # The stages images and clean are called as their folders; weights are trained, fetched or converted.
+    return f"{folder}/{stem}"
+
+
+@dataclass
+class Run:
+    """What Snakemake's log says about one of its runs."""
+
+    log: Path
+    states: dict[str, str] = field(default_factory=dict)
+    """`started`, `finished` or `failed` by name of the job, for the study's jobs that it has started."""
+    ended: bool = False
+    """Whether Snakemake has closed the log; it does after a failure and a signal too, unless it is killed at once."""
+    side_by_side: int = 1
+    """Most jobs that were under way at once, lately."""
+    written: float = 0.0
+    """When the log was written last, in seconds since 1970."""
+    alive: float = 0.0
+    """When it or one of the jobs that are under way wrote something."""
+
+    def going(self, now: float) -> bool:
+        """Whether the run goes on, as far as files tell."""
+        return not self.ended and now - self.alive < QUIET
+
+
+def newest_run(snakemake: Path, results: Path) -> Run | None:
+    """Snakemake's newest run that has started a job of the study.
+
+    Parameters
+    ----------
+    snakemake : Path
+        Folder .snakemake.
+    results : Path
+        Folder of the study's results, as the rules call it.
+    """
+    # Their names begin with the time of the start. Dry runs write none; reports write one without jobs.
+    for path in sorted((snakemake / "log").glob("*.snakemake.log"), reverse=True):
+        run = _read_run(path, f"{results.as_posix()}/logs/")
+        if run.states:
+            under_way = [name for name, state in run.states.items() if state == "started"]
+            logs = [_written(results / f"logs/{name}.log") for name in under_way]
+            run.alive = max(run.written, *logs, 0.0)
+            return run
+    return None
+
+
+def _read_run(path: Path, logs: str) -> Run:
+    run = Run(path, written=_written(path))
+    names: dict[str, str] = {}
+    under_way: set[str] = set()
+    counts: list[int] = []
+    block = log = ""
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if line.startswith(("rule ", "localrule ")):
+                block, log = "started", ""
+            elif line.startswith("Error in rule "):
+                block, log = "failed", ""
+            elif block and line.startswith("    log: "):
+                log = line[9:].strip()
+            elif block and line.startswith("    jobid: "):
+                number = line[11:].strip()
+                # In a block of an error the log comes later, but the job was started before.
+                if block == "started" and log.startswith(logs):
+                    names[number] = log.removeprefix(logs).removesuffix(".log")
+                    under_way.add(number)
+                    counts.append(len(under_way))
+                if number in names:
+                    run.states[names[number]] = block
+                if block == "failed":
+                    under_way.discard(number)
+                block = ""
+            elif line.startswith("Finished jobid: "):
+                number = line.split()[2]
+                under_way.discard(number)
+                if number in names:
+                    run.states[names[number]] = "finished"
+            elif line.startswith("Complete log(s): "):
+                run.ended = True
+    run.side_by_side = max(counts[-LATELY:], default=1)
+    return run
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far one job is."""
+
+    name: str
+    stage: str
+    state: str
+    """One of `STATES`."""
+    log: Path
+    remark: str = ""
+    """What the state is inferred from, where nothing says it outright."""
+
+
+@dataclass
+class StageProgress:
+    """How far a stage is."""
+
+    stage: str
+    jobs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+    """Number of jobs by state."""
+    seconds: list[float] = field(default_factory=list)
+    """What the jobs that are done took, as far as they have a benchmark."""
+    limits: float = 0.0
+    """Sum of the time limits of the jobs that are left, in seconds; 0 where they are small."""
+
+    @property
+    def left(self) -> int:
+        """Number of jobs that are not done."""
+        return sum(self.jobs.values()) - self.jobs["done"]
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds that a job takes; None before one is done."""
+        return sum(self.seconds) / len(self.seconds) if self.seconds else None
+
+
+@dataclass
+class Progress:
+    """How far a study is."""
+
+    study: str
+    stages: list[StageProgress]
+    jobs: list[JobProgress]
+    run: Run | None
+    now: float
+
+    def __str__(self) -> str:
+        total = {state: sum(stage.jobs[state] for stage in self.stages) for state in STATES}
+        rows = [(stage.stage, stage.jobs, stage.mean) for stage in self.stages]
+        lines = [
+            f"Study {self.study}: {total['done']:,} of {sum(total.values()):,} jobs done.",
+            "",
+            f"{'stage':<12}{'jobs':>7}" + "".join(f"{state:>9}" for state in STATES) + f"{'mean time':>12}",
+        ]
+        for stage, jobs, mean in [*rows, ("total", total, None)]:
+            counts = "".join(f"{jobs[state]:>9,}" for state in STATES)
+            took = "" if mean is None else _duration(mean)
+            lines.append(f"{stage:<12}{sum(jobs.values()):>7,}{counts}{took:>12}".rstrip())
+        lines += ["", self._about_run(), *self._details("running", 1, 120), *self._details("failed", 3, 1000)]
+        return "\n".join([*lines, "", self.time_left()])
+
+    def _about_run(self) -> str:
+        run = self.run
+        if not run:
+            return "No log of Snakemake names this study's jobs."
+        since = _duration(self.now - (run.written if run.ended else run.alive))
+        if run.ended:
+            return f"Snakemake's last run ended {since} ago: {run.log}"
+        if run.going(self.now):
+            perhaps = "" if self.now - run.alive < FRESH else "perhaps "
+            return f"Snakemake is {perhaps}at work; the last sign of life is {since} old: {run.log}"
+        count = sum(state == "started" for state in run.states.values())
+        return (
+            f"Snakemake's log has no end, and nothing was written for {since}: {run.log}\n"
+            f"Either it was killed, or the {count} job(s) that it has started are silent or wait in a queue. "
+            "They are taken for stopped."
+        )
+
+    def _details(self, state: str, n_lines: int, width: int) -> list[str]:
+        jobs = [job for job in self.jobs if job.state == state]
+        lines = ["", f"{state.capitalize()}:"] if jobs else []
+        for job in jobs[:SHOWN]:
+            written = _written(job.log)
+            about = [f"written {_duration(self.now - written)} ago" if written else "not there yet"]
+            lines.append(f"  {job.log} ({'; '.join(about + [job.remark] * bool(job.remark))})")
+            lines += [f"    {line[:width]}" for line in _last_lines(job.log)[-n_lines:]]
+        if len(jobs) > SHOWN:
+            lines.append(f"  and {len(jobs) - SHOWN:,} more")
+        return lines
+
+    def time_left(self) -> str:
+        """Estimate the time that is left, in words."""
+        left = [stage for stage in self.stages if stage.left]
+        if not left:
+            return "Nothing is left to do."
+        most = max(self.run.side_by_side if self.run else 1, sum(stage.jobs["running"] for stage in left))
+        known = sum(stage.mean * stage.left / min(most, stage.left) for stage in left if stage.mean is not None)
+        limits = sum(stage.limits / min(most, stage.left) for stage in left if stage.mean is None)
+        finished = sum(len(stage.seconds) for stage in left)
+        bounded = [stage.stage for stage in left if stage.mean is None and stage.limits]
+        unknown = [stage.stage for stage in left if stage.mean is None and not stage.limits]
+        parts = []
+        if finished:
+            parts.append(f"about {_duration(known)} from the mean of {finished:,} finished job(s)")
+        if bounded:
+            parts.append(f"at most {_duration(limits)} from the time limits of {', '.join(bounded)}")
+        if not parts:
+            return f"Time left: no job of {', '.join(unknown)} has finished yet."
+        side = f"{most} jobs side by side, as lately" if most > 1 else "one job at a time"
+        text = f"Time left: {', and '.join(parts)}; with {side}."
+        if unknown:
+            text += f" Without {', '.join(unknown)}, of which no job has finished yet."
+        if any(stage.jobs["running"] for stage in left):
+            text += " Running jobs count as if they had not begun."
+        if any(stage.jobs["failed"] for stage in left):
+            text += " Failed jobs count as to do."
+        return text
+
+
+def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), now: float | None = None) -> Progress:
+    """Find out how far a study is.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results, as the rules call it.
+    snakemake : Path
+        Snakemake's own folder.
+    now : float, optional
+        Seconds since 1970.
+
+    Returns
+    -------
+    Progress
+        `str` of it is for people.
+    """
+    now = time.time() if now is None else now
+    # Before the sidecars: a job that ends meanwhile is found done, not lost.
+    run = newest_run(snakemake, results)
+    artefacts: dict[tuple[str, str], dict[str, Step]] = defaultdict(dict)
+    for artefact, step in plan.artefacts().items():
+        artefacts[step.stage, job_of(artefact, step)][artefact] = step
+    forecast = Forecast(plan)
+    stages = {stage: StageProgress(stage) for stage in STAGES}
+    jobs = []
+    for (stage, name), steps in artefacts.items():
+        job = _job(name, stage, steps, results, run, now)
+        jobs.append(job)
+        account = stages[stage]
+        account.jobs[job.state] += 1
+        if job.state == "done":
+            account.seconds += _benchmark(results / f"benchmarks/{name}.tsv")
+        else:
+            needs = forecast.needs(next(iter(steps)))
+            account.limits += 60 * needs.minutes if needs else 0
+    return Progress(plan.study.name, [stage for stage in stages.values() if sum(stage.jobs.values())], jobs, run, now)
+
+
+def _job(
+    name: str, stage: str, artefacts: Mapping[str, Step], results: Path, run: Run | None, now: float
+) -> JobProgress:
+    log = results / f"logs/{name}.log"
+
+    def is_(state: str, remark: str = "") -> JobProgress:
+        return JobProgress(name, stage, state, log, remark)
+
+    if all(_made(results / artefact, step) for artefact, step in artefacts.items()):
+        return is_("done")
+    written = _written(log)
+    said = run.states.get(name) if run else None
+    if run and said == "started" and run.going(now):
+        return is_("running")
+    # What a job has written after Snakemake's last word is of a run that keeps no such log (--quiet).
+    later = written > (run.written if run else 0.0)
+    end = _end(log)
+    if said == "failed" and not later and end != "interrupted":
+        return is_("failed", "" if end == "error" else KILLED)
+    if not written or _written(results / f"benchmarks/{name}.tsv") >= written:
+        # The log is of a job that succeeded, when the study asked for something else.
+        return is_("to do")
+    if end == "error":
+        return is_("failed", "its log says so, Snakemake's newest does not name it")
+    if later and now - written < QUIET:
+        return is_("running", "perhaps: only its log says so")
+    return is_("to do")
+
+
+def _made(path: Path, step: Step) -> bool:
+    try:
+        return path.exists() and bool(read_sidecar(path)["recipe"] == step.recipe)
+    except SatError:
+        return False
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - TAIL))
+            text = stream.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+def _end(log: Path) -> str:
+    """How a log ends: `error`, as `sat.__main__` and Python end them; `interrupted`, by Ctrl-C; or nothing of that."""
+    lines = _last_lines(log)
+    if lines and lines[-1].startswith("KeyboardInterrupt"):
+        return "interrupted"
+    errors = [number for number, line in enumerate(lines) if line.startswith(("Error: ", "Traceback (most recent"))]
+    # An error that was only reported is followed by lines of logging, which begin with the time of day.
+    if not errors or any(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines[errors[-1] :]):
+        return ""
+    return "error"
+
+
+def _benchmark(path: Path) -> list[float]:
+    try:
+        head, *rows = path.read_text(encoding="utf-8").splitlines()
+        column = head.split("\t").index("s")
+        return [float(row.split("\t")[column]) for row in rows]
+    except (OSError, ValueError, IndexError):
+        return []
+
+
+def _duration(seconds: float) -> str:
+    """Some seconds in words; a clock that is a little behind gives no negative ones."""
+    seconds = max(0.0, seconds)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes / 1440:.1f} days"

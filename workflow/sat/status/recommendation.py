@@ -1,0 +1,250 @@
+"""A recommended ensemble, or teacher, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sat.analyses.distillation.gains import Choice
+    from sat.analyses.ensembles.averaging import Recommendation
+
+NAMES = {
+    "low_sat": "lowest SAT",
+    "most_accurate": "most accurate",
+    "greedy": "greedy",
+    "matched": "same accuracy",
+}
+"""Ways to choose, as `sat.analyses.ensembles.averaging.recommend` describes them."""
+
+
+def describe_recommendation(
+    found: Recommendation,
+    study: str,
+    n_models: int,
+    images: tuple[int, int],
+    remeasured: bool,
+    confidence: float,
+    left_out: list[str],
+    weak: list[str],
+) -> str:
+    """Say which models to combine, what that gains, and how sure that is.
+
+    Parameters
+    ----------
+    found : Recommendation
+    study : str
+    n_models : int
+        To choose among.
+    images : (int, int)
+        Images chosen on, and reported on.
+    remeasured : bool
+        Whether SAT was measured anew on the images chosen on.
+    confidence : float
+        Level of the intervals.
+    left_out : list of str
+        Models whose SAT is too low to choose by.
+    weak : list of str
+        Such models among the recommended.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    size = len(found.members)
+    which = "of its attack images" if remeasured else "of the attack images, all in that half"
+    lines = [
+        "",
+        f"Study {study}: {size} of {n_models} models, to be combined by averaging their probabilities.",
+        "",
+        f"  {', '.join(found.members)}",
+        "",
+        f"Chosen on {images[0]} evaluation images, with the SAT {which}: the lowest mean SAT of "
+        f"{found.n_candidates} set(s)",
+        f"of nearly the best accuracy. On the other {images[1]} images, with {confidence:.0%} intervals over images:",
+        "",
+    ]
+    several = found.choices[found.choices["n_sets"] > 1]["n_sets"].tolist()
+    head = ("choice", "mean SAT", "a member alone", "ensemble", "errors fewer than a member's")
+    lines += _columns([head, *(_row(row) for row in found.choices.to_dict("records"))])
+    lines += [
+        "",
+        "Lowest SAT minus another choice (an interval that holds 0 shows no difference):",
+    ]
+    differences = [
+        (NAMES[row["than"]], *(_points(row, key) for key in ("accuracy", "error_reduction")))
+        for row in found.differences.to_dict("records")
+    ]
+    lines += _columns([("", "ensemble, points", "errors fewer, points"), *differences])
+    lines += ["", "Choices:"]
+    for row in found.choices.to_dict("records"):
+        if row["choice"] != "low_sat" and row["members"]:
+            lines.append(f"  {NAMES[row['choice']]}: {row['members'].replace(';', ', ')}")
+    if several:
+        lines.append(
+            f"  {NAMES['matched']}: mean of {several[0]} other sets, nearest to the recommended one in accuracy on the "
+            "images chosen on"
+        )
+    notes = []
+    if found.n_candidates == 1:
+        notes.append("one set was to be had, so SAT chose nothing; a larger --tolerance or pool gives it a choice")
+    if "n_clusters" in found.choices and not math.isnan(clusters := found.choices["n_clusters"].iloc[0]):
+        notes.append(f"the recommended models come from {clusters:.0f} cluster(s) of analysis/clusters.csv")
+    if found.n_considered < n_models:
+        notes.append(f"only the {found.n_considered} most accurate models were considered: there are too many sets")
+    notes += [
+        f"{name}: left out, its attack fails on itself, so its SAT is too low (--from takes it in)" for name in left_out
+    ]
+    notes += [
+        f"{name}: its attack fails on itself, so its SAT is too low, which may be why it was chosen" for name in weak
+    ]
+    notes.append("intervals are for these models; other models, or other images than such, may behave differently")
+    return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        NAMES[row["choice"]],
+        f"{row['mean_sat']:.2f}",
+        f"{100 * row['member_accuracy']:.2f} %",
+        _per_cent(row, "accuracy"),
+        _per_cent(row, "error_reduction"),
+    )
+
+
+def _per_cent(row: dict[str, Any], key: str) -> str:
+    """A share with its interval."""
+    if math.isnan(row[key]):
+        return "no member errs"
+    return f"{100 * row[key]:.2f} % [{100 * row[f'{key}_low']:.2f}, {100 * row[f'{key}_high']:.2f}]"
+
+
+def _points(row: dict[str, Any], key: str) -> str:
+    """A difference of shares with its interval, in percentage points."""
+    if math.isnan(row[key]):
+        return "unknown"
+    value, low, high = (100 * row[name] for name in (key, f"{key}_low", f"{key}_high"))
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return [
+        "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+WHY = {"low_sat": "least alike", "high_sat": "most alike", "accurate": "most accurate"}
+"""Ways to choose a teacher, as `sat.analyses.distillation.gains.choose` has them."""
+CLAIM = (
+    "The paper's abstract says that diversity helps under specific conditions. Its text is remembered to say that "
+    "unlike teachers of another base architecture, and alike ones of the same, give more; nobody here could read it."
+)
+
+
+def describe_teachers(
+    study: str,
+    student: str,
+    choices: list[Choice],
+    candidates: pd.DataFrame,
+    gains: pd.DataFrame | None,
+    related: pd.DataFrame | None,
+    measured: bool,
+    confidence: float,
+    by: str,
+    left_out: list[str],
+    weak: list[str],
+    note: str,
+) -> str:
+    """Say which teacher to take, what speaks for it, and what else there is.
+
+    Parameters
+    ----------
+    study, student : str
+    choices : list of Choice
+        The recommended one first.
+    candidates : DataFrame
+        By teacher: sat, sat_low, sat_high, accuracy, accuracy_low, accuracy_high.
+    gains, related : DataFrame or None
+        The study's own tables of distillation, the first by teacher.
+    measured : bool
+        Whether the choice follows these, and not the paper.
+    confidence : float
+        Level of the intervals.
+    by : str
+        What `same` and `other` are of: base architecture or family.
+    left_out : list of str
+        Models whose SAT is too low to choose by.
+    weak : list of str
+        Such models among those shown, or the student itself.
+    note : str
+        Why there are no tables.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    first = choices[0]
+    head = [f"choice, {confidence:.0%} intervals", "teacher", "SAT", "accuracy"]
+    rows = [(*head, "gain here, points") if gains is not None else tuple(head)]
+    for choice in choices:
+        row = candidates.loc[choice.teacher].to_dict()
+        sat = f"{row['sat']:.2f} [{row['sat_low']:.2f}, {row['sat_high']:.2f}]"
+        cells = [_choice(choice, by), choice.teacher, sat, _per_cent(row, "accuracy")]
+        if gains is not None:
+            cells.append(_points(gains.loc[choice.teacher].to_dict(), "gain") if choice.teacher in gains.index else "")
+        rows.append(tuple(cells))
+    lines = [
+        "",
+        f"Study {study}: a teacher for {student}, of {len(candidates)} models.",
+        "",
+        f"  {first.teacher}",
+        "",
+        f"Chosen by SAT with {student}: the {_choice(first, by)}. Beside it:",
+        "",
+        *_columns(rows),
+        "",
+        "Not told apart from these, since intervals overlap:",
+    ]
+    lines += [f"  {_choice(choice, by)}: {', '.join(choice.ties) or 'none'}" for choice in choices]
+    lines += ["", "How far SAT foretells what a teacher gives:"]
+    if related is not None and gains is not None:
+        lines += [f"  {_relation(row, by)}" for row in related.to_dict("records")]
+        best = gains["gain"].idxmax()
+        lines.append(f"  best measured here: {best}, {_points(gains.loc[best].to_dict(), 'gain')} points over alone")
+    if measured:
+        words = "The choice follows what was measured here, whatever the paper says."
+    elif related is not None:
+        words = f"Where an interval holds 0 or is not there, nothing was shown here. {CLAIM} The choice rests on that."
+    else:
+        words = f"Unverified here: {note}. {CLAIM} The choice rests on that."
+    lines += [f"  {line}" for line in wrap(words, 110)]
+    notes = [
+        f"{name}: left out, its attack fails on itself, so its SAT is too low (--from takes it in)" for name in left_out
+    ]
+    notes += [f"{name}: its attack fails on itself, so its SAT is too low" for name in weak]
+    notes.append("SAT rests on these attack images, and gains on these teachers and seeds; others may differ")
+    return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
+
+
+def _choice(choice: Choice, by: str) -> str:
+    among = "" if choice.among == "all" else f", {choice.among} {by}"
+    return f"{WHY[choice.why]}{among}"
+
+
+def _relation(row: dict[str, Any], by: str) -> str:
+    """The correlation of a group in words."""
+    group = "all teachers" if row["group"] == "all" else f"{row['group']} {by}"
+    head = f"measured here, {group} ({row['n_teachers']}): "
+    if math.isnan(row["spearman"]):
+        return head + "no rank correlation to be had"
+    interval = "" if math.isnan(row["spearman_low"]) else f" [{row['spearman_low']:+.2f}, {row['spearman_high']:+.2f}]"
+    return (
+        head + f"rank correlation of gain with SAT {round(row['spearman'], 2) + 0.0:+.2f}{interval}, p = {row['p']:.3f}"
+    )

@@ -1,0 +1,90 @@
+"""Compare every artefact of a study with what the study asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sat.errors import SatError
+from sat.store.artefact import check_content, read_sidecar
+from sat.store.step import Step
+from sat.study.plan import Plan
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One artefact that is not as it should be."""
+
+    path: Path
+    kind: str
+    """`missing`, `stale` (made by another step), `changed` (bytes or inputs are not those recorded) or `downstream`."""
+    reason: str
+
+
+def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
+    """Find every artefact that is missing, stale, changed, or made from such a one.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    full : bool
+        Hash every file whole, which finds bit-rot too.
+
+    Yields
+    ------
+    Finding
+        In the order of the flow.
+    """
+    known: dict[str, Mapping[str, Any]] = {}
+    faulty: set[str] = set()
+    for name, step in plan.artefacts().items():
+        path = results / name
+        finding = _examine(path, step, known, faulty, full)
+        if finding:
+            faulty.add(str(path))
+            yield finding
+
+
+def _examine(
+    path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty: set[str], full: bool
+) -> Finding | None:
+    if not path.exists():
+        return Finding(path, "missing", "not made yet")
+    try:
+        sidecar = read_sidecar(path)
+        known[str(path)] = sidecar
+        reason = _other_step(sidecar, step)
+        if reason:
+            return Finding(path, "stale", reason)
+        check_content(path, sidecar, full)
+    except SatError as error:
+        return Finding(path, "changed", str(error))
+    inputs = [
+        entry for given in sidecar["inputs"].values() for entry in (given if isinstance(given, list) else [given])
+    ]
+    for entry in inputs:
+        if entry["path"] in faulty:
+            return Finding(path, "downstream", f"made from {entry['path']}")
+        present = known.get(entry["path"])
+        if present and present.get("sha256") != entry["sha256"]:
+            return Finding(path, "changed", f"made from another {entry['path']} than the one that is there now")
+    if sidecar["recipe"] != step.recipe:
+        return Finding(path, "downstream", "made from inputs that other settings or versions made")
+    return None
+
+
+def _other_step(sidecar: Mapping[str, Any], step: Step) -> str:
+    if sidecar.get("stage_version") != step.version:
+        return f"stage {step.stage} version {sidecar.get('stage_version')}, now {step.version}"
+    params = sidecar.get("params", {})
+    names = [name for name in {**params, **step.params} if params.get(name) != step.params.get(name)]
+    return "; ".join(f"{name} {_short(params.get(name))}, now {_short(step.params.get(name))}" for name in names)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

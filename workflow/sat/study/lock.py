@@ -1,0 +1,170 @@
+"""Stages, their versions, and the lock that notices when a stage's code has changed.
+
+Snakemake sees no change in an imported module. So every stage has a version,
+which is part of what its jobs depend on, and a digest of the code that it
+runs. When the digest drifts, a test fails until somebody says whether the
+stage's output means the same (``python -m sat stages same STAGE``) or not
+(``python -m sat stages bump STAGE``), which reruns exactly the stage and what
+follows from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+LOCK = PACKAGE / "stages.lock.json"
+
+STAGES = (
+    "study",
+    "matrix",
+    "manifest",
+    "images",
+    "train",
+    "hub",
+    "checkpoint",
+    "clean",
+    "gate",
+    "attack",
+    "evaluate",
+    "similarity",
+    "distil",
+    "clusters",
+    "components_null",
+    "components",
+    "groups",
+    "measures",
+    "ensembles",
+    "distillation",
+    "stability",
+    "caveats",
+    "reference",
+    "ablation",
+    "figures",
+)
+"""In the order of the flow."""
+
+
+def stage_module(stage: str) -> str:
+    """Name of the module that holds a stage's command."""
+    there = (PACKAGE / "stages" / f"{stage}.py").is_file()
+    return f"sat.{'stages' if there else 'analyses'}.{stage}"
+
+
+def read_lock() -> dict[str, dict[str, str | int]]:
+    """Read the committed lock.
+
+    Returns
+    -------
+    dict
+        For each stage its ``version`` (int) and ``code`` (hexadecimal digest).
+    """
+    lock: dict[str, dict[str, str | int]] = json.loads(LOCK.read_text())
+    return lock
+
+
+def stage_versions() -> dict[str, int]:
+    """Version of every stage.
+
+    Returns
+    -------
+    dict of str to int
+    """
+    return {stage: int(entry["version"]) for stage, entry in read_lock().items()}
+
+
+def drifted() -> list[str]:
+    """Stages whose code is not what the lock says.
+
+    Returns
+    -------
+    list of str
+        In the order of the flow.
+    """
+    lock = read_lock()
+    return [stage for stage in STAGES if lock.get(stage, {}).get("code") != code_digest(stage)]
+
+
+def settle(stages: Iterable[str], bump: bool) -> None:
+    """Write the present code of stages to the lock.
+
+    Parameters
+    ----------
+    stages : iterable of str
+    bump : bool
+        Whether the output's meaning has changed: raises the version by one.
+    """
+    lock = read_lock()
+    for stage in stages:
+        version = int(lock.get(stage, {"version": 0 if bump else 1})["version"]) + bump
+        lock[stage] = {"version": version, "code": code_digest(stage)}
+    LOCK.write_text(json.dumps({stage: lock[stage] for stage in STAGES if stage in lock}, indent=2) + "\n")
+
+
+def code_digest(stage: str) -> str:
+    """Digest of the syntax trees of the modules that a stage imports, transitively.
+
+    Comments, docstrings and layout do not count.
+
+    Parameters
+    ----------
+    stage : str
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for module, tree in sorted(_imported(stage_module(stage)).items()):
+        digest.update(f"{module}\n{_canonical(tree)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _imported(entry: str) -> dict[str, ast.Module]:
+    found: dict[str, ast.Module] = {}
+    waiting = [entry]
+    while waiting:
+        module = waiting.pop()
+        file = _file(module)
+        if module in found or file is None:
+            continue
+        found[module] = tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in _run(tree):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker reads."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _run(child)
+
+
+def _file(module: str) -> Path | None:
+    if module.split(".")[0] != PACKAGE.name:
+        return None
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _canonical(node: object) -> str:
+    """Text of a syntax tree; ast.dump differs between versions of Python, in what it leaves out."""
+    if isinstance(node, list):
+        # Bare strings are docstrings, of attributes too.
+        kept = [item for item in node if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))]
+        return f"[{', '.join(map(_canonical, kept))}]"
+    if isinstance(node, ast.AST):
+        fields = [f"{name}={_canonical(value)}" for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return f"{type(node).__name__}({', '.join(fields)})"
+    return repr(node)
