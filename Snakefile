@@ -33,13 +33,7 @@ if study.config.distillation:
     include: "workflow/rules/distil.smk"
 
 
-# What a study does not have, it does not analyse: a matrix alone has no images.
-for analysis in plan.analyses:
-
-    include: f"workflow/rules/{analysis}.smk"
-
-
-include: "workflow/rules/report.smk"
+include: "workflow/rules/analyses.smk"
 
 
 rule all:
@@ -47,4 +41,5 @@ rule all:
     input:
         f"{RESULTS}/study.json",
         f"{RESULTS}/similarity/sat.csv",
+        [f"{RESULTS}/clean/{model}.gate.json" for model in plan.needed],
         [f"{RESULTS}/{name}" for name in plan.answers()],

@@ -12,11 +12,14 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 
 from sat.errors import SatError
 from sat.store.environment import export_git
+from sat.store.artefact import is_made
+from sat.store.step import ALONE
 from sat.store.user_files import register
 from sat.study.forecast import Forecast
-from sat.store.step import ALONE
-from sat.study.plan import Plan, split_variant, variant_folder
+from sat.study.plan import Plan, variant_folder
+from sat.study.resources import Needs
 from sat.study.study import build_study
+from sat.units.analysis import Shown
 
 try:
     study = build_study(
@@ -62,48 +65,91 @@ wildcard_constraints:
     variant="|" + "|".join(re.escape(variant_folder(name)) for name in study.config.variants),
 
 
-# A big artefact is ancient() as an input, and its sidecar is the true one: a touched file
-# reruns nothing, a replaced one comes with another sidecar.
+ENV = "../../envs/sat.yaml"
+COMPUTE = (
+    "--device {resources.device} --threads {threads} --batch {resources.batch}"
+    " --jobs-per-gpu {resources.jobs_per_gpu}"
+)
+# Clusters take --gpus or --gres, seldom both; gpu_jobs is what a cap on GPUs counts.
+defaults = workflow.resource_settings.default_resources or {}
+GPU = {
+    "gpu": 1 if compute.request == "gpus" else 0,
+    "gres": "gpu:1" if compute.request == "gres" else None,
+    "gpu_jobs": 1 if compute.uses_gpu else 0,
+    # Of one machine with several GPUs, so it stands in the profile: default-resources: [jobs_per_gpu=2].
+    "jobs_per_gpu": defaults["jobs_per_gpu"].value if "jobs_per_gpu" in defaults else 1,
+    "device": compute.device,
+    "batch": compute.batch_size,
+}
+
+
+def results(path):
+    """Path of an artefact, or of a list of them."""
+    return f"{RESULTS}/{path}" if isinstance(path, str) else [f"{RESULTS}/{name}" for name in path]
+
+
 def sidecars(paths):
-    return [f"{path}.json" for path in paths]
+    return f"{paths}.json" if isinstance(paths, str) else [f"{path}.json" for path in paths]
 
 
-def weights_of(tile):
-    return [f"{RESULTS}/weights/{model}.safetensors" for model in plan.tiles[tile]]
+def made(**inputs):
+    """Inputs with their sidecars. A big artefact is ancient(), and its sidecar is the true input: a touched file
+    reruns nothing, a replaced one comes with another sidecar."""
+    found = {}
+    for name, path in inputs.items():
+        if callable(path):
+            found[name] = ancient(lambda wildcards, path=path: results(path(wildcards)))
+            found[f"{name}_sidecar"] = lambda wildcards, path=path: sidecars(results(path(wildcards)))
+        else:
+            found[name] = ancient(results(path))
+            found[f"{name}_sidecar"] = sidecars(results(path))
+    return found
+
+
+def makes(**outputs):
+    """Outputs with their sidecars; a pair of a path and its place in the report is shown there."""
+    found = {}
+    for name, path in outputs.items():
+        path, shown = path if isinstance(path, tuple) else (path, None)
+        found[name] = reported(path, shown) if shown else results(path)
+        found[f"{name}_sidecar"] = sidecars(results(path))
+    return found
+
+
+def reported(path, shown):
+    """An entry of the report: variants apart, each under its name. The caption's file is named after the artefact."""
+    name, kind = Path(path).stem, "figure" if path.endswith(".svg") else "table"
+    captions = Path(workflow.basedir, "workflow/report")
+    caption = f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
+
+    def variant(wildcards):
+        return variant_of(wildcards) if "{variant}" in path else ""
+
+    return report(
+        results(path),
+        category=lambda wildcards: "Variants" if variant(wildcards) else shown.section,
+        labels=lambda wildcards: {
+            "what": " of ".join([shown.title, *filter(None, [variant(wildcards)])]),
+            "kind": kind,
+        },
+        caption=f"../report/{caption}.rst",
+    )
+
+
+def needs(estimate, device={"gpu": 0}):
+    """Memory and time, from `Needs` or a function of wildcards that gives them; each attempt asks for more. And the
+    device: no GPU, or `GPU`."""
+    of = estimate if callable(estimate) else lambda wildcards: estimate
+    return {
+        "mem_mb": lambda wildcards, attempt: of(wildcards).grow(attempt).mem_mb,
+        "runtime": lambda wildcards, attempt: of(wildcards).grow(attempt).minutes,
+        **device,
+    }
 
 
 def variant_of(wildcards):
     """Name of a variant; empty for the study itself."""
-    return split_variant(wildcards.variant)[0]
-
-
-def adversarial_of(wildcards):
-    return [f"{RESULTS}/{wildcards.variant}adversarial/{model}.h5" for model in plan.tiles[wildcards.source]]
-
-
-def tile_needs(wildcards):
-    return forecast.tile(wildcards.target, wildcards.source, variant_of(wildcards))
-
-
-def tiles_of(wildcards):
-    """Tiles of the study, or of a variant that has its own."""
-    variant = variant_of(wildcards)
-    folder = variant_folder(variant) if variant and plan.attacks_anew(variant) else ""
-    return [f"{RESULTS}/{folder}tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
-
-
-def report_section(title):
-    """Where in the report a table stands: variants apart, each under its name."""
-    return lambda wildcards: "Variants" if wildcards.variant else title
-
-
-def report_labels(what):
-    return lambda wildcards: {"what": " of ".join([what, *filter(None, [variant_of(wildcards)])]), "kind": "table"}
-
-
-def teacher_of(wildcards):
-    """Weights of a student's teacher; none of one that learns alone."""
-    return [] if wildcards.teacher == ALONE else [f"{RESULTS}/weights/{wildcards.teacher}.safetensors"]
+    return wildcards.variant.removeprefix("variants/").removesuffix("/")
 
 
 def any_of(names):
@@ -111,33 +157,54 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def model_at(place):
-    """The model of weights/<model> or pretrained/<model>."""
-    return place.partition("/")[2]
-
-
-def start_of(model):
-    """Weights that a model's training starts from, if it does not start from random ones."""
-    return [f"{RESULTS}/pretrained/{model}.safetensors"] if study.fine_tuned(model) else []
-
-
 def user_file(name):
     """A file of the user's, as a command's argument: empty where the study names none."""
     return str(study.files.get(name, ""))
 
 
-# Tables of pairs and models, which a study of a matrix does not have.
-SIMILARITY = [] if study.config.matrix else [f"{RESULTS}/similarity/{name}.csv" for name in ("most_similar", "models")]
+def command(*words, more=""):
+    """Shell text of a command. It reads its step from standard input: that of a study of a thousand models is longer
+    than a word of a command line may be."""
+    return f"python -m sat {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
 
 
-def attack_list(wildcards):
-    return user_file("images.attack_images") if wildcards.split == "attack" else ""
+def start_of(wildcards):
+    """Weights that a model's training starts from, if it does not start from random ones."""
+    return [f"pretrained/{wildcards.model}.safetensors"] if study.fine_tuned(wildcards.model) else []
 
 
-# Of jobs that run models. Clusters take --gpus or --gres, seldom both; gpu_jobs is what a cap on GPUs counts.
-GPUS = 1 if compute.request == "gpus" else 0
-GRES = "gpu:1" if compute.request == "gres" else None
-GPU_JOBS = 1 if compute.uses_gpu else 0
-# Of one machine with several GPUs, so it stands in the profile: default-resources: [jobs_per_gpu=2].
-defaults = workflow.resource_settings.default_resources or {}
-JOBS_PER_GPU = defaults["jobs_per_gpu"].value if "jobs_per_gpu" in defaults else 1
+def model_at(place):
+    """The model of weights/<model> or pretrained/<model>."""
+    return place.partition("/")[2]
+
+
+def gate_of(wildcards):
+    """The gate of an attack that is to run, so that one that fails keeps it from running.
+
+    An attack that is there already does not depend on it, so that another min_accuracy attacks nothing again. An
+    input that is ancient() would not do: where the gate must run, Snakemake asks the attack no further, and passes
+    over an edge that is all ancient, though the attack's own settings have changed.
+    """
+    step = plan.adversarial(wildcards.model, variant_of(wildcards))
+    there = is_made(results(f"{wildcards.variant}adversarial/{wildcards.model}.h5"), step)
+    return [] if there else results(f"clean/{wildcards.model}.gate.json")
+
+
+def weights_of(wildcards):
+    return [f"weights/{model}.safetensors" for model in plan.tiles[wildcards.target]]
+
+
+def adversarial_of(wildcards):
+    return [f"{wildcards.variant}adversarial/{model}.h5" for model in plan.tiles[wildcards.source]]
+
+
+def tiles_of(wildcards):
+    """Tiles of the study, or of a variant that has its own."""
+    variant = variant_of(wildcards)
+    folder = wildcards.variant if variant and plan.attacks_anew(variant) else ""
+    return [f"{folder}tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
+
+
+def teacher_of(wildcards):
+    """Weights of a student's teacher, if it has one."""
+    return [] if wildcards.teacher == ALONE else [f"weights/{wildcards.teacher}.safetensors"]

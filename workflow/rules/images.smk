@@ -13,51 +13,43 @@ if study.config.images.over_network:
 # A folder is no input: its time says nothing. 'snakemake --forcerun manifest' takes a changed one.
 rule manifest:
     output:
-        manifest=f"{RESULTS}/images/manifest.csv",
-        sidecar=f"{RESULTS}/images/manifest.csv.json",
+        **makes(manifest="images/manifest.csv"),
     log:
         f"{RESULTS}/logs/images/manifest.log",
     benchmark:
         f"{RESULTS}/benchmarks/images/manifest.tsv"
     conda:
-        "../../envs/sat.yaml"
-    threads: 1
+        ENV
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
-        gpu=0,
+        **needs(Needs(2000, 60)),
         root=user_file("images.root"),
         class_map=user_file("images.class_map"),
     params:
-        step=plan.manifest.json,
+        step=lambda wildcards: plan.manifest.json,
     shell:
-        "python -m sat manifest --step {params.step:q} --root {resources.root:q} --class-map {resources.class_map:q}"
-        " --out {output.manifest:q} 2> {log:q}"
+        command("manifest --root {resources.root:q} --class-map {resources.class_map:q} --out {output.manifest:q}")
 
 
 rule images:
     input:
-        manifest=ancient(f"{RESULTS}/images/manifest.csv"),
-        manifest_sidecar=f"{RESULTS}/images/manifest.csv.json",
+        **made(manifest="images/manifest.csv"),
     output:
-        images=f"{RESULTS}/images/{{split}}.h5",
-        sidecar=f"{RESULTS}/images/{{split}}.h5.json",
+        **makes(images="images/{split}.h5"),
     log:
         f"{RESULTS}/logs/images/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/images/{{split}}.tsv"
     conda:
-        "../../envs/sat.yaml"
-    threads: 1
+        ENV
     resources:
-        mem_mb=lambda wildcards, attempt: forecast.images(wildcards.split).grow(attempt).mem_mb,
-        runtime=lambda wildcards, attempt: forecast.images(wildcards.split).grow(attempt).minutes,
-        gpu=0,
+        **needs(lambda wildcards: forecast.images(wildcards.split)),
         root=user_file("images.root"),
         class_map=user_file("images.class_map"),
-        list=attack_list,
+        list=lambda wildcards: user_file("images.attack_images") if wildcards.split == "attack" else "",
     params:
         step=lambda wildcards: plan.images(wildcards.split).json,
     shell:
-        "python -m sat images --step {params.step:q} --manifest {input.manifest:q} --root {resources.root:q}"
-        " --class-map {resources.class_map:q} --list {resources.list:q} --out {output.images:q} 2> {log:q}"
+        command(
+            "images --manifest {input.manifest:q} --root {resources.root:q}"
+            " --class-map {resources.class_map:q} --list {resources.list:q} --out {output.images:q}",
+        )

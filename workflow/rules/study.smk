@@ -2,7 +2,6 @@ localrules:
     study,
 
 
-# On standard input: a study of a thousand models is longer than a word may be.
 rule study:
     output:
         f"{RESULTS}/study.json",
@@ -11,17 +10,10 @@ rule study:
     benchmark:
         f"{RESULTS}/benchmarks/study/study.tsv"
     conda:
-        "../../envs/sat.yaml"
-    threads: 1
+        ENV
     resources:
-        mem_mb=500,
-        runtime=5,
-        gpu=0,
+        **needs(Needs(500, 5)),
     params:
-        step=plan.describe().json,
+        step=lambda wildcards: plan.describe().json,
     shell:
-        """
-        python -m sat study --step - --out {output:q} 2>{log:q} <<'STEP'
-{params.step}
-STEP
-        """
+        command("study --out {output:q}")

@@ -1,1 +1,1 @@
-"""From the matrix to answers: one module an analysis, pure functions over arrays and data frames."""
+"""The analyses: each a unit that makes tables and figures of a study's results; see `sat.units`."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sat.stages.common import log
+from sat.logs import log
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
 
     plan, results = plan_of(study), results_folder(study)
     # What the analyses read, and checked as they check it.
-    job = Job(plan.ensembles)
+    job = Job(plan.analysis("ensembles"))
     sat = read_matrix(job.input("sat", there(results / "similarity/sat.csv")))
     clusters = read_table(job.input("clusters", there(results / "analysis/clusters.csv")))
     table = read_table(there(results / "similarity/models.csv")).set_index("model")
@@ -218,18 +218,20 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     import pandas as pd
 
     from sat.cli.tools import there
-    from sat.similarity.predictions import read_predictions
+    from sat.similarity.predictions import collect_predictions
     from sat.similarity.resampling import weighted_sat
+    from sat.stages.given import Given
     from sat.store.artefact import Job
 
-    study = plan.study
-    found = read_predictions(
-        Job(plan.stability),
-        results / "images/attack.h5",
-        [there(results / f"clean/{model}.h5") for model in study.used],
-        [there(results / f"tiles/{target}/{source}.h5") for target, source in plan.used_tiles],
-        study.used,
-    )
+    name = "stability"
+    unit, step = plan.analyses[name], plan.analysis(name)
+    paths = [there(results / artefact.path) for key in unit.inputs for artefact in plan.find(unit.inputs[key])]
+    with Given(unit, Job(step), paths) as given:
+        found = collect_predictions(
+            given["images"]["label"][:],
+            {model: file["attack_prediction"][:] for model, file in given["clean"].items()},
+            given["tiles"].one_by_one(),
+        )
     scores = found.scores(models)
-    values = weighted_sat(scores, counted[None], study.config.eps_s)[0]
+    values = weighted_sat(scores, counted[None], plan.config.eps_s)[0]
     return pd.DataFrame(scores.square(values), index=models, columns=models)

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sat.errors import SatError
-from sat.stages.common import log
+from sat.logs import log
 
 SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
-ONE_A_JOB = ("images", "pretrained", "weights", "clean", "adversarial", "tiles")
-"""Folders whose artefacts have a job each: their sidecar says that the whole job is done."""
 PAUSE, REMINDER = 5.0, 600.0
 """Seconds between two looks at the queue, and between two lines about it."""
 
@@ -165,7 +163,6 @@ def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]
     """
     from sat.cli.tools import plan_of, results_folder, study_of
     from sat.status.verify import verify
-    from sat.study.plan import split_variant
 
     words = ["--summary", "--rerun-incomplete", "--quiet", "all"]
     done = subprocess.run([*snakemake, *words], capture_output=True, text=True, check=False)
@@ -179,5 +176,7 @@ def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]
     if not any(f"{results / name}" in doubtful and (results / name).exists() for name in plan.artefacts()):
         return []
     faulty = {str(finding.path) for finding in verify(plan, results)}
-    paths = [str(results / name) for name in plan.artefacts() if split_variant(name)[1].partition("/")[0] in ONE_A_JOB]
+    # The sidecar of a job's only artefact says that the whole job is done.
+    single = [made[0] for made in plan.jobs().values() if len(made) == 1 and not made[0].path.endswith(".json")]
+    paths = [str(results / artefact.path) for artefact in single]
     return [path for path in paths if path in doubtful and path not in faulty]

@@ -115,6 +115,6 @@ def _measured(plan: Plan, results: Path, student: str) -> tuple[pd.DataFrame | N
     paths = [results / f"analysis/{name}.csv" for name in ("distillation", "distillation_relation")]
     if not all(path.exists() for path in paths):
         return None, None, "the study's own distillation has not run yet"
-    if any(read_sidecar(path)["recipe"] != plan.distillation.recipe for path in paths):
+    if any(read_sidecar(path)["recipe"] != plan.analysis("distillation").recipe for path in paths):
         return None, None, "the study's own distillation is of other settings; run snakemake first"
     return read_table(paths[0]).set_index("teacher"), read_table(paths[1]), ""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from sat.seeds import generator
+from sat.statistics.correlation import spearman
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -331,17 +331,6 @@ def enough_images(curve: pd.DataFrame, correlation: float) -> int | None:
     ordered = curve.sort_values("images", ascending=False)
     holds = (ordered["p05"] >= correlation).cummin()
     return int(ordered["images"][holds].min()) if holds.any() else None
-
-
-def spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation over the places where both are known; NaN with fewer than 3, or a constant."""
-    known = ~(np.isnan(a) | np.isnan(b))
-    if known.sum() < 3:
-        return float("nan")
-    a, b = (rankdata(values[known]) for values in (a, b))
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else float("nan")
 
 
 def _mean(rows: Floats) -> Floats:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from sat.stages.common import add_step, batch_of, log, progress, start
+from sat.logs import log, progress
+from sat.stages.common import add_compute, batch_of, start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser, compute=True)
+    add_compute(parser)
     parser.add_argument("--weights", required=True, help="weights/<model>.safetensors")
     parser.add_argument("--images", required=True, help="images/attack.h5")
     parser.add_argument("--clean", required=True, help="clean/<model>.h5")

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from sat.stages.common import add_step, log, start
+from sat.logs import log
+from sat.stages.common import add_compute, start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser, compute=True)
+    add_compute(parser)
     parser.add_argument("--weights", required=True, help="weights/<model>.safetensors")
     parser.add_argument("--attack-images", required=True, help="images/attack.h5")
     parser.add_argument("--eval-images", required=True, help="images/eval.h5")
@@ -24,8 +25,9 @@ def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from sat.errors import SatError
+    from sat.logs import progress
     from sat.models.classifier import features, load_classifier, predict
-    from sat.stages.common import batch_of, progress
+    from sat.stages.common import batch_of
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
 

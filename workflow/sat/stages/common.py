@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 import gc
-import logging
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
+from sat.logs import log
 from sat.store.artefact import Job
 from sat.store.step import Step
 
@@ -19,31 +15,19 @@ if TYPE_CHECKING:
     from sat.models.batches import Batch
     from sat.models.classifier import Classifier
 
-log = logging.getLogger("sat")
-Item = TypeVar("Item")
 
-
-def add_step(parser: argparse.ArgumentParser, compute: bool = False) -> None:
-    """Add the arguments that every stage takes.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    compute : bool
-        Also those of stages that run models.
-    """
-    parser.add_argument(
-        "--step", required=True, help="what to make, as one line of JSON; '-' reads it from standard input"
-    )
-    if compute:
-        parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-        parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-        parser.add_argument("--batch", type=int, default=128, help="images at once; a multiple of 16")
-        parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that may share one of several GPUs")
+def add_compute(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of stages that run models."""
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--batch", type=int, default=128, help="images at once; a multiple of 16")
+    parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that may share one of several GPUs")
 
 
 def start(arguments: argparse.Namespace) -> Job:
-    """Begin a stage: read the step, and set up torch where the stage runs models.
+    """Begin a stage: read its step from standard input, and set up torch where the stage runs models.
+
+    The step of a thousand models is longer than a word of a command line may be.
 
     Parameters
     ----------
@@ -53,7 +37,7 @@ def start(arguments: argparse.Namespace) -> Job:
     -------
     Job
     """
-    step = Step.parse(sys.stdin.read() if arguments.step == "-" else arguments.step)
+    step = Step.parse(sys.stdin.readline())
     log.info(
         "%s (version %d): %s", step.stage, step.version, dict(step.params) if len(str(step.params)) < 2000 else "..."
     )
@@ -88,51 +72,6 @@ def batch_of(job: Job) -> Batch:
 
     asked: int = job.run["batch"]
     return Batch(asked, on_halve)
-
-
-def progress(
-    items: Iterable[Item], description: str, total: int | None = None, size: Callable[[Item], int] = lambda item: 1
-) -> Iterator[Item]:
-    """Show progress: a moving bar on a terminal, now and then a line in a log file.
-
-    Parameters
-    ----------
-    items : iterable
-    description : str
-    total : int, optional
-        Sum of the sizes, if it is not the number of items.
-    size : callable, optional
-        How much of the total an item is.
-
-    Yields
-    ------
-    item
-    """
-    if sys.stderr.isatty():
-        with tqdm(desc=description, total=total if total is not None else len(items)) as bar:  # type: ignore[arg-type]
-            for item in items:
-                yield item
-                bar.update(size(item))
-        return
-    total = total if total is not None else len(items)  # type: ignore[arg-type]
-    begun = shown = time.monotonic()
-    done = 0
-    for item in items:
-        yield item
-        done += size(item)
-        now = time.monotonic()
-        if now - shown > 10 or done == total:
-            shown = now
-            left = (now - begun) / done * (total - done)
-            log.info(
-                "%s: %d of %d (%.0f %%), %.0f s so far, about %.0f s left",
-                description,
-                done,
-                total,
-                100 * done / total,
-                now - begun,
-                left,
-            )
 
 
 def save_weights(job: Job, classifier: Classifier, path: str, **facts: Any) -> None:

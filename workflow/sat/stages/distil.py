@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sat.stages.common import add_step, log, start
+from sat.logs import log
+from sat.stages.common import add_compute, start
 from sat.stages.train import add_training, fit
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ OPTIONS = ("kind", "temperature", "weight")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser, compute=True)
+    add_compute(parser)
     parser.add_argument("--train-images", required=True, help="images/train.h5")
     parser.add_argument("--eval-images", required=True, help="images/eval.h5")
     parser.add_argument("--teacher", nargs="?", const="", default="", help="weights of the teacher, if there is one")
@@ -83,8 +84,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 def evaluate(classifier: Classifier, job: Job, path: str, batch: Batch) -> tuple[int, int]:
     """Count the evaluation images that a student gets right, and all of them; they are read slice by slice."""
+    from sat.logs import progress
     from sat.models.classifier import predict
-    from sat.stages.common import progress
     from sat.store import hdf5
 
     right, size = 0, job.run["batch"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sat.stages.common import add_step, batch_of, log, progress, start
+from sat.logs import log, progress
+from sat.stages.common import add_compute, batch_of, start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser, compute=True)
+    add_compute(parser)
     parser.add_argument("--images", required=True, help="images/attack.h5")
     parser.add_argument("--weights", required=True, nargs="+", help="weights of the targets")
     parser.add_argument("--adversarial", required=True, nargs="+", help="adversarial sets of the sources")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from sat.stages.common import add_step, log, start
+from sat.logs import log
+from sat.stages.common import start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser)
     parser.add_argument("--out", required=True, help="weights/<model>.safetensors")
 
 

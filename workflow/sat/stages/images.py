@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from sat.stages.common import add_step, log, progress, start
+from sat.logs import log, progress
+from sat.stages.common import start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser)
     parser.add_argument("--manifest", required=True, help="images/manifest.csv")
     parser.add_argument("--root", nargs="?", const="", default="", help="folder or file of the data set")
     parser.add_argument("--class-map", nargs="?", const="", default="", help="file with the name of a class a line")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from sat.stages.common import add_step, log, start
+from sat.logs import log
+from sat.stages.common import start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser)
     parser.add_argument("--matrix", required=True, help="CSV file: model names as header and first column")
     parser.add_argument("--sat", required=True, help="similarity/sat.csv")
 

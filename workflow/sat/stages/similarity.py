@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sat.similarity.predictions import add_predictions, read_predictions
-from sat.stages.common import add_step, log, start
+from sat.errors import SatError
+from sat.logs import log, progress
+from sat.stages.common import start
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sat.similarity.predictions import Predictions
+    from sat.store.artefact import Job
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser)
-    add_predictions(parser)
+    parser.add_argument("--images", required=True, help="images/attack.h5")
+    parser.add_argument("--clean", required=True, nargs="+", help="clean predictions of the models in use")
+    parser.add_argument("--tiles", required=True, nargs="+", help="all tiles that hold them")
     parser.add_argument("--pairs", required=True, help="similarity/pairs.parquet")
     parser.add_argument("--sat", required=True, help="similarity/sat.csv")
     parser.add_argument("--most-similar", required=True, help="similarity/most_similar.csv")
@@ -30,15 +35,14 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     params = job.step.params
     models = sorted(params["models"])
-    count = params.get("attack_images")
-    found = read_predictions(job, arguments.images, arguments.clean, arguments.tiles, models, count)
+    found, accuracy = _read(job, arguments, models)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
     matrix = sat_matrix(unordered, models)
     table = model_table(
         pairs,
         params["models"],
-        found.accuracy,
+        accuracy,
         params["min_whitebox"],
         params.get("published_top1"),
         params.get("max_published_gap", 0.0),
@@ -74,6 +78,27 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.models: table,
     }
     write_tables(job, tables, **facts)
+
+
+def _read(job: Job, arguments: argparse.Namespace, models: list[str]) -> tuple[Predictions, dict[str, float]]:
+    """Who errs where on the attack images that count, and the accuracy of every model."""
+    from sat.similarity.predictions import collect_predictions
+    from sat.store import hdf5
+    from sat.store.artefact import read_sidecar
+
+    count = job.step.params.get("attack_images")
+    with hdf5.reading(job.input("images", arguments.images)) as file:
+        labels = file["label"][:count]
+    if count and len(labels) < count:
+        raise SatError(
+            f"{arguments.images}: holds {len(labels)} attack images, and the variant asks for {count}; lower its "
+            "attack_images."
+        )
+    paths = dict(zip(models, job.input_group("clean", arguments.clean), strict=True))
+    clean = dict(zip(models, (file["attack_prediction"][:] for file in hdf5.one_by_one(paths.values())), strict=True))
+    tiles = job.input_group("tiles", arguments.tiles)
+    found = collect_predictions(labels, clean, progress(hdf5.one_by_one(tiles), "tiles", len(tiles)))
+    return found, {model: read_sidecar(path)["facts"]["accuracy"] for model, path in paths.items()}
 
 
 def _names(unordered: pd.DataFrame) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from sat.stages.common import add_step, log, start
+from sat.logs import log
+from sat.stages.common import add_compute, start
 from sat.store.artefact import Job
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_step(parser, compute=True)
+    add_compute(parser)
     parser.add_argument("--images", required=True, help="images/train.h5")
     parser.add_argument(
         "--pretrained", nargs="?", const="", default="", help="pretrained/<model>.safetensors, to begin with"

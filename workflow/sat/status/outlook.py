@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from sat.status.progress import job_of
 from sat.status.verify import verify
 from sat.study.forecast import Forecast
-from sat.study.lock import STAGES
-from sat.study.plan import Plan
+from sat.study.plan import Artefact, Plan
 
 
 def outlook(plan: Plan, results: Path) -> str:
@@ -29,12 +27,10 @@ def outlook(plan: Plan, results: Path) -> str:
         Several lines.
     """
     study, forecast = plan.study, Forecast(plan)
-    artefacts = plan.artefacts()
     findings = {str(finding.path): finding for finding in verify(plan, results)}
-    # One job may make several artefacts.
-    jobs: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, step in artefacts.items():
-        jobs[step.stage, job_of(name, step)].append(name)
+    stages: dict[str, list[list[Artefact]]] = defaultdict(list)
+    for artefacts in plan.jobs().values():
+        stages[artefacts[0].step.stage].append(artefacts)
     cohorts = sorted({study.model[name].cohort for name in study.used})
     retired = len(study.models) - len(study.used)
     images = forecast.n_images
@@ -53,13 +49,11 @@ def outlook(plan: Plan, results: Path) -> str:
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     totals: Counter[str] = Counter()
     limits = disk_total = 0.0
-    for stage in STAGES:
+    for stage, jobs in stages.items():
         counts: Counter[str] = Counter()
         memory, minutes, disk = 0, 0, 0
-        for (of, _), names in jobs.items():
-            if of != stage:
-                continue
-            found = [findings[path] for name in names if (path := str(results / name)) in findings]
+        for artefacts in jobs:
+            found = [findings[path] for made in artefacts if (path := str(results / made.path)) in findings]
             state = "done"
             if found:
                 state = "to do" if all(finding.kind == "missing" for finding in found) else "again"
@@ -67,12 +61,10 @@ def outlook(plan: Plan, results: Path) -> str:
                 finding = next(finding for finding in found if finding.kind != "missing")
                 reasons[stage][f"{finding.kind}: {finding.reason}"] += 1
             counts[state] += 1
-            needs = forecast.needs(names[0])
+            needs = forecast.needs(artefacts[0])
             memory = max(memory, needs.mem_mb if needs else 0)
             minutes += needs.minutes if needs and state != "done" else 0
-            disk += sum(map(forecast.disk, names))
-        if not counts:
-            continue
+            disk += sum(map(forecast.disk, artefacts))
         totals += counts
         limits += minutes / 60
         disk_total += disk

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sat.errors import SatError
-from sat.store.artefact import read_sidecar
-from sat.store.step import Step
+from sat.store.artefact import is_made
 from sat.study.forecast import Forecast
-from sat.study.lock import STAGES
-from sat.study.plan import Plan, split_variant, variant_folder
+from sat.study.plan import Artefact, Plan
 
 QUIET = 600
 """Seconds without a sign of life after which a run counts as stopped."""
@@ -34,39 +30,6 @@ TAIL = 20_000
 KILLED = "Snakemake says so, the log does not: killed from outside, for its memory or its time?"
 LATELY = 20
 """Starts that say how many jobs run side by side."""
-
-
-def job_of(artefact: str, step: Step) -> str:
-    """Name of the job that makes an artefact.
-
-    Its log is logs/<name>.log and its benchmark benchmarks/<name>.tsv, as the rules have it.
-
-    Parameters
-    ----------
-    artefact : str
-        As in `Plan.artefacts`.
-    step : Step
-        What makes it.
-    """
-    variant, artefact = split_variant(artefact)
-    prefix = variant_folder(variant)
-    folder, _, file = artefact.partition("/")
-    stem = file.rpartition(".")[0]
-    match step.stage:
-        case "study":
-            return "study/study"
-        case "gate":
-            return f"gate/{stem.removesuffix('.gate')}"
-        case "attack" | "evaluate" as stage:
-            return f"{prefix}{stage}/{stem}"
-        case "similarity" | "matrix" as stage:
-            return f"{prefix}similarity/{stage}"
-        case "figures":
-            return "report/figures"
-        case stage if folder in ("analysis", "figures"):
-            return f"analysis/{stage}"
-    # The stages images and clean are called as their folders; weights are trained, fetched or converted.
-    return f"{folder}/{stem}"
 
 
 @dataclass
@@ -288,34 +251,30 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
     now = time.time() if now is None else now
     # Before the sidecars: a job that ends meanwhile is found done, not lost.
     run = newest_run(snakemake, results)
-    artefacts: dict[tuple[str, str], dict[str, Step]] = defaultdict(dict)
-    for artefact, step in plan.artefacts().items():
-        artefacts[step.stage, job_of(artefact, step)][artefact] = step
     forecast = Forecast(plan)
-    stages = {stage: StageProgress(stage) for stage in STAGES}
+    stages: dict[str, StageProgress] = {}
     jobs = []
-    for (stage, name), steps in artefacts.items():
-        job = _job(name, stage, steps, results, run, now)
+    for name, artefacts in plan.jobs().items():
+        job = _job(name, artefacts, results, run, now)
         jobs.append(job)
-        account = stages[stage]
+        account = stages.setdefault(job.stage, StageProgress(job.stage))
         account.jobs[job.state] += 1
         if job.state == "done":
             account.seconds += _benchmark(results / f"benchmarks/{name}.tsv")
         else:
-            needs = forecast.needs(next(iter(steps)))
+            needs = forecast.needs(artefacts[0])
             account.limits += 60 * needs.minutes if needs else 0
-    return Progress(plan.study.name, [stage for stage in stages.values() if sum(stage.jobs.values())], jobs, run, now)
+    return Progress(plan.study.name, list(stages.values()), jobs, run, now)
 
 
-def _job(
-    name: str, stage: str, artefacts: Mapping[str, Step], results: Path, run: Run | None, now: float
-) -> JobProgress:
+def _job(name: str, artefacts: Sequence[Artefact], results: Path, run: Run | None, now: float) -> JobProgress:
+    stage = artefacts[0].step.stage
     log = results / f"logs/{name}.log"
 
     def is_(state: str, remark: str = "") -> JobProgress:
         return JobProgress(name, stage, state, log, remark)
 
-    if all(_made(results / artefact, step) for artefact, step in artefacts.items()):
+    if all(is_made(results / artefact.path, artefact.step) for artefact in artefacts):
         return is_("done")
     written = _written(log)
     said = run.states.get(name) if run else None
@@ -334,13 +293,6 @@ def _job(
     if later and now - written < QUIET:
         return is_("running", "perhaps: only its log says so")
     return is_("to do")
-
-
-def _made(path: Path, step: Step) -> bool:
-    try:
-        return path.exists() and bool(read_sidecar(path)["recipe"] == step.recipe)
-    except SatError:
-        return False
 
 
 def _written(path: Path) -> float:

@@ -41,9 +41,9 @@ def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
     """
     known: dict[str, Mapping[str, Any]] = {}
     faulty: set[str] = set()
-    for name, step in plan.artefacts().items():
-        path = results / name
-        finding = _examine(path, step, known, faulty, full)
+    for artefact in plan.artefacts().values():
+        path = results / artefact.path
+        finding = _examine(path, artefact.step, known, faulty, full)
         if finding:
             faulty.add(str(path))
             yield finding

@@ -46,6 +46,14 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
     return content
 
 
+def is_made(path: Path | str, step: Step) -> bool:
+    """Whether an artefact is there, and its sidecar says that this step made it."""
+    try:
+        return Path(path).exists() and bool(read_sidecar(path)["recipe"] == step.recipe)
+    except SatError:
+        return False
+
+
 _REMAKE = "'python -m sat verify' says how to make it again."
 
 

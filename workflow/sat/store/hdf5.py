@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,13 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
         ) from None
     with file:
         yield file
+
+
+def one_by_one(paths: Iterable[Path | str]) -> Iterator[h5py.File]:
+    """Open each file for reading, and close it before the next: of many files few may be open at once."""
+    for path in paths:
+        with reading(path) as file:
+            yield file
 
 
 def stored_digest(path: Path | str) -> str:

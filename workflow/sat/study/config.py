@@ -5,10 +5,11 @@ Torch-free and quick to import, because the Snakefile reads it in every job.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
+from sat import units
 from sat.study.attack import Attack, Variant
 from sat.study.section import Count, Name, Section, Share
 from sat.study.training import Training
@@ -78,35 +79,6 @@ class Images(Section):
         return self.attack_images if isinstance(self.attack_images, str) and self.attack_images != "all" else None
 
 
-class Clusters(Section):
-    """Spectral clustering of the matrix."""
-
-    k: Annotated[int, Field(ge=2)] = 10
-    """Number of clusters."""
-    starts: Annotated[int, Field(ge=300)] = 300
-    """k-means starts; the one with the least inertia is kept."""
-
-
-class Importance(Section):
-    """Which components matter: gradient boosting on pairs."""
-
-    preset: Literal["default", "paper"] = "default"
-    """`default`: scikit-learn's settings; `paper`: 500 stages of depth 12, as recollected, not verified."""
-    splits: Annotated[int, Field(ge=30)] = 30
-    """Splits by models, for what is predicted of models not seen."""
-    permutations: Annotated[int, Field(ge=19)] = 199
-    """Fits with components given to other models, for the null band."""
-
-
-class Ensembles(Section):
-    """Models combined by averaging their probabilities."""
-
-    sizes: list[Annotated[int, Field(ge=2, le=10)]] = [2, 3, 4, 5]
-    """Members of an ensemble."""
-    sets: Count = 500
-    """Ensembles of each size: all, or a sample of so many."""
-
-
 class Distillation(Section):
     """A student that is trained with each teacher and without one, all else being equal."""
 
@@ -123,22 +95,6 @@ class Distillation(Section):
     """Share of the loss that is the teacher's; the rest is that of the true labels."""
     seeds: Count = 3
     """Trainings with each teacher, and without one: the k-th of all begin alike and see the images in one order."""
-
-
-class Resampling(Section):
-    """How much rests on the choice of images."""
-
-    replicates: Annotated[int, Field(ge=20)] = 200
-    """Draws of the attack images, with replacement, jointly for all models."""
-    correlation: Share = 0.95
-    """Rank correlation of two halves' matrices for which the number of images is looked up."""
-
-
-class Tsne(Section):
-    """The t-SNE picture of the spectral features."""
-
-    perplexity: Annotated[float, Field(gt=0)] = 30.0
-    """Upper bound; (n - 1) / 3 is used where that is less."""
 
 
 class Compute(Section):
@@ -166,11 +122,11 @@ class Compute(Section):
         return self.device == "cuda" or self.request != "none"
 
 
-class Config(Section):
-    """A study's config file."""
+class Core(Section):
+    """The keys of a config file that the pipeline reads; each analysis adds its own."""
 
     @model_validator(mode="after")
-    def _check_kind(self) -> Config:
+    def _check_kind(self) -> Core:
         if self.matrix is None and self.components not in ("released", "inferred"):
             raise ValueError(f"components: {self.components!r} is neither released nor inferred")
         if self.matrix is not None and self.variants:
@@ -228,28 +184,20 @@ class Config(Section):
     """Floor of the mean transfer success within the logarithm, in per cent."""
     confidence: Share = 0.95
     """Level of all intervals."""
-    clusters: Clusters = Clusters()
-    tsne: Tsne = Tsne()
-    importance: Importance = Importance()
-    groups: list[str] = ["family"]
-    """Columns of the model table whose groups are compared with all pairs."""
-    compare_to: str | None = None
-    """Another study (the folder of its results) of the same images and attack, whose mean over all pairs stands beside
-    the groups'; or a SAT matrix (CSV), whose settings are not known."""
-    measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
-    """Other measures of similarity, beside SAT."""
-    ensembles: Ensembles = Ensembles()
     distillation: Distillation | None = None
     """Which teachers a student gains from, and how that goes with SAT; without it nothing is distilled."""
-    resampling: Resampling = Resampling()
-    reference: str | None = None
-    """Another study (the folder of its results), or a SAT matrix (CSV), that this study's matrix is compared with."""
-    reference_names: str = "released_name"
-    """Column of the model table with the models' names in the reference. A model without one goes by its column
-    `same_as`, and without that by its own name."""
-    reference_listed: list[str] = []
-    """Models whose pairs are also compared apart from the others."""
     compute: Compute = Compute()
+
+
+if TYPE_CHECKING:
+
+    class Config(Core):
+        """A study's config file: the pipeline's keys, and those of every analysis."""
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    _settings = [unit.settings for unit in units.declarations("analyses").values() if unit.settings]
+    Config = create_model("Config", __base__=(*_settings, Core), __doc__="A study's config file.")
 
 
 def config_schema() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import cache, cached_property
 
 from sat.store.step import ALONE
 from sat.study import resources
-from sat.study.plan import Plan, split_variant
+from sat.study.plan import Artefact, Plan
 from sat.study.resources import Needs
 from sat.study.table import Model
 
@@ -134,61 +134,57 @@ class Forecast:
             *self._compute,
         )
 
-    def needs(self, artefact: str) -> Needs | None:
+    def needs(self, artefact: Artefact) -> Needs | None:
         """Needs of the job that makes an artefact; None where they are small.
 
         Parameters
         ----------
-        artefact : str
-            As in `Plan.artefacts`.
+        artefact : Artefact
         """
-        variant, artefact = split_variant(artefact)
-        folder, _, name = artefact.partition("/")
-        stem = name.rpartition(".")[0]
-        match folder:
-            case "images" if name != "manifest.csv":
-                return self.images(stem)
-            case "weights" if self.plan.study.trained(stem):
-                return self.train(stem)
-            case "weights" | "pretrained":
-                return self.weights(stem)
-            case "clean" if name.endswith(".h5"):
-                return self.clean(stem)
-            case "adversarial":
-                return self.attack(stem, variant)
-            case "tiles":
-                target, _, source = stem.partition("/")
-                return self.tile(target, source, variant)
-            case "distilled":
-                return self.distil(stem.partition("/")[0])
+        place = artefact.wildcards
+        match artefact.step.stage:
+            case "images":
+                return self.images(place["split"])
+            case "train":
+                return self.train(artefact.model)
+            case "hub" | "checkpoint":
+                return self.weights(artefact.model)
+            case "clean":
+                return self.clean(artefact.model)
+            case "attack":
+                return self.attack(artefact.model, artefact.variant)
+            case "evaluate":
+                return self.tile(place["target"], place["source"], artefact.variant)
+            case "distil":
+                return self.distil(place["teacher"])
+        if artefact.step.stage in self.plan.analyses:
+            unit = self.plan.analyses[artefact.step.stage]
+            return Needs(unit.mem_mb, unit.minutes)
         return None
 
-    def disk(self, artefact: str) -> int:
+    def disk(self, artefact: Artefact) -> int:
         """Expected size of an artefact in bytes.
 
         Parameters
         ----------
-        artefact : str
-            As in `Plan.artefacts`.
+        artefact : Artefact
         """
-        variant, artefact = split_variant(artefact)
-        folder, _, name = artefact.partition("/")
-        stem = name.rpartition(".")[0]
         image = 3 * self.config.images.canvas**2
-        match folder:
-            case "images" if name != "manifest.csv":
+        place = artefact.wildcards
+        match artefact.step.stage:
+            case "images":
                 # Photographs hardly get smaller.
-                return self.n_images[stem] * image
-            case "weights" | "pretrained":
-                return 4 * (self._row(stem).n_parameters or UNKNOWN_PARAMETERS)
-            case "distilled" if self.config.distillation:
+                return self.n_images[place["split"]] * image
+            case "train" | "hub" | "checkpoint":
+                return 4 * (self._row(artefact.model).n_parameters or UNKNOWN_PARAMETERS)
+            case "distil" if self.config.distillation:
                 return 4 * (self._row(self.config.distillation.student).n_parameters or UNKNOWN_PARAMETERS)
-            case "clean" if name.endswith(".h5"):
+            case "clean":
                 return 2 * self.n_images["eval"] * UNKNOWN_CLASSES
-            case "adversarial":
-                wide = 2 if self.plan.attack(variant).traits.dtype == "int16" else 1
-                return round(PACKED * self._attacked(variant) * image * wide)
-            case "tiles":
-                target, _, source = stem.partition("/")
-                return 2 * self.n_images["attack"] * len(self.plan.tiles[target]) * len(self.plan.tiles[source])
+            case "attack":
+                wide = 2 if self.plan.attack(artefact.variant).traits.dtype == "int16" else 1
+                return round(PACKED * self._attacked(artefact.variant) * image * wide)
+            case "evaluate":
+                tiles = self.plan.tiles
+                return 2 * self.n_images["attack"] * len(tiles[place["target"]]) * len(tiles[place["source"]])
         return 0

@@ -13,46 +13,29 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from sat import units
 
 PACKAGE = Path(__file__).resolve().parents[1]
 LOCK = PACKAGE / "stages.lock.json"
 
-STAGES = (
-    "study",
-    "matrix",
-    "manifest",
-    "images",
-    "train",
-    "hub",
-    "checkpoint",
-    "clean",
-    "gate",
-    "attack",
-    "evaluate",
-    "similarity",
-    "distil",
-    "clusters",
-    "components_null",
-    "components",
-    "groups",
-    "measures",
-    "ensembles",
-    "distillation",
-    "stability",
-    "caveats",
-    "reference",
-    "ablation",
-    "figures",
+RUNNER = "analysis"
+"""The command that runs all analyses; each of these is a stage, and the command is none."""
+PIPELINE = tuple(
+    path.stem
+    for path in sorted((PACKAGE / "stages").glob("*.py"))
+    if path.stem != RUNNER and re.search(r"^def run\(", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
-"""In the order of the flow."""
+"""Stages with a rule and a command of their own."""
+STAGES = (*PIPELINE, *units.names("analyses"))
 
 
-def stage_module(stage: str) -> str:
-    """Name of the module that holds a stage's command."""
-    there = (PACKAGE / "stages" / f"{stage}.py").is_file()
-    return f"sat.{'stages' if there else 'analyses'}.{stage}"
+def modules_of(stage: str) -> list[str]:
+    """Names of the modules where a stage's code begins."""
+    return [f"sat.stages.{stage}"] if stage in PIPELINE else [f"sat.analyses.{stage}", f"sat.stages.{RUNNER}"]
 
 
 def read_lock() -> dict[str, dict[str, str | int]]:
@@ -83,7 +66,7 @@ def drifted() -> list[str]:
     Returns
     -------
     list of str
-        In the order of the flow.
+        Sorted, the pipeline's first.
     """
     lock = read_lock()
     return [stage for stage in STAGES if lock.get(stage, {}).get("code") != code_digest(stage)]
@@ -120,14 +103,14 @@ def code_digest(stage: str) -> str:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for module, tree in sorted(_imported(stage_module(stage)).items()):
+    for module, tree in sorted(_imported(modules_of(stage)).items()):
         digest.update(f"{module}\n{_canonical(tree)}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _imported(entry: str) -> dict[str, ast.Module]:
+def _imported(entries: Iterable[str]) -> dict[str, ast.Module]:
     found: dict[str, ast.Module] = {}
-    waiting = [entry]
+    waiting = [*entries]
     while waiting:
         module = waiting.pop()
         file = _file(module)

@@ -1,73 +1,55 @@
 """The plan: every artefact of a study, and what exactly must have made it.
 
-A step is what decides an artefact's content: the stage, its version, its
-params, and the recipes of its inputs. Rules hand a step to its command, the
-command records it in the artefact's sidecar, readers and ``sat verify``
-compare. So there is one place that says what an artefact is made of.
+Rules hand the step of an artefact to its command, the command records it in the artefact's
+sidecar, readers and ``sat verify`` compare. So there is one place that says what an artefact is
+made of.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 from typing import Any
 
+from sat import units
+from sat.errors import SatError
 from sat.store.step import ALONE, Step, group_recipe
 from sat.study.attack import Attack
 from sat.study.lock import stage_versions
 from sat.study.study import Study
 from sat.study.tiles import cut_tiles
+from sat.units.analysis import Analysis
 
-TABLES = {
-    "clusters": ("clusters", "spectral_features", "tsne", "choose_k", "membership"),
-    "components": (
-        "components",
-        "components_r2",
-        "components_differences",
-        "components_values",
-        "components_blocks",
-    ),
-    "groups": ("groups",),
-    "reference": ("reference", "reference_pairs"),
-    "caveats": ("caveats",),
-    "measures": ("measures", "measures_separation", "measures_pairs"),
-    "ensembles": ("ensembles", "ensembles_relation", "ensembles_clusters"),
-    "distillation": ("distillation", "distillation_relation"),
-    "stability": ("stability", "stability_curve", "stability_membership"),
-    "ablation": ("ablation", "ablation_pairs"),
-}
-"""Tables under analysis/ of every analysis."""
-DRAWN = ("components", "groups", "reference", "measures", "ensembles", "distillation", "stability", "ablation")
-"""Analyses that draw a figure of their own name."""
-FIGURES = ("clustermap", "tsne", "tsne_components", "distances", "dendrogram")
-"""Figures that every study has."""
+SIMILARITY = ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
+"""What a study and each of its variants have under similarity/."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file of a study's results, with its sidecar: the path + ".json"; a .json file is its own."""
+
+    path: str
+    """Relative to results/<study>/."""
+    step: Step
+    """What makes it."""
+    job: str
+    """Name of the job that makes it: its log is logs/<job>.log, its benchmark benchmarks/<job>.tsv."""
+    wildcards: Mapping[str, str] = field(default_factory=dict)
+    """What its rule calls the parts of its path: model, split, target and source, teacher and seed."""
+    variant: str = ""
+    """Name of the variant that it belongs to; empty for the study itself."""
+
+    @property
+    def model(self) -> str:
+        """The model that it belongs to; empty where it is of several."""
+        return self.wildcards.get("model", "")
 
 
 def variant_folder(variant: str) -> str:
     """Where a variant's artefacts lie, relative to the study's: `variants/<name>/`, or nothing for the study itself."""
     return f"variants/{variant}/" if variant else ""
-
-
-def split_variant(artefact: str) -> tuple[str, str]:
-    """Tell a variant's artefacts from the study's.
-
-    Parameters
-    ----------
-    artefact : str
-        As in `Plan.artefacts`.
-
-    Returns
-    -------
-    variant : str
-        Its name; empty for an artefact of the study itself.
-    artefact : str
-        Without the variant's folder.
-    """
-    if not artefact.startswith("variants/"):
-        return "", artefact
-    _, variant, rest = artefact.split("/", 2)
-    return variant, rest
 
 
 class Plan:
@@ -98,6 +80,7 @@ class Plan:
         self.similarity_of = cache(self._similarity_of)
         self.images = cache(self._images)
         self.clean = cache(self._clean)
+        self.analysis = cache(self._analysis)
 
     def _step(self, stage: str, params: Mapping[str, Any], **inputs: Step | list[Step]) -> Step:
         recipes = {
@@ -267,122 +250,6 @@ class Plan:
             tiles=[self.tile(*pair, attacked) for pair in self.used_tiles],
         )
 
-    @cached_property
-    def clusters(self) -> Step:
-        """All files of the spectral clustering under analysis/."""
-        params = {
-            "k": self.config.clusters.k,
-            "starts": self.config.clusters.starts,
-            "perplexity": self.config.tsne.perplexity,
-            "seed": self.config.seed,
-        }
-        return self._step("clusters", params, sat=self.sat)
-
-    @cached_property
-    def components_null(self) -> Step:
-        """analysis/components_null.csv."""
-        importance = self.config.importance
-        params = {"preset": importance.preset, "permutations": importance.permutations}
-        return self._step(
-            "components_null", {**params, "seed": self.config.seed, "components": self.study.components}, sat=self.sat
-        )
-
-    @cached_property
-    def components(self) -> Step:
-        """analysis/components*.csv and figures/components.svg."""
-        importance = self.config.importance
-        params = {"preset": importance.preset, "splits": importance.splits, "seed": self.config.seed}
-        return self._step(
-            "components", {**params, "components": self.study.components}, sat=self.sat, null=self.components_null
-        )
-
-    @cached_property
-    def groups(self) -> Step:
-        """analysis/groups.csv and figures/groups.svg."""
-        params: dict[str, Any] = {
-            "groups": self.study.groupings,
-            "confidence": self.config.confidence,
-            "seed": self.config.seed,
-        }
-        if self.config.compare_to:
-            params["compare_to"] = self.digests.get("compare_to")
-        return self._step("groups", params, sat=self.sat)
-
-    @cached_property
-    def reference(self) -> Step:
-        """analysis/reference*.csv and figures/reference.svg."""
-        rows = [self.study.model[name] for name in self.study.used]
-        column = self.config.reference_names
-        canvas = self.config.images.canvas
-        params = {
-            "sha256": self.digests.get("reference"),
-            "names": {row.model: name for row in rows if (name := row.groups.get(column) or row.groups.get("same_as"))},
-            "native": [row.model for row in rows if row.input_size in (None, canvas)],
-            "listed": self.config.reference_listed,
-            "checkpoints": {row.model: row.groups["checkpoint"] for row in rows if row.groups.get("checkpoint")},
-            "seed": self.config.seed,
-        }
-        return self._step("reference", params, sat=self.sat)
-
-    @cached_property
-    def ablation(self) -> Step:
-        """analysis/ablation*.csv and figures/ablation.svg."""
-        # A list: as JSON, an object would lose the order in which the study names them.
-        settings = [{"variant": "", **self.attack().params, "attack_images": None}] + [
-            {"variant": name, **self.attack(name).params, "attack_images": variant.attack_images}
-            for name, variant in self.config.variants.items()
-        ]
-        similarities = [self.similarity_of(variant) for variant in ("", *self.config.variants)]
-        return self._step(
-            "ablation",
-            {"settings": settings, "seed": self.config.seed},
-            images=self.images("attack"),
-            sat=similarities,
-            models=similarities,
-        )
-
-    @cached_property
-    def caveats(self) -> Step:
-        """analysis/caveats.csv."""
-        return self._step("caveats", {}, sat=self.similarity, models=self.similarity)
-
-    def _clean_of_used(self) -> list[Step]:
-        return [self.clean(model) for model in self.study.used]
-
-    @cached_property
-    def measures(self) -> Step:
-        """analysis/measures*.csv and figures/measures.svg."""
-        params = {
-            "measures": self.config.measures,
-            "models": {name: self.study.model[name].family for name in self.study.used},
-            "seed": self.config.seed,
-        }
-        return self._step(
-            "measures",
-            params,
-            sat=self.similarity,
-            attack_images=self.images("attack"),
-            eval_images=self.images("eval"),
-            clean=self._clean_of_used(),
-        )
-
-    @cached_property
-    def ensembles(self) -> Step:
-        """analysis/ensembles*.csv and figures/ensembles.svg."""
-        params = {
-            "models": list(self.study.used),
-            **self.config.ensembles.model_dump(),
-            "seed": self.config.seed,
-        }
-        return self._step(
-            "ensembles",
-            params,
-            sat=self.similarity,
-            clusters=self.clusters,
-            eval_images=self.images("eval"),
-            clean=self._clean_of_used(),
-        )
-
     @property
     def students(self) -> tuple[tuple[str, int], ...]:
         """(teacher, seed) of every student that is trained for `distillation`; those without a teacher come first."""
@@ -398,7 +265,7 @@ class Plan:
         asked = self.config.distillation
         assert asked, "asked for where there is something to distil"
         own = self.weights(asked.student)
-        # The number of seeds is none of a student's business, and a teacher's settings are none of one without.
+        # A student depends neither on the number of seeds, nor, without a teacher, on how teachers teach.
         params = {**{name: value for name, value in own.params.items() if name != "model"}, "student": asked.student}
         params |= {"replicate": seed}
         inputs = {"train_images": self.images("train"), "eval_images": self.images("eval")}
@@ -408,127 +275,185 @@ class Plan:
         return self._step("distil", {**params, "teacher": teacher}, **inputs, teacher=self.weights(teacher))
 
     @cached_property
-    def distillation(self) -> Step:
-        """analysis/distillation*.csv and figures/distillation.svg."""
-        asked = self.config.distillation
-        assert asked, "asked for where there is something to distil"
-        names = (asked.student, *self.study.teachers)
-        base = self.study.base_architectures
-        # Families stand in for base architectures where the table names none.
-        by_family = asked.student not in base
-        kinds = {name: self.study.model[name].family if by_family else base.get(name, "") for name in names}
-        params = {
-            "student": asked.student,
-            "teachers": {name: self.study.model[name].family for name in self.study.teachers},
-            "compared_by": "family" if by_family else "base_architecture",
-            "kinds": kinds,
-            "seeds": asked.seeds,
-            **self.config.model_dump(include={"confidence", "seed"}),
-        }
-        return self._step(
-            "distillation",
-            params,
-            sat=self.similarity,
-            models=self.similarity,
-            students=[self.distilled(*student) for student in self.students],
-        )
+    def analyses(self) -> dict[str, Analysis]:
+        """The analyses that this study has, by name: those it wants, and whose inputs it has; each after its inputs."""
+        declared: Mapping[str, Analysis] = units.declarations("analyses")
+        makers = {path: name for name, unit in declared.items() for path in unit.outputs}
+        found: dict[str, Analysis] = {}
+
+        def add(name: str) -> bool:
+            unit = declared[name]
+            if name not in found and unit.wanted(self.study):
+                needed = [path for key, path in unit.inputs.items() if key not in unit.optional]
+                if all(add(makers[path]) if path in makers else self._group(path) is not list for path in needed):
+                    found[name] = unit
+            return name in found
+
+        for name in declared:
+            add(name)
+        return found
 
     @cached_property
-    def stability(self) -> Step:
-        """analysis/stability*.csv and figures/stability.svg."""
-        params = {
-            "models": {name: self.study.model[name].family for name in self.study.used},
-            **self.config.resampling.model_dump(),
-            **self.config.model_dump(include={"eps_s", "confidence", "seed"}),
-            "k": self.config.clusters.k,
-        }
-        return self._step(
-            "stability",
-            params,
-            sat=self.similarity,
-            clusters=self.clusters,
-            images=self.images("attack"),
-            clean=self._clean_of_used(),
-            tiles=[self.tile(*pair) for pair in self.used_tiles],
-        )
+    def _makers(self) -> dict[str, str]:
+        return {path: name for name, unit in self.analyses.items() for path in unit.outputs}
 
-    @cached_property
-    def figures(self) -> Step:
-        """All files under figures/."""
-        tables = {"sat": self.sat, "clusters": self.clusters, "features": self.clusters, "tsne": self.clusters}
-        params: dict[str, Any] = {"columns": self.study.columns}
-        if self.config.matrix:
-            params["families"] = {row.model: row.family for row in self.study.models}
-            return self._step("figures", params, **tables)
-        return self._step("figures", params, **tables, most_similar=self.similarity, models=self.similarity)
+    def _analysis(self, name: str) -> Step:
+        """All files of an analysis."""
+        steps: dict[str, Step | list[Step]] = {}
+        for key, path in self.analyses[name].inputs.items():
+            if found := [artefact.step for artefact in self.find(path)]:
+                steps[key] = found if "{" in path else found[0]
+        return self._step(name, self.analyses[name].params(self), **steps)
 
-    def artefacts(self) -> dict[str, Step]:
-        """Every artefact of the study with its step.
+    def inputs_of(self, name: str) -> dict[str, str | list[str]]:
+        """Paths of an analysis' inputs, below results/<study>/, by name; a list for a group."""
+        paths: dict[str, str | list[str]] = {}
+        for key, path in self.analyses[name].inputs.items():
+            if found := [artefact.path for artefact in self.find(path)]:
+                paths[key] = found if "{" in path else found[0]
+        return paths
+
+    def find(self, path: str) -> list[Artefact]:
+        """Find artefacts as the declaration of an analysis names them.
+
+        Parameters
+        ----------
+        path : str
+            Below results/<study>/. One with wildcards stands for a group: ``clean/{model}.h5`` for those of all models
+            in use, ``{variant}similarity/sat.csv`` for those of the study and its variants.
 
         Returns
         -------
-        dict of str to Step
-            Paths are relative to results/<study>/, in the order of the flow.
-            The sidecar of a path is the path + ".json"; study.json and the
-            gates are their own sidecars.
+        list of Artefact
+            In the order in which a command gets them; empty where the study has none.
+
+        Raises
+        ------
+        SatError
+            If no study has such an artefact.
         """
-        steps = {"study.json": self.describe()}
-        if self.config.matrix:
-            steps["similarity/sat.csv"] = self.matrix
-            return steps | self.answers()
-        steps["images/manifest.csv"] = self.manifest
-        trained = any(self.study.trained(model) for model in self.needed)
-        splits = ("train", "eval", "attack") if trained else ("eval", "attack")
-        steps |= {f"images/{split}.h5": self.images(split) for split in splits}
-        for model in self.needed:
-            if self.study.fine_tuned(model):
-                steps[f"pretrained/{model}.safetensors"] = self.pretrained(model)
-            steps[f"weights/{model}.safetensors"] = self.weights(model)
-            steps[f"clean/{model}.h5"] = self.clean(model)
-            steps[f"clean/{model}.gate.json"] = self.gate(model)
-            steps[f"adversarial/{model}.h5"] = self.adversarial(model)
-        steps |= {f"tiles/{target}/{source}.h5": self.tile(target, source) for target, source in self.used_tiles}
-        for variant in ("", *self.config.variants):
-            folder = variant_folder(variant)
-            if variant and self.attacks_anew(variant):
-                for model in self.needed:
-                    steps[f"{folder}adversarial/{model}.h5"] = self.adversarial(model, variant)
-                for target, source in self.used_tiles:
-                    steps[f"{folder}tiles/{target}/{source}.h5"] = self.tile(target, source, variant)
-            for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv"):
-                steps[f"{folder}similarity/{name}"] = self.similarity_of(variant)
-        steps |= {
-            f"distilled/{teacher}/{seed}.safetensors": self.distilled(teacher, seed) for teacher, seed in self.students
-        }
-        return steps | self.answers()
+        if path in self._makers:
+            return list(self._of_analysis(self._makers[path], path))
+        return list(self._group(path)())
+
+    def _group(self, path: str) -> Callable[[], Iterable[Artefact]]:
+        if path not in self._groups:
+            raise SatError(f"{path}: no study has such a result; there are {', '.join(sorted(self._groups))}.")
+        return self._groups[path]
 
     @cached_property
-    def analyses(self) -> tuple[str, ...]:
-        """Names of the analyses that this study has; each is a rule file and a stage."""
-        config, study = self.config, self.study
-        there = {
-            "clusters": True,
-            "components": any(study.components.values()),
-            "groups": bool(study.groupings),
-            "reference": config.reference is not None,
-            "caveats": not config.matrix,
-            "measures": bool(config.measures) and not config.matrix,
-            "ensembles": not config.matrix,
-            "distillation": config.distillation is not None,
-            "stability": not config.matrix,
-            "ablation": bool(config.variants),
+    def _groups(self) -> dict[str, Callable[[], Iterable[Artefact]]]:
+        """What makes the artefacts of the pipeline that analyses may ask for; `list` where the study has none."""
+        used, variants = self.study.used, ("", *self.config.variants)
+        groups: dict[str, Callable[[], Iterable[Artefact]]] = {
+            "images/eval.h5": partial(self._images_of, ["eval"]),
+            "images/attack.h5": partial(self._images_of, ["attack"]),
+            "weights/{model}.safetensors": lambda: [self._weights_of(model) for model in used],
+            "clean/{model}.h5": lambda: [self._clean_of(model) for model in used],
+            "adversarial/{model}.h5": lambda: [self._adversarial_of(model) for model in used],
+            "tiles/{target}/{source}.h5": lambda: [self._tile_of(*pair) for pair in self.used_tiles],
+            "distilled/{teacher}/{seed}.safetensors": self._distilled,
         }
-        return tuple(name for name, wanted in there.items() if wanted)
+        for name in SIMILARITY:
+            groups[f"similarity/{name}"] = partial(self._similarities, [""], [name])
+            groups[f"{{variant}}similarity/{name}"] = partial(self._similarities, variants, [name])
+        if not self.config.matrix:
+            return groups
+        given = Artefact("similarity/sat.csv", self.matrix, "similarity/matrix")
+        return {**dict.fromkeys(groups, list), "similarity/sat.csv": lambda: [given]}
 
-    def answers(self) -> dict[str, Step]:
-        """Those of `artefacts` that analyses and figures are: what a study is for."""
-        steps: dict[str, Step] = {}
-        for name in self.analyses:
-            if name == "components":
-                steps["analysis/components_null.csv"] = self.components_null
-            step: Step = getattr(self, name)
-            steps |= {f"analysis/{table}.csv": step for table in TABLES[name]}
-            if name in DRAWN:
-                steps[f"figures/{name}.svg"] = step
-        steps |= {f"figures/{name}.svg": self.figures for name in FIGURES}
-        return steps
+    def _images_of(self, splits: Iterable[str]) -> Iterator[Artefact]:
+        for split in splits:
+            yield Artefact(f"images/{split}.h5", self.images(split), f"images/{split}", {"split": split})
+
+    def _weights_of(self, model: str) -> Artefact:
+        return Artefact(f"weights/{model}.safetensors", self.weights(model), f"weights/{model}", {"model": model})
+
+    def _clean_of(self, model: str) -> Artefact:
+        return Artefact(f"clean/{model}.h5", self.clean(model), f"clean/{model}", {"model": model})
+
+    def _adversarial_of(self, model: str, variant: str = "") -> Artefact:
+        folder = variant_folder(variant)
+        step = self.adversarial(model, variant)
+        return Artefact(f"{folder}adversarial/{model}.h5", step, f"{folder}attack/{model}", {"model": model}, variant)
+
+    def _tile_of(self, target: str, source: str, variant: str = "") -> Artefact:
+        folder, pair = variant_folder(variant), f"{target}/{source}"
+        step = self.tile(target, source, variant)
+        wildcards = {"target": target, "source": source}
+        return Artefact(f"{folder}tiles/{pair}.h5", step, f"{folder}evaluate/{pair}", wildcards, variant)
+
+    def _similarities(self, variants: Iterable[str], names: Iterable[str]) -> Iterator[Artefact]:
+        for variant in variants:
+            folder, step = variant_folder(variant), self.similarity_of(variant)
+            for name in names:
+                yield Artefact(f"{folder}similarity/{name}", step, f"{folder}similarity/similarity", {}, variant)
+
+    def _distilled(self) -> Iterator[Artefact]:
+        for teacher, seed in self.students:
+            name = f"distilled/{teacher}/{seed}"
+            wildcards = {"teacher": teacher, "seed": str(seed)}
+            yield Artefact(f"{name}.safetensors", self.distilled(teacher, seed), name, wildcards)
+
+    def _of_analysis(self, name: str, *paths: str) -> Iterator[Artefact]:
+        unit = self.analyses[name]
+        for path in paths or unit.outputs:
+            yield Artefact(path, self.analysis(name), f"{unit.folder}/{name}")
+
+    def _pipeline(self) -> Iterator[Artefact]:
+        yield Artefact("study.json", self.describe(), "study/study")
+        if self.config.matrix:
+            yield from self.find("similarity/sat.csv")
+            return
+        yield Artefact("images/manifest.csv", self.manifest, "images/manifest")
+        trained = any(self.study.trained(model) for model in self.needed)
+        yield from self._images_of(["train", "eval", "attack"] if trained else ["eval", "attack"])
+        for model in self.needed:
+            wildcards = {"model": model}
+            if self.study.fine_tuned(model):
+                yield Artefact(
+                    f"pretrained/{model}.safetensors", self.pretrained(model), f"pretrained/{model}", wildcards
+                )
+            yield self._weights_of(model)
+            yield self._clean_of(model)
+            yield Artefact(f"clean/{model}.gate.json", self.gate(model), f"gate/{model}", wildcards)
+            yield self._adversarial_of(model)
+        for pair in self.used_tiles:
+            yield self._tile_of(*pair)
+        yield from self._similarities([""], SIMILARITY)
+        for variant in self.config.variants:
+            if self.attacks_anew(variant):
+                for model in self.needed:
+                    yield self._adversarial_of(model, variant)
+                for pair in self.used_tiles:
+                    yield self._tile_of(*pair, variant)
+            yield from self._similarities([variant], SIMILARITY)
+        yield from self._distilled()
+
+    def artefacts(self) -> dict[str, Artefact]:
+        """Every artefact of the study.
+
+        Returns
+        -------
+        dict of str to Artefact
+            By path, in the order of the flow.
+        """
+        found = [*self._pipeline(), *self.answers().values()]
+        return {artefact.path: artefact for artefact in found}
+
+    def jobs(self) -> dict[str, list[Artefact]]:
+        """Artefacts by the job that makes them, in the order of the flow.
+
+        Returns
+        -------
+        dict of str to list of Artefact
+        """
+        found: dict[str, list[Artefact]] = {}
+        for artefact in self.artefacts().values():
+            found.setdefault(artefact.job, []).append(artefact)
+        return found
+
+    def answers(self) -> dict[str, Artefact]:
+        """Those of `artefacts` that analyses make: what a study is for."""
+        found = [artefact for name in self.analyses for artefact in self._of_analysis(name)]
+        return {artefact.path: artefact for artefact in found}

@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sat import units
 from sat.errors import SatError
 from sat.study.config import Config
 from sat.study.section import explain
 from sat.study.table import Model, read_matrix_models, read_tables
 from sat.study.training import Training
+from sat.units.analysis import Analysis
 
 Valid = TypeVar("Valid", bound=BaseModel)
 
@@ -167,12 +169,13 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
     )
     tables = [valid.models] if isinstance(valid.models, str) else valid.models
     folder = files[0].parent
+    analyses: Mapping[str, Analysis] = units.declarations("analyses")
+    others = [key for unit in analyses.values() for key in unit.files]
     user_files = {
         key: _locate(folder, name)
         for key, name in (
             ("matrix", valid.matrix),
-            ("reference", valid.reference),
-            ("compare_to", valid.compare_to),
+            *((key, getattr(valid, key)) for key in others),
             ("components", valid.components if valid.components not in ("released", "inferred") else None),
             ("images.root", valid.images.root),
             ("images.class_map", valid.images.class_map),
@@ -180,7 +183,7 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         )
         if name
     }
-    for key in ("reference", "compare_to"):
+    for key in others:
         # Another study is named by the folder of its results.
         if key in user_files and user_files[key].is_dir():
             user_files[key] /= "similarity/sat.csv"
@@ -210,11 +213,6 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
             f"{where}: key 'images.train_fraction': is 0, and {trained[0]!r} is to be trained on the study's images "
             f"({how}); write the share of the images that is for training, such as 0.6."
         )
-    if unknown := [name for name in valid.reference_listed if name not in study.model]:
-        raise SatError(
-            f"{where}: key 'reference_listed': {', '.join(unknown)}: no such model in {' and '.join(tables)}; write "
-            "names of its column 'model'."
-        )
     for name in trained:
         if conflict := study.training(name).conflict():
             raise SatError(f"{where}: key 'training', or columns 'training....' of model {name!r}: {conflict}.")
@@ -224,10 +222,9 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
             f"{' and '.join(tables) or valid.matrix}: a study compares at least two models, and {count} row(s) are in "
             "use; add rows, or set their column 'use' to yes."
         )
-    if valid.clusters.k > count:
-        raise SatError(
-            f"{where}: key 'clusters.k': {count} models cannot form {valid.clusters.k} clusters; write 2 to {count}."
-        )
+    for unit in analyses.values():
+        if fault := unit.fault(study):
+            raise SatError(f"{where}: {fault}.")
     _check_distillation(study, where)
     return study
 

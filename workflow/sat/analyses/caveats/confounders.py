@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from sat.analyses.reference.comparison import pearson
+from sat.statistics.correlation import pearson
 
 COLUMNS = ("quantity", "n_pairs", "r", "warning")
 

@@ -1,25 +1,98 @@
-"""Find families of models: spectral clusters, how firm they are, and their t-SNE picture."""
+"""Spectral clusters of models, how firm they are, and their t-SNE picture."""
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING, Annotated, Any
 
-from sat.stages.common import add_step, log, start
+from pydantic import Field
+
+from sat.errors import SatError
+from sat.logs import log
+from sat.study.section import Section
+from sat.units.analysis import Analysis, Answer, Shown
+
+if TYPE_CHECKING:
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
+    from sat.study.study import Study
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--clusters", required=True, help="analysis/clusters.csv")
-    parser.add_argument("--features", required=True, help="analysis/spectral_features.csv")
-    parser.add_argument("--tsne", required=True, help="analysis/tsne.csv")
-    parser.add_argument("--choose-k", required=True, help="analysis/choose_k.csv")
-    parser.add_argument("--membership", required=True, help="analysis/membership.csv")
+class Clusters(Section):
+    """Spectral clustering of the matrix."""
+
+    k: Annotated[int, Field(ge=2)] = 10
+    """Number of clusters."""
+    starts: Annotated[int, Field(ge=300)] = 300
+    """k-means starts; the one with the least inertia is kept."""
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Cluster the models that have no NaN."""
+class Tsne(Section):
+    """The t-SNE picture of the spectral features."""
+
+    perplexity: Annotated[float, Field(gt=0)] = 30.0
+    """Upper bound; (n - 1) / 3 is used where that is less."""
+
+
+class Settings(Section):
+    """Keys of the config file."""
+
+    clusters: Clusters = Clusters()
+    tsne: Tsne = Tsne()
+
+
+def _params(plan: Plan) -> dict[str, Any]:
+    config = plan.config
+    return {
+        "k": config.clusters.k,
+        "starts": config.clusters.starts,
+        "perplexity": config.tsne.perplexity,
+        "seed": config.seed,
+    }
+
+
+def _fault(study: Study) -> str:
+    k, count = study.config.clusters.k, len(study.used)
+    return f"key 'clusters.k': {count} models cannot form {k} clusters; write 2 to {count}" if k > count else ""
+
+
+UNIT = Analysis(
+    inputs={"sat": "similarity/sat.csv"},
+    tables={
+        "clusters": Shown("Clusters", "clusters"),
+        "spectral_features": None,
+        "tsne": None,
+        "choose_k": Shown("Clusters", "how many clusters the data support"),
+        "membership": Shown("Clusters", "cluster stability over random starts"),
+    },
+    settings=Settings,
+    params=_params,
+    fault=_fault,
+)
+
+
+def run(given: Given, *, k: int, starts: int, perplexity: float, seed: int) -> Answer:
+    """Cluster the models that have no NaN.
+
+    Parameters
+    ----------
+    given : Given
+    k : int
+        Number of clusters.
+    starts : int
+        k-means starts.
+    perplexity : float
+        Upper bound for t-SNE.
+    seed : int
+
+    Returns
+    -------
+    Answer
+
+    Raises
+    ------
+    SatError
+        If no model is left.
+    """
     import pandas as pd
 
     from sat.analyses.clusters.spectral import (
@@ -29,30 +102,26 @@ def run(arguments: argparse.Namespace) -> None:
         tsne_picture,
         without_nan,
     )
-    from sat.errors import SatError
-    from sat.store.tables import read_matrix, write_tables
 
-    job = start(arguments)
-    params = job.step.params
-    matrix, dropped = without_nan(read_matrix(job.input("sat", arguments.sat)))
+    matrix, dropped = without_nan(given["sat"])
     for model in dropped:
         log.warning("%s: has no image in common with some other model, and is left out", model)
     for model in (lonely := matrix.index[(matrix <= 0).all(axis=1)]):
         log.warning("%s: has no SAT above 0, not even with itself, and is left out", model)
     matrix, dropped = matrix.drop(index=lonely, columns=lonely), [*dropped, *lonely]
     if matrix.empty:
-        raise SatError(f"{arguments.sat}: no model is left to be clustered; see the warnings in the log.")
-    k = min(params["k"], len(matrix))
-    if k < params["k"]:
-        log.warning("%d clusters instead of %d: no more models are left", k, params["k"])
-    found = spectral_clusters(matrix, k, params["starts"], params["seed"])
+        raise SatError(f"{given.path('sat')}: no model is left to be clustered; see the warnings in the log.")
+    if k > len(matrix):
+        log.warning("%d clusters instead of %d: no more models are left", len(matrix), k)
+        k = len(matrix)
+    found = spectral_clusters(matrix, k, starts, seed)
     if found.n_clipped:
         log.warning("%d pairs have SAT below 0 and count as 0", found.n_clipped)
-    picture = tsne_picture(found.features, params["perplexity"], params["seed"])
+    picture = tsne_picture(found.features, perplexity, seed)
     if picture is None:
         log.warning("t-SNE is skipped: %d models, and it needs 4", len(matrix))
         picture = pd.DataFrame(columns=["model", "x", "y"])
-    choice = choose_k(matrix, seed=params["seed"])
+    choice = choose_k(matrix, seed=seed)
     if choice.empty:
         log.warning("there is no number of clusters to choose: %d models, and it needs 3", len(matrix))
     facts = {
@@ -70,14 +139,11 @@ def run(arguments: argparse.Namespace) -> None:
         facts["k_of_largest_gap"],
         facts["k_of_best_silhouette"],
     )
-    write_tables(
-        job,
-        {
-            arguments.clusters: found.table,
-            arguments.features: found.features.rename_axis("model").reset_index(),
-            arguments.tsne: picture,
-            arguments.choose_k: choice,
-            arguments.membership: membership_over_starts(matrix, found, seed=params["seed"]),
-        },
-        **facts,
-    )
+    tables = {
+        "clusters": found.table,
+        "spectral_features": found.features.rename_axis("model").reset_index(),
+        "tsne": picture,
+        "choose_k": choice,
+        "membership": membership_over_starts(matrix, found, seed=seed),
+    }
+    return Answer(tables, facts=facts)

@@ -1,28 +1,62 @@
-"""Say which components of an architecture matter for SAT."""
+"""Which components of an architecture matter for SAT."""
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING, Any
 
-from sat.cli.outputs import write_figure
-from sat.stages.common import add_step, log, progress, start
+from sat.logs import log, progress
+from sat.units.analysis import Analysis, Answer, Shown
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--null", required=True, help="analysis/components_null.csv")
-    parser.add_argument("--ranking", required=True, help="analysis/components.csv")
-    parser.add_argument("--r2", required=True, help="analysis/components_r2.csv")
-    parser.add_argument("--differences", required=True, help="analysis/components_differences.csv")
-    parser.add_argument("--by-value", required=True, help="analysis/components_values.csv")
-    parser.add_argument("--blocks", required=True, help="analysis/components_blocks.csv")
-    parser.add_argument("--figure", required=True, help="figures/components.svg")
+if TYPE_CHECKING:
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Regress, rank, compare means."""
+def _params(plan: Plan) -> dict[str, Any]:
+    importance = plan.config.importance
+    return {
+        "preset": importance.preset,
+        "splits": importance.splits,
+        "seed": plan.config.seed,
+        "components": plan.study.components,
+    }
+
+
+UNIT = Analysis(
+    inputs={"sat": "similarity/sat.csv", "null": "analysis/components_null.csv"},
+    tables={
+        "components": Shown("Components", "importance"),
+        "components_r2": Shown("Components", "how well components predict SAT"),
+        "components_differences": Shown("Components", "same versus different component"),
+        "components_values": None,
+        "components_blocks": None,
+    },
+    figures={"components": Shown("Components", "importance")},
+    params=_params,
+    wanted=lambda study: any(study.components.values()),
+    mem_mb=3000,
+    minutes=120,
+)
+
+
+def run(given: Given, *, preset: str, splits: int, seed: int, components: dict[str, dict[str, str]]) -> Answer:
+    """Regress, rank, compare means.
+
+    Parameters
+    ----------
+    given : Given
+    preset : {'default', 'paper'}
+        Settings of the regression.
+    splits : int
+        Splits by models.
+    seed : int
+    components : dict of str to dict
+        Components by model.
+
+    Returns
+    -------
+    Answer
+    """
     import pandas as pd
 
     from sat.analyses.components.figure import components_figure
@@ -35,14 +69,9 @@ def run(arguments: argparse.Namespace) -> None:
         ranking,
         split_fits,
     )
-    from sat.store.tables import read_matrix, read_table, write_tables
 
-    job = start(arguments)
-    params = job.step.params
-    seed, preset = params["seed"], params["preset"]
-    matrix = read_matrix(job.input("sat", arguments.sat))
-    table = pd.DataFrame.from_dict(params["components"], orient="index").fillna("")
-    null = read_table(job.input("null", arguments.null))
+    matrix, null = given["sat"], given["null"]
+    table = pd.DataFrame.from_dict(components, orient="index").fillna("")
     differences = mean_differences(matrix, table, seed=seed)
     blocks = []
     for component in table:
@@ -57,27 +86,23 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         data = pair_data(matrix, table, seed=seed)
         explained, importance = full_fit(data, preset, seed)
-        splits = pd.concat(
-            [split_fits(data, [split], preset, seed) for split in progress(range(params["splits"]), "splits")],
+        fits = pd.concat(
+            [split_fits(data, [split], preset, seed) for split in progress(range(splits), "splits")],
             ignore_index=True,
         )
-        ranked = ranking(data, importance, splits, null)
-        r2 = r2_table(data, explained, splits, null)
+        ranked = ranking(data, importance, fits, null)
+        r2 = r2_table(data, explained, fits, null)
         for name in data.dropped_models:
             log.warning("%s: some component is unknown, so it is not in the regression", name)
     except ValueError as error:
         reason = str(error)
         log.warning("no regression: %s", reason)
-    facts = {"preset": preset, "reason": reason}
-    write_tables(
-        job,
-        {
-            arguments.ranking: ranked,
-            arguments.r2: r2,
-            arguments.differences: differences.by_component,
-            arguments.by_value: differences.by_value,
-            arguments.blocks: pd.DataFrame(blocks, columns=["component", "value_a", "value_b", "n_pairs", "mean"]),
-        },
-        **facts,
-    )
-    write_figure(job, arguments.figure, components_figure(ranked, r2, differences.by_component, reason), **facts)
+    tables = {
+        "components": ranked,
+        "components_r2": r2,
+        "components_differences": differences.by_component,
+        "components_values": differences.by_value,
+        "components_blocks": pd.DataFrame(blocks, columns=["component", "value_a", "value_b", "n_pairs", "mean"]),
+    }
+    figure = components_figure(ranked, r2, differences.by_component, reason)
+    return Answer(tables, {"components": figure}, {"preset": preset, "reason": reason})

@@ -1,84 +1,136 @@
-"""Compare what a student gains from its teachers with their SAT to it."""
+"""What a student gains from its teachers, and how that goes with their SAT to it."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sat.stages.common import add_step, log, start
+from sat.logs import log
+from sat.store.step import ALONE
+from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--models", required=True, help="similarity/models.csv")
-    parser.add_argument("--students", required=True, help="folder distilled/")
-    parser.add_argument("--distillation", required=True, help="analysis/distillation.csv")
-    parser.add_argument("--relation", required=True, help="analysis/distillation_relation.csv")
-    parser.add_argument("--figure", required=True, help="figures/distillation.svg")
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Collect the students' accuracies, compare, write."""
+def _params(plan: Plan) -> dict[str, Any]:
+    study, asked = plan.study, plan.config.distillation
+    assert asked, "asked for where there is something to distil"
+    base = study.base_architectures
+    # Families stand in for base architectures where the table names none.
+    by_family = asked.student not in base
+    names = (asked.student, *study.teachers)
+    return {
+        "student": asked.student,
+        "teachers": {name: study.model[name].family for name in study.teachers},
+        "compared_by": "family" if by_family else "base_architecture",
+        "kinds": {name: study.model[name].family if by_family else base.get(name, "") for name in names},
+        "seeds": asked.seeds,
+        "confidence": plan.config.confidence,
+        "seed": plan.config.seed,
+    }
+
+
+UNIT = Analysis(
+    inputs={
+        "sat": "similarity/sat.csv",
+        "models": "similarity/models.csv",
+        "students": "distilled/{teacher}/{seed}.safetensors",
+    },
+    tables={
+        "distillation": Shown("Distillation", "gain with each teacher"),
+        "distillation_relation": Shown("Distillation", "gain and SAT"),
+    },
+    figures={"distillation": Shown("Distillation", "gain and SAT")},
+    params=_params,
+    wanted=lambda study: study.config.distillation is not None,
+)
+
+
+def run(
+    given: Given,
+    *,
+    student: str,
+    teachers: dict[str, str],
+    compared_by: str,
+    kinds: dict[str, str],
+    seeds: int,
+    confidence: float,
+    seed: int,
+) -> Answer:
+    """Collect the students' accuracies and compare.
+
+    Parameters
+    ----------
+    given : Given
+    student : str
+    teachers : dict of str to str
+        Family of every teacher.
+    compared_by : {'base_architecture', 'family'}
+        What `kinds` are.
+    kinds : dict of str to str
+        Kind of the student and of every teacher; empty where unknown.
+    seeds : int
+        Trainings with each teacher.
+    confidence : float
+        Level of the intervals.
+    seed : int
+
+    Returns
+    -------
+    Answer
+    """
     import pandas as pd
 
     from sat.analyses.distillation.figure import distillation_figure
     from sat.analyses.distillation.gains import gain_by_sat, relation_to, teacher_gains
-    from sat.cli.outputs import write_figure
-    from sat.store.artefact import read_sidecar
-    from sat.store.step import ALONE
-    from sat.store.tables import read_matrix, read_table, write_tables
 
-    job = start(arguments)
-    params = job.step.params
-    student, teachers, seeds = params["student"], list(params["teachers"]), range(params["seeds"])
-    sat = read_matrix(job.input("sat", arguments.sat)).loc[student, teachers].astype(float)
-    models = read_table(job.input("models", arguments.models)).set_index("model")
-    # The order of the plan.
-    folder = Path(arguments.students)
-    paths = {(name, seed): folder / f"{name}/{seed}.safetensors" for name in (ALONE, *teachers) for seed in seeds}
-    job.input_group("students", list(paths.values()))
-    facts = {key: read_sidecar(path)["facts"] for key, path in paths.items()}
+    names, replicates = list(teachers), range(seeds)
+    sat = given["sat"].loc[student, names].astype(float)
+    models = given["models"].set_index("model")
+    facts = given.facts("students")
     accuracy = pd.DataFrame(
-        {seed: {name: facts[name, seed]["accuracy"] for name in (ALONE, *teachers)} for seed in seeds}
+        {
+            replicate: {name: facts[name, str(replicate)]["accuracy"] for name in (ALONE, *names)}
+            for replicate in replicates
+        }
     )
-    alone, accuracy = accuracy.loc[ALONE], accuracy.loc[teachers]
-    relation = pd.Series(relation_to(student, params["kinds"], teachers), teachers)
-    table = teacher_gains(accuracy, alone, params["confidence"])
+    alone, accuracy = accuracy.loc[ALONE], accuracy.loc[names]
+    relation = pd.Series(relation_to(student, kinds, names), names)
+    table = teacher_gains(accuracy, alone, confidence)
     about = pd.DataFrame(
         {
-            "family": params["teachers"],
-            params["compared_by"]: {name: params["kinds"].get(name, "") for name in teachers},
+            "family": teachers,
+            compared_by: {name: kinds.get(name, "") for name in names},
             "relation": relation,
             "sat": sat,
             "teacher_accuracy": models["accuracy"],
             "low_whitebox": models["low_whitebox"],
         }
-    ).loc[teachers]
+    ).loc[names]
     table = table[["teacher"]].join(about, on="teacher").join(table.drop(columns="teacher"))
     related = gain_by_sat(
         accuracy.sub(alone, axis="columns"),
         sat,
-        models.loc[teachers, "accuracy"],
+        models.loc[names, "accuracy"],
         relation,
-        params["confidence"],
-        seed=params["seed"],
+        confidence,
+        seed=seed,
     )
-    related["by"] = params["compared_by"].replace("_", " ")
+    related["by"] = compared_by.replace("_", " ")
     _say(table, related, student)
-    found = {
-        "n_teachers": len(teachers),
-        "n_seeds": len(seeds),
-        "n_images": facts[ALONE, 0]["n_images"],
-        "accuracy_alone": alone.tolist(),
-    }
-    write_tables(job, {arguments.distillation: table, arguments.relation: related}, **found)
-    write_figure(job, arguments.figure, distillation_figure(table, related, student), **found)
+    return Answer(
+        {"distillation": table, "distillation_relation": related},
+        {"distillation": distillation_figure(table, related, student)},
+        {
+            "n_teachers": len(names),
+            "n_seeds": seeds,
+            "n_images": facts[ALONE, "0"]["n_images"],
+            "accuracy_alone": alone.tolist(),
+        },
+    )
 
 
 def _say(table: pd.DataFrame, related: pd.DataFrame, student: str) -> None:

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata, t
 
-from sat.analyses.measures.agreement import RankCorrelation, permutation_p
-from sat.analyses.reference.comparison import pearson
 from sat.seeds import generator
+from sat.statistics.correlation import RankCorrelation, pearson, permutation_p
 
 Floats = NDArray[np.float64]
 RELATIONS = ("same", "other")

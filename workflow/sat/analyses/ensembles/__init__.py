@@ -1,73 +1,111 @@
-"""Find what averaging the probabilities of models gains, and how that goes with SAT."""
+"""What averaging the probabilities of models gains, and how that goes with SAT."""
 
 from __future__ import annotations
 
-import argparse
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from sat.stages.common import add_step, log, start
+from pydantic import Field
+
+from sat.logs import log
+from sat.study.section import Count, Section
+from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
 
 COLUMNS = ("size", "members", "member_accuracy", "accuracy", "error_reduction", "all_wrong", "mean_sat", "n_clusters")
 RELATION = ("size", "n_models", "n_sets", "spearman", "p", "partial_spearman", "partial_p")
 CLUSTERS = ("size", "n_clusters", "n_sets", "member_accuracy", "accuracy", "error_reduction", "all_wrong", "mean_sat")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--clusters", required=True, help="analysis/clusters.csv")
-    parser.add_argument("--eval-images", required=True, help="images/eval.h5")
-    parser.add_argument("--clean", required=True, nargs="+", help="clean predictions of the models in use")
-    parser.add_argument("--ensembles", required=True, help="analysis/ensembles.csv")
-    parser.add_argument("--relation", required=True, help="analysis/ensembles_relation.csv")
-    parser.add_argument("--by-clusters", required=True, help="analysis/ensembles_clusters.csv")
-    parser.add_argument("--figure", required=True, help="figures/ensembles.svg")
+class Ensembles(Section):
+    """Models combined by averaging their probabilities."""
+
+    sizes: list[Annotated[int, Field(ge=2, le=10)]] = [2, 3, 4, 5]
+    """Members of an ensemble."""
+    sets: Count = 500
+    """Ensembles of each size: all, or a sample of so many."""
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Try the sets of every size on the evaluation images."""
+class Settings(Section):
+    """Keys of the config file."""
+
+    ensembles: Ensembles = Ensembles()
+
+
+def _params(plan: Plan) -> dict[str, Any]:
+    return {"models": list(plan.study.used), **plan.config.ensembles.model_dump(), "seed": plan.config.seed}
+
+
+UNIT = Analysis(
+    inputs={
+        "sat": "similarity/sat.csv",
+        "clusters": "analysis/clusters.csv",
+        "eval_images": "images/eval.h5",
+        "clean": "clean/{model}.h5",
+    },
+    tables={
+        "ensembles": None,
+        "ensembles_relation": Shown("Ensembles", "gain and SAT"),
+        "ensembles_clusters": Shown("Ensembles", "gain by number of clusters"),
+    },
+    figures={"ensembles": Shown("Ensembles", "gain and SAT")},
+    settings=Settings,
+    params=_params,
+    mem_mb=4000,
+    minutes=60,
+)
+
+
+def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: int) -> Answer:
+    """Try the sets of every size on the evaluation images.
+
+    Parameters
+    ----------
+    given : Given
+    models : list of str
+        In use, sorted.
+    sizes : list of int
+        Members of an ensemble.
+    sets : int
+        Ensembles of each size, at most.
+    seed : int
+
+    Returns
+    -------
+    Answer
+    """
     import pandas as pd
 
     from sat.analyses.ensembles.averaging import Pool, by_clusters, ensemble_table, member_sets, of_the_same_classes
     from sat.analyses.ensembles.figure import ensembles_figure
-    from sat.cli.outputs import write_figure
-    from sat.store import hdf5
-    from sat.store.tables import read_matrix, read_table, write_tables
 
-    job = start(arguments)
-    params = job.step.params
-    sat = read_matrix(job.input("sat", arguments.sat))
-    clusters = read_table(job.input("clusters", arguments.clusters)).set_index("model")["cluster"].to_dict()
-    with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
-        labels = file["label"][:]
-    paths = dict(zip(params["models"], job.input_group("clean", arguments.clean), strict=True))
-    with ExitStack() as stack:
-        files = {model: stack.enter_context(hdf5.reading(path)) for model, path in paths.items()}
-        logits = {model: file["eval_logits"] for model, file in files.items() if "eval_logits" in file}
-        for model in sorted(set(files) - set(logits)):
-            log.warning("%s: has no eval_logits, and is in no ensemble", model)
-        logits, others = of_the_same_classes(logits)
-        for model in others:
-            log.warning("%s: tells other classes apart than most models, and is in no ensemble", model)
-        sizes = [size for size in sorted(set(params["sizes"])) if size <= len(logits)]
-        for size in sorted(set(params["sizes"]) - set(sizes)):
-            log.warning("%d members: are skipped, since there are %d models", size, len(logits))
-        table = pd.DataFrame(columns=list(COLUMNS))
-        if sizes:
-            pool = Pool.of(logits, {model: files[model]["eval_prediction"][:] for model in logits}, labels)
-            sets = [member_sets(len(pool.models), size, params["sets"], params["seed"]) for size in sizes]
-            log.info("%d ensembles of %d models, on %d images", sum(map(len, sets)), len(pool.models), len(labels))
-            table = ensemble_table(pool, sets, sat, clusters)
+    sat, files = given["sat"], given["clean"]
+    clusters = given["clusters"].set_index("model")["cluster"].to_dict()
+    labels = given["eval_images"]["label"][:]
+    logits = {model: files[model]["eval_logits"] for model in models if "eval_logits" in files[model]}
+    for model in sorted(set(files) - set(logits)):
+        log.warning("%s: has no eval_logits, and is in no ensemble", model)
+    logits, others = of_the_same_classes(logits)
+    for model in others:
+        log.warning("%s: has another number of output classes than most models, and is in no ensemble", model)
+    tried = [size for size in sorted(set(sizes)) if size <= len(logits)]
+    for size in sorted(set(sizes) - set(tried)):
+        log.warning("%d members: are skipped, since there are %d models", size, len(logits))
+    table = pd.DataFrame(columns=list(COLUMNS))
+    if tried:
+        pool = Pool.of(logits, {model: files[model]["eval_prediction"][:] for model in logits}, labels)
+        drawn = [member_sets(len(pool.models), size, sets, seed) for size in tried]
+        log.info("%d ensembles of %d models, on %d images", sum(map(len, drawn)), len(pool.models), len(labels))
+        table = ensemble_table(pool, drawn, sat, clusters)
     if len(set(clusters.values())) < 2:
         log.warning("there is one cluster only, so the number of clusters says nothing")
     if len(table) and table["error_reduction"].isna().all():
         log.warning("no model errs, so there is nothing for an ensemble to gain")
-    relation = _relation(table, sat, params["seed"])
+    relation = _relation(table, sat, seed)
     for row in relation.itertuples():
         if pd.isna(row.spearman):
             log.warning(
@@ -77,11 +115,12 @@ def run(arguments: argparse.Namespace) -> None:
             )
         else:
             log.info("%d members: rank correlation of gain with SAT %.2f, p = %.4f", row.size, row.spearman, row.p)
-    facts = {"n_models": len(logits), "n_images": len(labels), "sizes": sizes}
     means = by_clusters(table) if len(table) else pd.DataFrame(columns=list(CLUSTERS))
-    tables = {arguments.ensembles: table, arguments.relation: relation, arguments.by_clusters: means}
-    write_tables(job, tables, **facts)
-    write_figure(job, arguments.figure, ensembles_figure(table, relation), **facts)
+    return Answer(
+        {"ensembles": table, "ensembles_relation": relation, "ensembles_clusters": means},
+        {"ensembles": ensembles_figure(table, relation)},
+        {"n_models": len(logits), "n_images": len(labels), "sizes": tried},
+    )
 
 
 def _relation(table: pd.DataFrame, sat: pd.DataFrame, seed: int) -> pd.DataFrame:

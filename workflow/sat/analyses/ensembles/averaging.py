@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from sat.analyses.clusters.spectral import without_nan
-from sat.analyses.measures.agreement import RankCorrelation, permutation_p
 from sat.seeds import generator
+from sat.statistics.correlation import RankCorrelation, permutation_p
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -1,30 +1,60 @@
-"""Draw the figures."""
+"""The figures of the matrix and its clusters."""
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING, Any
 
-from sat.cli.outputs import write_figure
-from sat.stages.common import add_step, start
+from sat.units.analysis import Analysis, Answer, Shown
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--similarity", nargs="*", default=[], help="most_similar.csv and models.csv, where they are")
-    parser.add_argument("--clusters", required=True, help="analysis/clusters.csv")
-    parser.add_argument("--features", required=True, help="analysis/spectral_features.csv")
-    parser.add_argument("--tsne", required=True, help="analysis/tsne.csv")
-    parser.add_argument("--cluster-map", required=True, help="figures/clustermap.svg")
-    parser.add_argument("--tsne-figure", required=True, help="figures/tsne.svg")
-    parser.add_argument("--tsne-components", required=True, help="figures/tsne_components.svg")
-    parser.add_argument("--distances", required=True, help="figures/distances.svg")
-    parser.add_argument("--dendrogram", required=True, help="figures/dendrogram.svg")
+if TYPE_CHECKING:
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Read the tables, draw, write."""
+def _params(plan: Plan) -> dict[str, Any]:
+    params: dict[str, Any] = {"columns": plan.study.columns}
+    if plan.config.matrix:
+        params["families"] = {row.model: row.family for row in plan.study.models}
+    return params
+
+
+UNIT = Analysis(
+    inputs={
+        "sat": "similarity/sat.csv",
+        "clusters": "analysis/clusters.csv",
+        "features": "analysis/spectral_features.csv",
+        "tsne": "analysis/tsne.csv",
+        "most_similar": "similarity/most_similar.csv",
+        "models": "similarity/models.csv",
+    },
+    # A matrix alone says nothing of intervals and accuracies.
+    optional=frozenset({"most_similar", "models"}),
+    figures={
+        "clustermap": Shown("Similarity", "SAT matrix"),
+        "tsne": Shown("Clusters", "t-SNE of spectral features"),
+        "tsne_components": Shown("Clusters", "t-SNE by component"),
+        "distances": Shown("Clusters", "distances of spectral features"),
+        "dendrogram": Shown("Clusters", "dendrogram"),
+    },
+    params=_params,
+)
+
+
+def run(given: Given, *, columns: dict[str, dict[str, str]], families: dict[str, str] | None = None) -> Answer:
+    """Draw.
+
+    Parameters
+    ----------
+    given : Given
+    columns : dict of str to dict
+        What is known of the models, by column.
+    families : dict of str to str, optional
+        By model, where there is no table of models.
+
+    Returns
+    -------
+    Answer
+    """
     from sat.analyses.figures.drawing import (
         cluster_map,
         dendrogram_figure,
@@ -32,24 +62,20 @@ def run(arguments: argparse.Namespace) -> None:
         tsne_components_figure,
         tsne_figure,
     )
-    from sat.store.tables import read_matrix, read_table
 
-    job = start(arguments)
-    matrix = read_matrix(job.input("sat", arguments.sat))
-    clusters = read_table(job.input("clusters", arguments.clusters))
-    features = read_table(job.input("features", arguments.features)).set_index("model").rename_axis(None)
-    tsne = read_table(job.input("tsne", arguments.tsne))
-    most_similar = models = None
-    if arguments.similarity:
-        most_similar = read_table(job.input("most_similar", arguments.similarity[0]))
-        models = read_table(job.input("models", arguments.similarity[1])).set_index("model")
-    families = job.step.params.get("families") or models["family"].to_dict()  # type: ignore[index]
-    drawn = {
-        arguments.cluster_map: cluster_map(matrix, families, models, most_similar),
-        arguments.tsne_figure: tsne_figure(tsne, clusters, families),
-        arguments.tsne_components: tsne_components_figure(tsne, job.step.params["columns"]),
-        arguments.distances: distances_figure(features, clusters),
-        arguments.dendrogram: dendrogram_figure(matrix, families, models),
-    }
-    for path, figure in drawn.items():
-        write_figure(job, path, figure)
+    matrix, clusters, tsne = given["sat"], given["clusters"], given["tsne"]
+    features = given["features"].set_index("model").rename_axis(None)
+    most_similar, models = given.get("most_similar"), given.get("models")
+    if models is not None:
+        models = models.set_index("model")
+        families = models["family"].to_dict()
+    assert families, "named by the table of models, or else by the step"
+    return Answer(
+        figures={
+            "clustermap": cluster_map(matrix, families, models, most_similar),
+            "tsne": tsne_figure(tsne, clusters, families),
+            "tsne_components": tsne_components_figure(tsne, columns),
+            "distances": distances_figure(features, clusters),
+            "dendrogram": dendrogram_figure(matrix, families, models),
+        }
+    )

@@ -1,55 +1,94 @@
-"""Compare the mean SAT within groups of models with that of all pairs."""
+"""The mean SAT within groups of models, compared with that of all pairs."""
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING, Any
 
-from sat.cli.outputs import write_figure
-from sat.stages.common import add_step, log, start
+from sat.errors import SatError
+from sat.logs import log
+from sat.study.section import Section
+from sat.units.analysis import Analysis, Answer, Shown
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--compare-to", nargs="?", const="", default="", help="another SAT matrix")
-    parser.add_argument("--groups", required=True, help="analysis/groups.csv")
-    parser.add_argument("--figure", required=True, help="figures/groups.svg")
+if TYPE_CHECKING:
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Average within the groups of every column."""
+class Settings(Section):
+    """Keys of the config file."""
+
+    groups: list[str] = ["family"]
+    """Columns of the model table whose groups are compared with all pairs."""
+    compare_to: str | None = None
+    """Another study (the folder of its results) of the same images and attack, whose mean over all pairs stands beside
+    the groups'; or a SAT matrix (CSV), whose settings are not known."""
+
+
+def _params(plan: Plan) -> dict[str, Any]:
+    params = {"groups": plan.study.groupings, "confidence": plan.config.confidence, "seed": plan.config.seed}
+    return params | ({"compare_to": plan.digests.get("compare_to")} if plan.config.compare_to else {})
+
+
+UNIT = Analysis(
+    inputs={"sat": "similarity/sat.csv"},
+    tables={"groups": Shown("Groups", "mean SAT within groups")},
+    figures={"groups": Shown("Groups", "mean SAT within groups")},
+    settings=Settings,
+    files=("compare_to",),
+    params=_params,
+    wanted=lambda study: bool(study.groupings),
+)
+
+
+def run(
+    given: Given, *, groups: dict[str, dict[str, str]], confidence: float, seed: int, compare_to: str | None = None
+) -> Answer:
+    """Average within the groups of every column.
+
+    Parameters
+    ----------
+    given : Given
+    groups : dict of str to dict
+        Group of every model, by column.
+    confidence : float
+        Level of the intervals.
+    seed : int
+    compare_to : str, optional
+        SHA-256 of the other study's matrix.
+
+    Returns
+    -------
+    Answer
+
+    Raises
+    ------
+    SatError
+        If the other study has other images or another attack.
+    """
     import pandas as pd
 
     from sat.analyses.groups.figure import groups_figure
     from sat.analyses.groups.means import group_means
-    from sat.errors import SatError
-    from sat.similarity.user_matrix import read_user_matrix
-    from sat.store.provenance import differences, read_settings
-    from sat.store.tables import read_matrix, write_tables
 
-    job = start(arguments)
-    params = job.step.params
-    matrix = read_matrix(job.input("sat", arguments.sat))
-    other, known = None, False
-    if arguments.compare_to:
-        other = read_user_matrix(arguments.compare_to, params["compare_to"])
-        ours, theirs = read_settings(arguments.sat), read_settings(arguments.compare_to)
-        known = bool(ours and theirs)
-        if ours and theirs and (faults := differences(ours, theirs)):
-            raise SatError(
-                f"key 'compare_to': {arguments.compare_to} was measured with {'; '.join(faults)}, so its mean says "
-                "nothing beside this study's. Name a study of the same images and attack, or use 'reference', which "
-                "compares pair by pair."
-            )
+    matrix, other = given["sat"], given.other("compare_to", compare_to)
+    if other and other.differences:
+        raise SatError(
+            f"key 'compare_to': {other.path} was measured with {'; '.join(other.differences)}, so its mean says "
+            "nothing beside this study's. Name a study of the same images and attack, or use 'reference', which "
+            "compares pair by pair."
+        )
     tables = []
-    for column, groups in params["groups"].items():
+    for column, of_models in groups.items():
         found = group_means(
-            matrix, pd.Series(groups), confidence=params["confidence"], seed=params["seed"], compare=other
+            matrix,
+            pd.Series(of_models),
+            confidence=confidence,
+            seed=seed,
+            compare=other.matrix if other else None,
         )
         tables.append(found.assign(column=column))
         log.info("%s: %d groups", column, int((found["kind"] == "group").sum()))
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "column", table.pop("column"))
-    write_tables(job, {arguments.groups: table})
-    write_figure(job, arguments.figure, groups_figure(table, known))
+    known = other is not None and other.differences is not None
+    return Answer({"groups": table}, {"groups": groups_figure(table, known)})

@@ -1,17 +1,21 @@
-"""Compare other measures of similarity with SAT, and how well each tells families apart."""
+"""Other measures of similarity beside SAT, and how well each tells families apart."""
 
 from __future__ import annotations
 
-import argparse
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from sat.stages.common import add_step, log, progress, start
+from sat.errors import SatError
+from sat.logs import log, progress
+from sat.study.section import Section
+from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
 
 # What a measure needs, and where clean/<model>.h5 has it; features are of the attack images, since they are long.
 DATASETS = {"prediction": "eval_prediction", "probability": "eval_logits", "feature": "attack_features"}
@@ -19,65 +23,92 @@ DATASETS = {"prediction": "eval_prediction", "probability": "eval_logits", "feat
 MOST_FEATURES = 5000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--attack-images", required=True, help="images/attack.h5")
-    parser.add_argument("--eval-images", required=True, help="images/eval.h5")
-    parser.add_argument("--clean", required=True, nargs="+", help="clean predictions of the models in use")
-    parser.add_argument("--measures", required=True, help="analysis/measures.csv")
-    parser.add_argument("--separation", required=True, help="analysis/measures_separation.csv")
-    parser.add_argument("--pairs", required=True, help="analysis/measures_pairs.csv")
-    parser.add_argument("--figure", required=True, help="figures/measures.svg")
+class Settings(Section):
+    """Keys of the config file."""
+
+    measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
+    """Other measures of similarity, beside SAT."""
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Apply every measure to what the models made of the clean images."""
+def _params(plan: Plan) -> dict[str, Any]:
+    return {
+        "measures": plan.config.measures,
+        "models": {name: plan.study.model[name].family for name in plan.study.used},
+        "seed": plan.config.seed,
+    }
+
+
+UNIT = Analysis(
+    inputs={
+        "sat": "similarity/sat.csv",
+        "attack_images": "images/attack.h5",
+        "eval_images": "images/eval.h5",
+        "clean": "clean/{model}.h5",
+    },
+    tables={
+        "measures": Shown("Other measures", "agreement with SAT"),
+        "measures_separation": Shown("Other measures", "how well families are told apart"),
+        "measures_pairs": None,
+    },
+    figures={"measures": Shown("Other measures", "agreement with SAT")},
+    settings=Settings,
+    params=_params,
+    wanted=lambda study: bool(study.config.measures),
+    mem_mb=4000,
+    minutes=60,
+)
+
+
+def run(given: Given, *, measures: list[str], models: dict[str, str], seed: int) -> Answer:
+    """Apply every measure to what the models made of the clean images.
+
+    Parameters
+    ----------
+    given : Given
+    measures : list of str
+        Names of measures.
+    models : dict of str to str
+        Family of every model.
+    seed : int
+
+    Returns
+    -------
+    Answer
+    """
     import pandas as pd
 
     from sat.analyses.measures.agreement import against_sat, family_separation
     from sat.analyses.measures.figure import measures_figure
-    from sat.cli.outputs import write_figure
-    from sat.errors import SatError
     from sat.similarity.measures import measure
-    from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
-    from sat.store.tables import read_matrix, write_tables
 
-    job = start(arguments)
-    params = job.step.params
     try:
-        wanted = [measure(name) for name in params["measures"]]
+        wanted = [measure(name) for name in measures]
     except ValueError as error:
         raise SatError(f"config file: key 'measures': {error}.") from None
-    families, models = params["models"], sorted(params["models"])
-    sat = read_matrix(job.input("sat", arguments.sat))
+    families, names = models, sorted(models)
+    sat, files = given["sat"], given["clean"]
     labels, sample = {}, None
     for split in ("attack", "eval"):
-        with hdf5.reading(job.input(f"{split}_images", getattr(arguments, f"{split}_images"))) as file:
-            labels[split] = file["label"][:]
-            if split == "attack" and len(labels[split]) > MOST_FEATURES:
-                sample = _sample(file["id"][:].tolist(), params["seed"])
-                log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
-    paths = dict(zip(models, job.input_group("clean", arguments.clean), strict=True))
-    accuracy = {model: read_sidecar(path)["facts"]["accuracy"] for model, path in paths.items()}
+        images = given[f"{split}_images"]
+        labels[split] = images["label"][:]
+        if split == "attack" and len(labels[split]) > MOST_FEATURES:
+            sample = _sample(images["id"][:].tolist(), seed)
+            log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
+    accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean").items()}
     matrices: dict[str, pd.DataFrame] = {}
-    with ExitStack() as stack:
-        files = {model: stack.enter_context(hdf5.reading(path)) for model, path in paths.items()}
-        for one in progress(wanted, "measures"):
-            dataset = DATASETS[one.needs]
-            arrays: dict[str, Any] = {model: file[dataset] for model, file in files.items() if dataset in file}
-            for model in sorted(set(models) - set(arrays)):
-                log.warning("%s: has no %s, and is left out of %s", model, dataset, one.name)
-            known = labels[dataset.partition("_")[0]]
-            if one.needs == "feature" and sample is not None:
-                arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]
-            try:
-                matrices[one.name] = one.matrix(arrays, known)
-            except ValueError as error:
-                log.warning("%s is left out: %s", one.name, error)
-    agreement = against_sat(sat, matrices, accuracy, seed=params["seed"]) if matrices else _no_agreement()
+    for one in progress(wanted, "measures"):
+        dataset = DATASETS[one.needs]
+        arrays: dict[str, Any] = {model: file[dataset] for model, file in files.items() if dataset in file}
+        for model in sorted(set(names) - set(arrays)):
+            log.warning("%s: has no %s, and is left out of %s", model, dataset, one.name)
+        known = labels[dataset.partition("_")[0]]
+        if one.needs == "feature" and sample is not None:
+            arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]
+        try:
+            matrices[one.name] = one.matrix(arrays, known)
+        except ValueError as error:
+            log.warning("%s is left out: %s", one.name, error)
+    agreement = against_sat(sat, matrices, accuracy, seed=seed) if matrices else _no_agreement()
     for row in agreement.itertuples():
         if pd.isna(row.spearman):
             log.warning(
@@ -90,15 +121,16 @@ def run(arguments: argparse.Namespace) -> None:
     separation = family_separation({"sat": sat, **matrices}, families)
     for row in separation[separation["roc_auc"].isna()].itertuples():
         log.warning("%s: no pairs within a family, or none across families, to be told apart", row.measure)
-    pairs = _pairs(models, {"sat": sat, **matrices})
-    facts = {
-        "n_models": len(models),
-        "n_images": {"prediction": len(labels["eval"]), "feature": min(len(labels["attack"]), MOST_FEATURES)},
-        "left_out": [one.name for one in wanted if one.name not in matrices],
-    }
-    tables = {arguments.measures: agreement, arguments.separation: separation, arguments.pairs: pairs}
-    write_tables(job, tables, **facts)
-    write_figure(job, arguments.figure, measures_figure(pairs, agreement, families), **facts)
+    pairs = _pairs(names, {"sat": sat, **matrices})
+    return Answer(
+        {"measures": agreement, "measures_separation": separation, "measures_pairs": pairs},
+        {"measures": measures_figure(pairs, agreement, families)},
+        {
+            "n_models": len(names),
+            "n_images": {"prediction": len(labels["eval"]), "feature": min(len(labels["attack"]), MOST_FEATURES)},
+            "left_out": [one.name for one in wanted if one.name not in matrices],
+        },
+    )
 
 
 def _sample(ids: list[int], seed: int) -> NDArray[np.intp]:
@@ -112,7 +144,7 @@ def _sample(ids: list[int], seed: int) -> NDArray[np.intp]:
 
 
 def _no_agreement() -> pd.DataFrame:
-    """Of no measure."""
+    """The table of agreement where no measure could be applied."""
     import pandas as pd
 
     return pd.DataFrame(

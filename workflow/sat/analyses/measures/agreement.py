@@ -11,10 +11,9 @@ from scipy.stats import rankdata
 
 from sat.analyses.clusters.spectral import without_nan
 from sat.seeds import generator
+from sat.statistics.correlation import RankCorrelation, permutation_p
 
 Floats = NDArray[np.float64]
-# Of a vector's length, below which what a projection leaves is rounding.
-_ROUNDING = 1e-7
 
 
 def against_sat(
@@ -107,58 +106,6 @@ def _mantel(
     observed = correlate(ranks[a, b])
     orders = (random.permutation(len(sat)) for _ in range(permutations))
     return observed, permutation_p(observed, np.array([correlate(ranks[order[a], order[b]]) for order in orders]))
-
-
-class RankCorrelation:
-    """Spearman's correlation with one variable, partial on others; NaN where something does not vary.
-
-    Parameters
-    ----------
-    variable : array, shape (n,)
-    covariates : list of array, shape (n,)
-        Their ranks are regressed out of both ranks, linearly.
-    """
-
-    def __init__(self, variable: Floats, covariates: list[Floats]) -> None:
-        ranks = [np.ones(len(variable)), *(rankdata(covariate) for covariate in covariates)]
-        # Constant and collinear covariates take no direction of their own.
-        vectors, lengths, _ = np.linalg.svd(np.stack([rank / np.linalg.norm(rank) for rank in ranks], 1), False)
-        self.basis: Floats = vectors[:, lengths > _ROUNDING]
-        self.residual = self._residual(rankdata(variable))
-
-    def _residual(self, ranks: Floats) -> Floats:
-        """Of unit length, or NaN."""
-        left = ranks - self.basis @ (self.basis.T @ ranks)
-        length = np.linalg.norm(left)
-        unit: Floats = left / length if length > _ROUNDING * np.linalg.norm(ranks) else np.full(len(left), np.nan)
-        return unit
-
-    def with_ranks(self, ranks: Floats) -> float:
-        """Correlation of the variable with another one, given by its ranks, float (n,)."""
-        return float(self._residual(ranks) @ self.residual)
-
-    def with_values(self, values: Floats) -> float:
-        """Correlation of the variable with another one, float (n,)."""
-        return self.with_ranks(rankdata(values))
-
-
-def permutation_p(observed: float, permuted: Floats) -> float:
-    """Two-sided p of a correlation; permutations that leave it undefined count as not exceeding it.
-
-    Parameters
-    ----------
-    observed : float
-        NaN has a p of NaN.
-    permuted : float array, shape (permutations,)
-
-    Returns
-    -------
-    float
-    """
-    if np.isnan(observed):
-        return float("nan")
-    # Equal orders of addition are not promised: what is equal up to rounding counts as equal.
-    return float((1 + (np.abs(permuted) >= abs(observed) - 1e-9).sum()) / (1 + len(permuted)))
 
 
 def family_separation(measures: Mapping[str, pd.DataFrame], families: Mapping[str, str]) -> pd.DataFrame:

@@ -1,55 +1,126 @@
-"""Compare the study's matrix with another one."""
+"""The study's matrix against another one."""
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING, Any
 
-from sat.cli.outputs import write_figure
-from sat.stages.common import add_step, log, start
+from sat.errors import SatError
+from sat.logs import log
+from sat.study.section import Section
+from sat.units.analysis import Analysis, Answer, Shown
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--reference", required=True, help="another SAT matrix")
-    parser.add_argument("--table", required=True, help="analysis/reference.csv")
-    parser.add_argument("--pairs", required=True, help="analysis/reference_pairs.csv")
-    parser.add_argument("--figure", required=True, help="figures/reference.svg")
+if TYPE_CHECKING:
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
+    from sat.study.study import Study
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Join by name, correlate, list the worst pairs."""
+class Settings(Section):
+    """Keys of the config file."""
+
+    reference: str | None = None
+    """Another study (the folder of its results), or a SAT matrix (CSV), that this study's matrix is compared with."""
+    reference_names: str = "released_name"
+    """Column of the model table with the models' names in the reference. A model without one goes by its column
+    `same_as`, and without that by its own name."""
+    reference_listed: list[str] = []
+    """Models whose pairs are also compared apart from the others."""
+
+
+def _params(plan: Plan) -> dict[str, Any]:
+    rows = [plan.study.model[name] for name in plan.study.used]
+    column, canvas = plan.config.reference_names, plan.config.images.canvas
+    return {
+        "sha256": plan.digests.get("reference"),
+        "names": {row.model: name for row in rows if (name := row.groups.get(column) or row.groups.get("same_as"))},
+        "native": [row.model for row in rows if row.input_size in (None, canvas)],
+        "listed": plan.config.reference_listed,
+        "checkpoints": {row.model: row.groups["checkpoint"] for row in rows if row.groups.get("checkpoint")},
+        "seed": plan.config.seed,
+    }
+
+
+def _fault(study: Study) -> str:
+    unknown = [name for name in study.config.reference_listed if name not in study.model]
+    if not unknown:
+        return ""
+    return (
+        f"key 'reference_listed': {', '.join(unknown)}: no such model in the table; write names of its column 'model'"
+    )
+
+
+UNIT = Analysis(
+    inputs={"sat": "similarity/sat.csv"},
+    tables={"reference": Shown("Reference", "agreement"), "reference_pairs": None},
+    figures={"reference": Shown("Reference", "agreement")},
+    settings=Settings,
+    files=("reference",),
+    params=_params,
+    wanted=lambda study: study.config.reference is not None,
+    fault=_fault,
+)
+
+
+def run(
+    given: Given,
+    *,
+    sha256: str,
+    names: dict[str, str],
+    native: list[str],
+    listed: list[str],
+    checkpoints: dict[str, str],
+    seed: int,
+) -> Answer:
+    """Join by name, correlate, list the worst pairs.
+
+    Parameters
+    ----------
+    given : Given
+    sha256 : str
+        Digest of the reference.
+    names : dict of str to str
+        The models' names in the reference, where they differ.
+    native : list of str
+        Models whose own input is the canvas.
+    listed : list of str
+        Models that are also compared apart.
+    checkpoints : dict of str to str
+        What is known of the models' weights.
+    seed : int
+
+    Returns
+    -------
+    Answer
+
+    Raises
+    ------
+    SatError
+        If two models go by one name in the reference.
+    """
     from sat.analyses.reference.comparison import compare
     from sat.analyses.reference.figure import reference_figure
-    from sat.errors import SatError
-    from sat.similarity.user_matrix import read_user_matrix
-    from sat.store.provenance import differences, read_settings
-    from sat.store.tables import read_matrix, write_tables
 
-    job = start(arguments)
-    params = job.step.params
-    matrix = read_matrix(job.input("sat", arguments.sat))
-    reference = read_user_matrix(arguments.reference, params["sha256"])
-    native = set(params["native"])
+    matrix, other = given["sat"], given.other("reference", sha256)
+    assert other, "asked for where the study names a reference"
     groups = {
-        "native at the canvas size": params["native"],
-        "other sizes": [model for model in matrix.index if model not in native],
+        "native at the canvas size": native,
+        "other sizes": [model for model in matrix.index if model not in set(native)],
     }
-    if params["listed"]:
-        groups["listed"] = params["listed"]
-    for word in sorted(set(params["checkpoints"].values())):
-        groups[f"checkpoint {word}"] = [model for model, value in params["checkpoints"].items() if value == word]
+    if listed:
+        groups["listed"] = listed
+    for word in sorted(set(checkpoints.values())):
+        groups[f"checkpoint {word}"] = [model for model, value in checkpoints.items() if value == word]
     try:
-        found = compare(matrix, reference, params["names"], groups, seed=params["seed"])
+        found = compare(matrix, other.matrix, names, groups, seed=seed)
     except ValueError as error:
-        raise SatError(f"{arguments.reference}: {error}.") from None
+        raise SatError(f"{other.path}: {error}.") from None
     if found.unmatched:
         log.warning("not in the reference: %s", ", ".join(found.unmatched))
-    ours, theirs = read_settings(arguments.sat), read_settings(arguments.reference)
-    other = differences(ours, theirs) if ours and theirs else None
-    settings = "settings not known" if other is None else "; ".join(other) or "the same images and attack"
-    log.info("against %s: %s", arguments.reference, settings)
-    facts = {"unmatched": found.unmatched, "settings": settings}
-    write_tables(job, {arguments.table: found.table, arguments.pairs: found.pairs}, **facts)
-    write_figure(job, arguments.figure, reference_figure(found.pairs, found.table, settings), **facts)
+    known = other.differences
+    settings = "settings not known" if known is None else "; ".join(known) or "the same images and attack"
+    log.info("against %s: %s", other.path, settings)
+    return Answer(
+        {"reference": found.table, "reference_pairs": found.pairs},
+        {"reference": reference_figure(found.pairs, found.table, settings)},
+        {"unmatched": found.unmatched, "settings": settings},
+    )

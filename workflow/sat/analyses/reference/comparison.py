@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat.seeds import generator
+from sat.statistics.correlation import pearson
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -131,25 +132,3 @@ def _agreement(
     mean = float(offset.mean()) if n else float("nan")
     sd = float(offset.std(ddof=1)) if n > 1 else float("nan")
     return n, measured, ranks, p, mean, sd
-
-
-def pearson(a: Floats, b: Floats) -> float:
-    """Pearson's correlation over the places where both are known.
-
-    Parameters
-    ----------
-    a, b : float array, shape (n,)
-
-    Returns
-    -------
-    float
-        NaN with fewer than 3 places, or where one of them is constant but for rounding.
-    """
-    known = ~(np.isnan(a) | np.isnan(b))
-    if known.sum() < 3:
-        return float("nan")
-    a, b = a[known], b[known]
-    if np.ptp(a) <= 1e-12 or np.ptp(b) <= 1e-12:
-        return float("nan")
-    a, b = a - a.mean(), b - b.mean()
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))

@@ -1,18 +1,22 @@
-"""Say how much of the matrix is the choice of images."""
+"""How much of the matrix is the choice of images."""
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from sat.cli.outputs import write_figure
-from sat.similarity.predictions import add_predictions, read_predictions
-from sat.stages.common import add_step, log, progress, start
+from pydantic import Field
+
+from sat.errors import SatError
+from sat.logs import log, progress
+from sat.study.section import Section, Share
+from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from sat.similarity.resampling import Replicates
+    from sat.stages.given import Given
+    from sat.study.plan import Plan
 
 CLUSTERED = 100
 """Replicates that are clustered at most: a share over more would hardly be finer, and each takes k-means."""
@@ -20,79 +24,151 @@ REPEATS = 50
 """Pairs of disjoint samples for each number of images."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_step(parser)
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--clusters", required=True, help="analysis/clusters.csv")
-    add_predictions(parser)
-    parser.add_argument("--stability", required=True, help="analysis/stability.csv")
-    parser.add_argument("--curve", required=True, help="analysis/stability_curve.csv")
-    parser.add_argument("--membership", required=True, help="analysis/stability_membership.csv")
-    parser.add_argument("--figure", required=True, help="figures/stability.svg")
+class Resampling(Section):
+    """How much rests on the choice of images."""
+
+    replicates: Annotated[int, Field(ge=20)] = 200
+    """Draws of the attack images, with replacement, jointly for all models."""
+    correlation: Share = 0.95
+    """Rank correlation of two halves' matrices for which the number of images is looked up."""
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Resample the images, compare, write."""
+class Settings(Section):
+    """Keys of the config file."""
+
+    resampling: Resampling = Resampling()
+
+
+def _params(plan: Plan) -> dict[str, Any]:
+    config = plan.config
+    return {
+        "models": {name: plan.study.model[name].family for name in plan.study.used},
+        "replicates": config.resampling.replicates,
+        "correlation": config.resampling.correlation,
+        "eps_s": config.eps_s,
+        "confidence": config.confidence,
+        "seed": config.seed,
+        "k": config.clusters.k,
+    }
+
+
+UNIT = Analysis(
+    inputs={
+        "sat": "similarity/sat.csv",
+        "clusters": "analysis/clusters.csv",
+        "images": "images/attack.h5",
+        "clean": "clean/{model}.h5",
+        "tiles": "tiles/{target}/{source}.h5",
+    },
+    tables={
+        "stability": Shown("Stability", "the matrix on other images"),
+        "stability_curve": Shown("Stability", "how many images it takes"),
+        "stability_membership": Shown("Stability", "cluster stability over images"),
+    },
+    figures={"stability": Shown("Stability", "how many images it takes")},
+    settings=Settings,
+    params=_params,
+    mem_mb=4000,
+    minutes=60,
+)
+
+
+def run(
+    given: Given,
+    *,
+    models: dict[str, str],
+    replicates: int,
+    correlation: float,
+    eps_s: float,
+    confidence: float,
+    seed: int,
+    k: int,
+) -> Answer:
+    """Resample the images and compare.
+
+    Parameters
+    ----------
+    given : Given
+    models : dict of str to str
+        Family of every model.
+    replicates : int
+        Draws of the images.
+    correlation : float
+        Rank correlation for which the number of images is looked up.
+    eps_s : float
+        Floor within the logarithm, in per cent.
+    confidence : float
+        Level of the intervals.
+    seed : int
+    k : int
+        Number of clusters.
+
+    Returns
+    -------
+    Answer
+
+    Raises
+    ------
+    SatError
+        If the matrix is not what the tiles say.
+    """
     import numpy as np
 
     from sat.analyses.clusters.spectral import membership_over_matrices
     from sat.analyses.stability.figure import stability_figure
-    from sat.errors import SatError
+    from sat.similarity.predictions import collect_predictions
     from sat.similarity.resampling import bootstrap, curve_sizes, enough_images, stability_curve
-    from sat.store.tables import read_matrix, read_table, write_tables
 
-    job = start(arguments)
-    params = job.step.params
-    models = sorted(params["models"])
-    matrix = read_matrix(job.input("sat", arguments.sat)).loc[models, models]
-    clusters = read_table(job.input("clusters", arguments.clusters))
-    found = read_predictions(job, arguments.images, arguments.clean, arguments.tiles, models)
-    scores = found.scores(models)
+    names = sorted(models)
+    matrix, clusters = given["sat"].loc[names, names], given["clusters"]
+    scores = collect_predictions(
+        given["images"]["label"][:],
+        {model: file["attack_prediction"][:] for model, file in given["clean"].items()},
+        progress(given["tiles"].one_by_one(), "tiles", len(given["tiles"])),
+    ).scores(names)
     images = scores.both.shape[1]
 
-    drawn = bootstrap(scores, params["eps_s"], params["replicates"], params["seed"])
+    drawn = bootstrap(scores, eps_s, replicates, seed)
     if not np.allclose(drawn.measured, matrix.to_numpy(float)[drawn.first, drawn.second], equal_nan=True):
-        raise SatError(f"{arguments.sat}: is not what the tiles say; 'python -m sat verify --full' finds the culprit.")
+        raise SatError(f"{given.path('sat')}: is not what the tiles say; 'sat verify --full' finds the culprit.")
     if holes := int(np.isnan(drawn.measured).sum()):
         log.warning("%d pairs have no image in common, and are left out", holes)
-    stability = _statistics(drawn, params["models"], params["confidence"])
+    stability = _statistics(drawn, models, confidence)
 
-    curve = stability_curve(scores, curve_sizes(images), params["eps_s"], REPEATS, params["seed"])
+    curve = stability_curve(scores, curve_sizes(images), eps_s, REPEATS, seed)
     known = curve[curve["n"] > 0].reset_index(drop=True)
     if known.empty:
         log.warning(
             "no stability curve: a rank correlation needs 3 pairs of two models that differ, and images for two "
             "samples; there are %d models and %d images",
-            len(models),
+            len(names),
             images,
         )
     elif len(known) < len(curve):
         log.warning("no rank correlation with %s images", curve["images"][curve["n"] == 0].tolist())
-    enough = enough_images(known, params["correlation"])
+    enough = enough_images(known, correlation)
     if len(known):
-        log.info("images for a rank correlation of %g: %s", params["correlation"], enough or "more than half of them")
+        log.info("images for a rank correlation of %g: %s", correlation, enough or "more than half of them")
 
     # Models that were left out of the clustering would draw others into clusters that it does not have.
     kept = clusters["model"].tolist()
-    k = min(params["k"], len(kept))
-    clustered = min(params["replicates"], CLUSTERED)
-    replicates = (drawn.matrix(row).loc[kept, kept] for row in progress(range(clustered), "clusterings", clustered))
-    membership = membership_over_matrices(replicates, clusters, k, seed=params["seed"])
+    clustered = min(replicates, CLUSTERED)
+    matrices = (drawn.matrix(row).loc[kept, kept] for row in progress(range(clustered), "clusterings", clustered))
+    membership = membership_over_matrices(matrices, clusters, min(k, len(kept)), seed=seed)
     for model in membership["model"][membership["n_replicates"] == 0]:
         log.warning("%s: in no replicate that can be clustered", model)
-
-    facts = {
-        "n_images": images,
-        "replicates": params["replicates"],
-        "clustered": clustered,
-        "pairs_without_common_images": holes,
-        "correlation": params["correlation"],
-        "images_for_correlation": enough,
-    }
-    tables = {arguments.stability: stability, arguments.curve: known, arguments.membership: membership}
-    write_tables(job, tables, **facts)
-    write_figure(job, arguments.figure, stability_figure(known, params["correlation"], enough), **facts)
+    return Answer(
+        {"stability": stability, "stability_curve": known, "stability_membership": membership},
+        {"stability": stability_figure(known, correlation, enough)},
+        {
+            "n_images": images,
+            "replicates": replicates,
+            "clustered": clustered,
+            "pairs_without_common_images": holes,
+            "correlation": correlation,
+            "images_for_correlation": enough,
+        },
+    )
 
 
 def _statistics(drawn: Replicates, families: dict[str, str], confidence: float) -> pd.DataFrame:

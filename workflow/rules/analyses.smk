@@ -1,0 +1,31 @@
+# One rule an analysis, each under its own name, made from its declaration (workflow/sat/analyses/). The shell text is
+# one constant, and functions take the loop's variable as a default: Snakemake evaluates both again when a job
+# runs, and the variable has its last value then.
+ANALYSE = command("analysis", more="{input:q}\n{output:q}\n{resources.files}\n")
+
+
+report: "../report/study.rst"
+
+
+for name, unit in plan.analyses.items():
+
+    rule:
+        name:
+            name
+        input:
+            **made(**plan.inputs_of(name)),
+        output:
+            **makes(**{re.sub(r"\W", "_", path): (path, shown) for path, shown in unit.outputs.items()}),
+        log:
+            f"{RESULTS}/logs/{unit.folder}/{name}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/{unit.folder}/{name}.tsv"
+        conda:
+            ENV
+        resources:
+            **needs(Needs(unit.mem_mb, unit.minutes)),
+            files=" ".join(shlex.quote(f"{key}={user_file(key)}") for key in unit.files),
+        params:
+            step=lambda wildcards, name=name: plan.analysis(name).json,
+        shell:
+            ANALYSE

@@ -1,0 +1,59 @@
+"""The log of a command, and its progress."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+log = logging.getLogger("sat")
+Item = TypeVar("Item")
+
+
+def progress(
+    items: Iterable[Item], description: str, total: int | None = None, size: Callable[[Item], int] = lambda item: 1
+) -> Iterator[Item]:
+    """Show progress: a moving bar on a terminal, now and then a line in a log file.
+
+    Parameters
+    ----------
+    items : iterable
+    description : str
+    total : int, optional
+        Sum of the sizes, if it is not the number of items.
+    size : callable, optional
+        How much of the total an item is.
+
+    Yields
+    ------
+    item
+    """
+    if sys.stderr.isatty():
+        with tqdm(desc=description, total=total if total is not None else len(items)) as bar:  # type: ignore[arg-type]
+            for item in items:
+                yield item
+                bar.update(size(item))
+        return
+    total = total if total is not None else len(items)  # type: ignore[arg-type]
+    begun = shown = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += size(item)
+        now = time.monotonic()
+        if now - shown > 10 or done == total:
+            shown = now
+            left = (now - begun) / done * (total - done)
+            log.info(
+                "%s: %d of %d (%.0f %%), %.0f s so far, about %.0f s left",
+                description,
+                done,
+                total,
+                100 * done / total,
+                now - begun,
+                left,
+            )
