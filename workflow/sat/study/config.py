@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sat.study.attack import Attack, Variant
+from sat.study.attack import AttackSettings, Variant
 from sat.study.section import Count, Name, Section, Share
 from sat.study.training import Training
+from sat.units import check_known, names
 
 READERS = ("hfds", "hfids", "tfds", "wds")
 """Prefixes of timm's dataset readers that may fetch from a network."""
+MeasureName = Annotated[str, Field(json_schema_extra={"enum": list(names("measures"))})]
 
 
 class Images(Section):
@@ -195,6 +197,11 @@ class Config(Section):
                 )
         return value
 
+    @field_validator("measures")
+    @classmethod
+    def _check_measures(cls, value: list[str]) -> list[str]:
+        return [check_known("measures", name) for name in value]
+
     study: Name
     """Name of the study: its results live in results/<study>/."""
     models: str | list[str] = []
@@ -216,7 +223,7 @@ class Config(Section):
     """Least accuracy on the evaluation images that a model needs to be attacked."""
     on_low_accuracy: Literal["stop", "flag"] = "stop"
     """A model below min_accuracy stops the run, or is only flagged."""
-    attack: Attack = Attack()
+    attack: AttackSettings = AttackSettings()
     variants: dict[Name, Variant] = {}
     """Ablations by name: all models under other settings of the attack, compared with the study's matrix. Each has its
     own results/<study>/variants/<name>/, and shares everything else."""
@@ -236,7 +243,7 @@ class Config(Section):
     compare_to: str | None = None
     """Another study (the folder of its results) of the same images and attack, whose mean over all pairs stands beside
     the groups'; or a SAT matrix (CSV), whose settings are not known."""
-    measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
+    measures: list[MeasureName] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
     """Other measures of similarity, beside SAT."""
     ensembles: Ensembles = Ensembles()
     distillation: Distillation | None = None

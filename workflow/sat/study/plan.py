@@ -14,7 +14,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from sat.store.step import ALONE, Step, group_recipe
-from sat.study.attack import Attack
+from sat.study.attack import AttackSettings
 from sat.study.lock import stage_versions
 from sat.study.study import Study
 from sat.study.tiles import cut_tiles
@@ -79,7 +79,7 @@ class Plan:
     digests : mapping of str to str, optional
         SHA-256 of each of the user's own files (`Study.files`), from `sat.store.user_files.register`.
     versions : mapping of str to int, optional
-        Versions of the stages; those of the lock by default.
+        Versions of the stages, and of attacks and measures; those of the lock by default.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class Plan:
         params = {"model": model, **self.config.model_dump(include={"min_accuracy", "on_low_accuracy"})}
         return self._step("gate", params, clean=self.clean(model))
 
-    def attack(self, variant: str = "") -> Attack:
+    def attack(self, variant: str = "") -> AttackSettings:
         """The attack of the study, or of one of its variants."""
         attack = self.config.attack
         return attack.changed(self.config.variants[variant].attack) if variant else attack
@@ -201,7 +201,7 @@ class Plan:
         """adversarial/<model>.h5."""
         attack = self.attack(variant)
         params = {"model": model, **attack.params}
-        if attack.traits.seeded:
+        if attack.declaration.seeded:
             params["seed"] = self.config.seed
         if variant and (count := self.config.variants[variant].attack_images):
             params["attack_images"] = count
@@ -217,8 +217,8 @@ class Plan:
             # Every target is on the diagonal once, so that is where its errors under noise are found.
             attack = self.attack(variant)
             params["noise"] = {"eps": attack.eps_levels, "seed": self.config.seed}
-            if attack.traits.norm != "linf":
-                params["noise"]["norm"] = attack.traits.norm
+            if attack.declaration.norm != "linf":
+                params["noise"]["norm"] = attack.declaration.norm
         return self._step(
             "evaluate",
             params,

@@ -40,15 +40,16 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.analyses.measures.figure import measures_figure
     from sat.cli.outputs import write_figure
     from sat.errors import SatError
-    from sat.similarity.measures import measure
+    from sat.measures.matrix import similarity_matrix
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
     from sat.store.tables import read_matrix, write_tables
+    from sat.units import check_known, module
 
     job = start(arguments)
     params = job.step.params
     try:
-        wanted = [measure(name) for name in params["measures"]]
+        wanted = {name: module("measures", check_known("measures", name)).UNIT for name in params["measures"]}
     except ValueError as error:
         raise SatError(f"config file: key 'measures': {error}.") from None
     families, models = params["models"], sorted(params["models"])
@@ -65,18 +66,18 @@ def run(arguments: argparse.Namespace) -> None:
     matrices: dict[str, pd.DataFrame] = {}
     with ExitStack() as stack:
         files = {model: stack.enter_context(hdf5.reading(path)) for model, path in paths.items()}
-        for one in progress(wanted, "measures"):
-            dataset = DATASETS[one.needs]
+        for name, unit in progress(wanted.items(), "measures"):
+            dataset = DATASETS[unit.needs]
             arrays: dict[str, Any] = {model: file[dataset] for model, file in files.items() if dataset in file}
             for model in sorted(set(models) - set(arrays)):
-                log.warning("%s: has no %s, and is left out of %s", model, dataset, one.name)
+                log.warning("%s: has no %s, and is left out of %s", model, dataset, name)
             known = labels[dataset.partition("_")[0]]
-            if one.needs == "feature" and sample is not None:
+            if unit.needs == "feature" and sample is not None:
                 arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]
             try:
-                matrices[one.name] = one.matrix(arrays, known)
+                matrices[name] = similarity_matrix(name, arrays, known)
             except ValueError as error:
-                log.warning("%s is left out: %s", one.name, error)
+                log.warning("%s is left out: %s", name, error)
     agreement = against_sat(sat, matrices, accuracy, seed=params["seed"]) if matrices else _no_agreement()
     for row in agreement.itertuples():
         if pd.isna(row.spearman):
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     facts = {
         "n_models": len(models),
         "n_images": {"prediction": len(labels["eval"]), "feature": min(len(labels["attack"]), MOST_FEATURES)},
-        "left_out": [one.name for one in wanted if one.name not in matrices],
+        "left_out": [name for name in wanted if name not in matrices],
     }
     tables = {arguments.measures: agreement, arguments.separation: separation, arguments.pairs: pairs}
     write_tables(job, tables, **facts)
