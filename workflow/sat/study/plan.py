@@ -15,7 +15,8 @@ from typing import Any
 
 from sat.store.step import ALONE, Step, group_recipe
 from sat.study.attack import AttackSettings
-from sat.study.lock import stage_versions
+from sat.study.lock import raised
+from sat.study.lock import versions as locked_versions
 from sat.study.study import Study
 from sat.study.tiles import cut_tiles
 
@@ -88,7 +89,7 @@ class Plan:
         self.study = study
         self.config = study.config
         self.digests = digests or {}
-        self.versions = versions or stage_versions()
+        self.versions = versions or locked_versions()
         # A matrix that is there already has no tiles.
         self.tiles = {} if self.config.matrix else cut_tiles(study.models, self.config.tile_size)
         # Each step is asked for many times; a thousand models have a million pairs.
@@ -201,6 +202,7 @@ class Plan:
         """adversarial/<model>.h5."""
         attack = self.attack(variant)
         params = {"model": model, **attack.params}
+        params |= raised(self.versions, "attacks", [attack.method])
         if attack.declaration.seeded:
             params["seed"] = self.config.seed
         if variant and (count := self.config.variants[variant].attack_images):
@@ -356,6 +358,7 @@ class Plan:
             "measures": self.config.measures,
             "models": {name: self.study.model[name].family for name in self.study.used},
             "seed": self.config.seed,
+            **raised(self.versions, "measures", self.config.measures),
         }
         return self._step(
             "measures",
