@@ -39,7 +39,7 @@ include: "workflow/rules/analyses.smk"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/study.json",
-        f"{RESULTS}/similarity/sat.csv",
-        [f"{RESULTS}/clean/{model}.gate.json" for model in plan.needed],
-        [f"{RESULTS}/{name}" for name in plan.answers()],
+        results("study.json"),
+        results("similarity/sat.csv"),
+        results(paths_of([plan.gate(model) for model in plan.needed])),
+        results(paths_of(plan.answers())),

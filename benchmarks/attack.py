@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness import Table, interleave, ratio
-from sat.attacks.attack import pgd_linf
+from sat.attacks.lattice import ascend
 from sat.models.classifier import build, plan_blueprint, to_unit
 
 ARCHITECTURES = ("test_resnet", "test_vit", "test_convnext", "test_efficientnet")
@@ -50,7 +50,7 @@ def _compare(architecture: str, repeats: int) -> tuple[object, ...]:
             torch.autograd.grad(F.cross_entropy(classifier(leaf), target, reduction="sum"), leaf)
 
     def ours() -> Tensor:
-        found = pgd_linf(classifier, images, labels, eps=EPS, step=STEP, steps=STEPS)
+        found = ascend(classifier, images, labels, eps=EPS, step=STEP, steps=STEPS)
         return torch.from_numpy(images + found.perturbation.astype(np.int16))
 
     def from_torchattacks() -> Tensor:

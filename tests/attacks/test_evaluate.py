@@ -1,8 +1,8 @@
 import numpy as np
 
 from nets import classifier, digits
-from sat.attacks.attack import pgd_linf
 from sat.attacks.evaluate import ABSENT, evaluate, perturb
+from sat.attacks.lattice import ascend
 from sat.models.classifier import predict
 
 
@@ -20,7 +20,7 @@ def test_the_source_itself_errs_where_its_attack_says_so():
     net = classifier("test_vit")
     images, labels = digits(40)
     labels = predict(net, images, 32).argmax(1)
-    result = pgd_linf(net, images, labels, eps=24, step=6, steps=3)
+    result = ascend(net, images, labels, eps=24, step=6, steps=3)
     found = evaluate(net, images, result.perturbation, np.ones(40, bool), batch=32)
     assert ((found != labels) == result.fooled).all()
 

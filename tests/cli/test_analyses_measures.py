@@ -18,8 +18,8 @@ from projects import Project
 from sat.__main__ import main
 from sat.analyses.ensembles.averaging import Pool, recommend
 from sat.cli.recommend import choosing_half, sat_of_half
+from sat.measures.matrix import similarity
 from sat.seeds import key
-from sat.similarity.measures import MEASURES
 from sat.status.recommendation import describe_recommendation
 from sat.store import hdf5
 from sat.store.artefact import Job, read_sidecar
@@ -27,8 +27,10 @@ from sat.store.step import Step, group_recipe
 from sat.store.tables import read_matrix, read_table
 from sat.study.plan import Plan
 from sat.study.study import load_study
+from sat.units import names
 
 CLASSES = 5
+MEASURES = names("measures")
 OUTPUTS = {
     "measures": {"--measures": "measures.csv", "--separation": "separation.csv", "--pairs": "pairs.csv"},
     "ensembles": {"--ensembles": "ensembles.csv", "--relation": "relation.csv", "--by-clusters": "by_clusters.csv"},
@@ -174,7 +176,7 @@ def test_features_of_a_sample_of_many_images(tmp_path: Path, monkeypatch: pytest
     row = inputs.measures("cka", "agreement")["pairs"].iloc[0]
     ids = list(range(len(inputs.labels)))
     rows = sorted(sorted(ids, key=lambda image: key("images for features", 0, image))[:40])
-    assert row["cka"] == pytest.approx(MEASURES["cka"](*(inputs.logits[name][rows] for name in ("m0", "m1"))))
+    assert row["cka"] == pytest.approx(similarity("cka", *(inputs.logits[name][rows] for name in ("m0", "m1"))))
     assert row["agreement"] == pytest.approx(np.mean(inputs.prediction["m0"] == inputs.prediction["m1"]))
     assert read_sidecar(tmp_path / "pairs.csv")["facts"]["n_images"] == {"prediction": 60, "feature": 40}
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from nets import classifier, digits
-from sat.attacks.attack import pgd_linf
+from sat.attacks.lattice import ascend
 from sat.errors import SatError
 from sat.models.batches import Batch, in_batches, padded
 from sat.models.classifier import predict
@@ -54,11 +54,11 @@ def test_a_full_memory_halves_the_batch_and_changes_no_bit(most, sizes):
 def test_an_attack_goes_on_with_half_the_batch():
     net = classifier("test_vit")
     images, labels = digits(64)
-    expected = pgd_linf(net, images, labels, eps=8, step=2, steps=2).perturbation
+    expected = ascend(net, images, labels, eps=8, step=2, steps=2).perturbation
     net.net = Small(net.net, 32)
     batch = Batch(64)
     parts = in_batches(
-        64, batch, lambda where: pgd_linf(net, images[where], labels[where], eps=8, step=2, steps=2).perturbation
+        64, batch, lambda where: ascend(net, images[where], labels[where], eps=8, step=2, steps=2).perturbation
     )
     assert (np.concatenate([part for _, part in parts]) == expected).all()
     assert batch.size == 32

@@ -177,7 +177,7 @@ import numpy as np
 # What the commands import.
 import sat.stages.attack, sat.stages.clean, sat.store.hdf5
 import torch
-from sat.attacks.attack import pgd_linf
+from sat.attacks.lattice import ascend
 from sat.models.classifier import load_classifier, predict
 
 def peak():
@@ -190,7 +190,7 @@ classifier = load_classifier(sys.argv[1])
 images = np.random.default_rng(0).integers(0, 256, (16, 3, 224, 224), np.uint8)
 predict(classifier, images, 16)
 predicted = peak()
-pgd_linf(classifier, images, np.zeros(16, np.int64), eps=8, step=2, steps=2)
+ascend(classifier, images, np.zeros(16, np.int64), eps=8, step=2, steps=2)
 print(json.dumps({"clean": predicted, "attack": peak()}))
 """
 

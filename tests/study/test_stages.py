@@ -3,8 +3,11 @@ import shutil
 
 import pytest
 
+from sat.__main__ import main
 from sat.study import lock as stages
-from sat.study.lock import STAGES, code_digest, drifted, settle, stage_versions
+from sat.study.lock import code_digest, drifted, entries, settle, versions
+from sat.study.plan import Plan
+from sat.study.study import load_study
 
 
 def test_the_lock_is_in_step_with_the_code():
@@ -24,7 +27,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_a_comment_or_docstring_is_no_change(package):
-    file = package / "attacks/attack.py"
+    file = package / "attacks/interface.py"
     file.write_text(
         file.read_text().replace(
             '    """What an attack on a batch of images gives."""', '    """Other words."""  # and a comment'
@@ -34,30 +37,122 @@ def test_a_comment_or_docstring_is_no_change(package):
     assert drifted() == []
 
 
-def test_a_change_is_seen_by_exactly_the_stages_that_import_the_module(package):
-    file = package / "attacks/attack.py"
+def change(package, name):
+    """Change the code of a module in a way that digests see."""
+    file = package / name
     file.write_text(file.read_text() + "\nCHANGED = 1\n")
-    # evaluate takes the noise from there.
-    assert drifted() == ["attack", "evaluate"]
-    file = package / "similarity/similarity.py"
-    file.write_text(file.read_text() + "\nCHANGED = 1\n")
-    assert drifted() == ["attack", "evaluate", "similarity"]
+
+
+def test_a_change_is_seen_by_exactly_those_that_import_the_module(package):
+    change(package, "attacks/noise.py")
+    assert drifted() == ["evaluate"]
+    change(package, "similarity/similarity.py")
+    assert drifted() == ["evaluate", "similarity"]
+    # Whatever several attacks share drifts them, and not the stage that runs them by name.
+    change(package, "attacks/l2.py")
+    assert drifted() == ["evaluate", "similarity", "attacks/pgd_l2"]
+    change(package, "attacks/lattice.py")
+    assert drifted()[2:] == ["attacks/fgsm", "attacks/mi_fgsm", "attacks/pgd_l2", "attacks/pgd_linf"]
+
+
+@pytest.mark.parametrize("name", ["attacks/pgd_linf", "attacks/autoattack", "measures/cka"])
+def test_a_mended_unit_drifts_itself_alone(package, name):
+    change(package, f"{name}.py")
+    assert drifted() == [name]
+
+
+@pytest.mark.parametrize(("kind", "like"), [("attacks", "fgsm"), ("measures", "agreement")])
+def test_a_new_unit_drifts_nothing_else(package, kind, like):
+    shutil.copy(package / kind / f"{like}.py", package / kind / "mine.py")
+    assert drifted() == [f"{kind}/mine"]
+    assert f"{kind}/mine" not in versions()
+    settle([f"{kind}/mine"], bump=False)
+    assert drifted() == [] and versions()[f"{kind}/mine"] == 1
+    (package / kind / "mine.py").unlink()
+    settle([], bump=False)
+    assert f"{kind}/mine" not in versions()
 
 
 def test_same_and_bump(package):
-    file = package / "attacks/attack.py"
-    file.write_text(file.read_text() + "\nCHANGED = 1\n")
-    before = stage_versions()
-    settle(["evaluate"], bump=False)
-    settle(["attack"], bump=True)
+    change(package, "attacks/noise.py")
+    change(package, "attacks/lattice.py")
+    before = versions()
+    settle(["evaluate", "attacks/fgsm", "attacks/mi_fgsm"], bump=False)
+    settle(["attacks/pgd_linf"], bump=True)
     assert drifted() == []
-    assert stage_versions() == {**before, "attack": before["attack"] + 1}
-    assert list(stage_versions()) == list(STAGES)
+    assert versions() == {**before, "attacks/pgd_linf": before["attacks/pgd_linf"] + 1}
+    assert tuple(versions()) == entries()
 
 
 def test_digest_follows_imports_within_functions():
     found = stages._imported("sat.stages.attack")
-    assert {"sat.attacks.attack", "sat.models.classifier", "sat.store.hdf5", "sat.seeds"} <= set(found)
+    assert {"sat.attacks.interface", "sat.models.classifier", "sat.store.hdf5", "sat.seeds"} <= set(found)
     assert not [module for module in found if module.startswith(("sat.report", "sat.analyses"))]
     assert all(isinstance(tree, ast.Module) for tree in found.values())
     assert code_digest("attack") == code_digest("attack")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("from .noise import noise", True),
+        ("from . import noise", True),
+        ("from ..attacks.noise import noise", True),
+        ("import sat.attacks.noise", True),
+        ("if TYPE_CHECKING:\n    X = int\nelse:\n    from sat.attacks.noise import noise as X", True),
+        ("if TYPE_CHECKING:\n    from sat.attacks.noise import noise", False),
+        ("if typing.TYPE_CHECKING:\n    from sat.attacks.noise import noise", False),
+        ("if not TYPE_CHECKING:\n    from sat.attacks.noise import noise", True),
+    ],
+)
+def test_a_digest_sees_what_runs(package, text, seen):
+    (package / "attacks/mine.py").write_text(f"UNIT = None\n{text}\n")
+    assert ("sat.attacks.noise" in stages._imported("sat.attacks.mine")) == seen
+
+
+def recipes(given, **raised):
+    plan = Plan(given, versions={**versions(), **{name.replace("__", "/"): 2 for name in raised}})
+    return {name: step.recipe for name, step in plan.artefacts().items()}
+
+
+def test_the_version_of_an_attack_changes_what_is_made_with_it(write_study):
+    fast = {"fast": {"attack": {"method": "fgsm"}}, "few": {"attack_images": 16}}
+    given = load_study([write_study(variants=fast)])
+    before = recipes(given)
+    assert "versions" not in Plan(given).adversarial("vit").params
+
+    def differ(**raised):
+        after = recipes(given, **raised)
+        return {name for name in before if before[name] != after[name]}
+
+    ablation = {"analysis/ablation.csv", "analysis/ablation_pairs.csv", "figures/ablation.svg"}
+    own = {name for name in before if name.startswith("variants/fast/")}
+    assert differ(attacks__fgsm=2) == own | ablation
+    assert differ(attacks__mi_fgsm=2) == set()
+    shared = {name for name in before if name.startswith(("images/", "weights/", "clean/", "study.json"))}
+    assert differ(attacks__pgd_linf=2) == set(before) - own - shared
+    plan = Plan(given, versions={**versions(), "attacks/fgsm": 3})
+    assert plan.adversarial("vit", "fast").params["versions"] == {"fgsm": 3}
+    assert "versions" not in plan.adversarial("vit").params
+
+
+def test_the_version_of_a_measure_changes_the_measures_alone(write_study):
+    given = load_study([write_study(measures=["cka", "agreement"])])
+    before = recipes(given)
+    after = recipes(given, measures__cka=2)
+    assert {name for name in before if before[name] != after[name]} == {
+        "analysis/measures.csv",
+        "analysis/measures_separation.csv",
+        "analysis/measures_pairs.csv",
+        "figures/measures.svg",
+    }
+    assert recipes(given, measures__jensen_shannon=2) == before
+    assert Plan(given, versions={**versions(), "measures/cka": 2}).measures.params["versions"] == {"cka": 2}
+
+
+def test_the_command_lists_and_settles_units(capsys):
+    assert main(["stages"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == list(entries())
+    assert main(["stages", "bump", "attacks/pgd"]) == 1
+    assert "no such stage or unit: attacks/pgd; there are study, " in capsys.readouterr().err

@@ -9,7 +9,7 @@ import yaml
 
 from conftest import ROOT, ROWS
 from sat.errors import SatError
-from sat.study.attack import Attack, grey_levels
+from sat.study.attack import AttackSettings, grey_levels
 from sat.study.config import config_schema
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
@@ -208,9 +208,9 @@ def test_grey_levels(text, levels):
 
 def test_a_step_that_pins_equals_twice_eps():
     # 0.1 is 25.5 grey levels, no whole number; from 16 on every step of an 8/255 ball pins.
-    assert Attack(eps="8/255", step=0.1).step_levels == 16
-    assert Attack(eps="8/255", step="16/255").step_levels == 16
-    assert Attack(eps="8/255", step="2/255").step_levels == 2
+    assert AttackSettings(eps="8/255", step=0.1).step_levels == 16
+    assert AttackSettings(eps="8/255", step="16/255").step_levels == 16
+    assert AttackSettings(eps="8/255", step="2/255").step_levels == 2
 
 
 def test_later_files_and_overrides_win_key_by_key(write_study, tmp_path):

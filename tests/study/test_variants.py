@@ -9,7 +9,7 @@ from conftest import ROOT
 from projects import SNAKEMAKE
 from sat.errors import SatError
 from sat.status.progress import job_of
-from sat.study.attack import Attack
+from sat.study.attack import AttackSettings
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -136,11 +136,11 @@ def test_a_fault_of_a_variant_names_it(write_study, variants, advice):
 )
 def test_sizes_belong_to_a_norm(given, advice):
     with pytest.raises(ValueError, match=advice):
-        Attack.model_validate(given)
+        AttackSettings.model_validate(given)
 
 
 def test_an_l2_norm_may_be_above_one():
-    attack = Attack.model_validate({"method": "pgd_l2", "eps": 3.0, "step": "1/2"})
+    attack = AttackSettings.model_validate({"method": "pgd_l2", "eps": 3.0, "step": "1/2"})
     assert (attack.eps_levels, attack.step_levels) == (765.0, 127.5)
 
 

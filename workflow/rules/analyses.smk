@@ -13,7 +13,7 @@ for name, unit in plan.analyses.items():
         name:
             name
         input:
-            **made(**plan.inputs_of(name)),
+            **made(**{key: paths_of(given) for key, given in plan.analysis(name)[0].inputs.items()}),
         output:
             **makes(**{re.sub(r"\W", "_", path): (path, shown) for path, shown in unit.outputs.items()}),
         log:
@@ -26,6 +26,6 @@ for name, unit in plan.analyses.items():
             **needs(Needs(unit.mem_mb, unit.minutes)),
             files=" ".join(shlex.quote(f"{key}={user_file(key)}") for key in unit.files),
         params:
-            step=lambda wildcards, name=name: plan.analysis(name).json,
+            step=lambda wildcards, name=name: plan.analysis(name)[0].json,
         shell:
             ANALYSE

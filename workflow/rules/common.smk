@@ -185,24 +185,17 @@ def gate_of(wildcards):
     input that is ancient() would not do: where the gate must run, Snakemake asks the attack no further, and passes
     over an edge that is all ancient, though the attack's own settings have changed.
     """
-    step = plan.adversarial(wildcards.model, variant_of(wildcards))
-    there = is_made(results(f"{wildcards.variant}adversarial/{wildcards.model}.h5"), step)
-    return [] if there else results(f"clean/{wildcards.model}.gate.json")
+    wanted = plan.adversarial(wildcards.model, variant_of(wildcards))
+    return [] if is_made(results(wanted.path), wanted.step) else results(plan.gate(wildcards.model).path)
 
 
-def weights_of(wildcards):
-    return [f"weights/{model}.safetensors" for model in plan.tiles[wildcards.target]]
+def paths_of(artefacts):
+    """Paths of the plan's artefacts below results/<study>/; of one, its path."""
+    return [artefact.path for artefact in artefacts] if isinstance(artefacts, (list, tuple)) else artefacts.path
 
 
-def adversarial_of(wildcards):
-    return [f"{wildcards.variant}adversarial/{model}.h5" for model in plan.tiles[wildcards.source]]
-
-
-def tiles_of(wildcards):
-    """Tiles of the study, or of a variant that has its own."""
-    variant = variant_of(wildcards)
-    folder = wildcards.variant if variant and plan.attacks_anew(variant) else ""
-    return [f"{folder}tiles/{target}/{source}.h5" for target, source in plan.used_tiles]
+def tile_of(wildcards):
+    return plan.tile(wildcards.target, wildcards.source, variant_of(wildcards))
 
 
 def teacher_of(wildcards):

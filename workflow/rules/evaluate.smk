@@ -1,6 +1,10 @@
 rule evaluate:
     input:
-        **made(images="images/attack.h5", weights=weights_of, adversarial=adversarial_of),
+        **made(
+            images="images/attack.h5",
+            weights=lambda wildcards: paths_of(tile_of(wildcards).inputs["weights"]),
+            adversarial=lambda wildcards: paths_of(tile_of(wildcards).inputs["adversarial"]),
+        ),
     output:
         **makes(tile="{variant}tiles/{target}/{source}.h5"),
     log:
@@ -13,7 +17,7 @@ rule evaluate:
     resources:
         **needs(lambda wildcards: forecast.tile(wildcards.target, wildcards.source, variant_of(wildcards)), GPU),
     params:
-        step=lambda wildcards: plan.tile(wildcards.target, wildcards.source, variant_of(wildcards)).json,
+        step=lambda wildcards: tile_of(wildcards).json,
     shell:
         command(
             "evaluate --images {input.images:q} --weights {input.weights:q}"

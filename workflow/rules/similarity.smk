@@ -3,7 +3,7 @@ rule similarity:
         **made(
             images="images/attack.h5",
             clean=[f"clean/{model}.h5" for model in study.used],
-            tiles=tiles_of,
+            tiles=lambda wildcards: paths_of(plan.used_tiles_of(variant_of(wildcards))),
         ),
     output:
         **makes(
@@ -21,7 +21,7 @@ rule similarity:
     resources:
         **needs(Needs(4000, 30)),
     params:
-        step=lambda wildcards: plan.similarity_of(variant_of(wildcards)).json,
+        step=lambda wildcards: plan.similarity(variant_of(wildcards))[0].json,
     shell:
         command(
             "similarity --images {input.images:q} --clean {input.clean:q} --tiles {input.tiles:q}"

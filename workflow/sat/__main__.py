@@ -10,7 +10,7 @@ import os
 import sys
 
 from sat.errors import SatError
-from sat.study.lock import PIPELINE, RUNNER
+from sat.study.lock import RUNNER, pipeline
 
 TOOLS = ("describe", "add", "plan", "status", "resume", "recommend", "summary", "verify", "schema", "stages")
 """Commands for people; all others are stages, which Snakemake calls."""
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m sat", description="Similarity of image classifiers by attack transferability."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in (*TOOLS, *PIPELINE, RUNNER):
+    for name in (*TOOLS, *pipeline(), RUNNER):
         module = importlib.import_module(_module(name))
         summary = (module.__doc__ or "").splitlines()[0]
         module.add_arguments(commands.add_parser(name, help=summary, description=summary))

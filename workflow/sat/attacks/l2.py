@@ -1,22 +1,20 @@
-"""PGD within an L2 ball, and random perturbations of a given L2 norm."""
+"""Steps of a given length within an L2 ball, in fractions of grey levels."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sat.attacks.attack import SMALLEST, Attacked, loss_gradient
+from sat.attacks.gradient import SMALLEST, loss_gradient
+from sat.attacks.interface import Attacked, Draws
 from sat.attacks.rounding import attacked
 from sat.models.batches import padded
 from sat.models.classifier import Classifier, to_unit
-from sat.seeds import generator
 
 
-def pgd_l2(
+def ascend(
     classifier: Classifier,
     images: NDArray[np.uint8],
     labels: NDArray[np.integer],
@@ -27,7 +25,7 @@ def pgd_l2(
     start: NDArray[np.floating] | None = None,
     device: str = "cpu",
 ) -> Attacked:
-    """Attack one batch with L2 PGD; the last iterate, no early stop (Madry et al., ICLR 2018).
+    """Attack one batch by steps along the gradient; the last iterate, no early stop.
 
     ``d <- d + step * gradient / |gradient|``, shortened to eps where it is
     longer, then ``d <- clip(x + d) - x``: in fractions of grey levels, and
@@ -87,60 +85,24 @@ def _length(change: Tensor) -> Tensor:
     return change.double().square().sum((1, 2, 3), keepdim=True).sqrt().float()
 
 
-def random_start_l2(
-    ids: NDArray[np.integer], shape: tuple[int, ...], eps: float, seed: int, model: str
-) -> NDArray[np.float32]:
-    """Perturbations of any direction, and of a length uniform from 0 to eps; keyed by seed, image and model.
+def random_start(draws: Draws, shape: tuple[int, ...], eps: float) -> NDArray[np.float32]:
+    """Perturbations of any direction, and of a length uniform from 0 to eps.
 
     Parameters
     ----------
-    ids : int array, shape (n,)
-        Ids of the images; position and neighbours play no part.
+    draws : Draws
     shape : tuple of int
         Of one image.
     eps : float
         Grey levels.
-    seed : int
-    model : str
 
     Returns
     -------
     float32 array, shape (n, *shape)
         Grey levels.
     """
-    starts = np.empty((len(ids), *shape), np.float32)
-    for start, image in zip(starts, ids, strict=True):
-        random = generator("random start in L2", seed, int(image), model)
+    starts = np.empty((len(draws.ids), *shape), np.float32)
+    for start, random in zip(starts, draws.generators("random start in L2"), strict=True):
         direction = random.standard_normal(shape, np.float32)
         start[:] = direction * (random.uniform(0, eps) / np.linalg.norm(direction))
     return starts
-
-
-def sign_noise_l2(ids: NDArray[np.integer], shape: tuple[int, ...], eps: float, seed: int) -> NDArray[np.int16]:
-    """Noise of the L2 norm eps, keyed by seed and image: the same for all models.
-
-    Plus or minus m grey levels, the least m with which all values together
-    reach eps, at as many random places as stay within it.
-
-    Parameters
-    ----------
-    ids : int array, shape (n,)
-    shape : tuple of int
-        Of one image.
-    eps : float
-        Grey levels.
-    seed : int
-
-    Returns
-    -------
-    int16 array, shape (n, *shape)
-        Not yet clipped to the images' range.
-    """
-    size = math.prod(shape)
-    level = min(255, math.ceil(eps / math.sqrt(size)))
-    places = min(size, int(eps * eps) // level**2)
-    noise = np.zeros((len(ids), size), np.int16)
-    for row, image in zip(noise, ids, strict=True):
-        random = generator("sign noise in L2", seed, int(image))
-        row[random.permutation(size)[:places]] = level * (2 * random.integers(0, 2, places) - 1)
-    return noise.reshape(len(ids), *shape)

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sat.attacks.attack import Attacked
+from sat.attacks.interface import Attacked
 from sat.models.batches import padded
 from sat.models.classifier import Classifier, to_unit
-from sat.study.attacks import Norm
+from sat.units.attack import Norm
 
 SHRINK = 0.999
 """Factor by which a perturbation that rounding took out of its L2 ball shrinks at least, each time."""

@@ -70,7 +70,7 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
 
     plan, results = plan_of(study), results_folder(study)
     # What the analyses read, and checked as they check it.
-    job = Job(plan.analysis("ensembles"))
+    job = Job(plan.analysis("ensembles")[0].step)
     sat = read_matrix(job.input("sat", there(results / "similarity/sat.csv")))
     clusters = read_table(job.input("clusters", there(results / "analysis/clusters.csv")))
     table = read_table(there(results / "similarity/models.csv")).set_index("model")
@@ -224,7 +224,7 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     from sat.store.artefact import Job
 
     name = "stability"
-    unit, step = plan.analyses[name], plan.analysis(name)
+    unit, step = plan.analyses[name], plan.analysis(name)[0].step
     paths = [there(results / artefact.path) for key in unit.inputs for artefact in plan.find(unit.inputs[key])]
     with Given(unit, Job(step), paths) as given:
         found = collect_predictions(

@@ -1,4 +1,4 @@
-"""Show the stages' versions, and settle what a change of code means."""
+"""Show the versions of stages, attacks and measures, and settle what a change of code means."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "verdict", nargs="?", choices=("same", "bump"), help="the output means the same, or it does not"
     )
-    parser.add_argument("stages", nargs="*", help="stages; all whose code has changed by default (same only)")
+    parser.add_argument(
+        "stages",
+        nargs="*",
+        help="stages, or units such as attacks/fgsm; all whose code has changed by default (same only)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print versions, or write the lock."""
     from sat.errors import SatError
-    from sat.study.lock import STAGES, drifted, settle, stage_versions
+    from sat.study.lock import drifted, entries, settle, versions
 
-    if unknown := [stage for stage in arguments.stages if stage not in STAGES]:
-        raise SatError(f"no such stage: {', '.join(unknown)}; the stages are {', '.join(STAGES)}.")
+    known = entries()
+    if unknown := [stage for stage in arguments.stages if stage not in known]:
+        raise SatError(f"no such stage or unit: {', '.join(unknown)}; there are {', '.join(known)}.")
     if arguments.verdict == "bump" and not arguments.stages:
         raise SatError("name the stages whose output means something else now: python -m sat stages bump attack.")
     if arguments.verdict:
         settle(arguments.stages or drifted(), bump=arguments.verdict == "bump")
     changed = drifted()
-    for stage, version in stage_versions().items():
-        print(f"{stage:<12} version {version}{'   code has changed: same, or bump?' if stage in changed else ''}")
+    settled = versions()
+    for name in known:
+        version = settled.get(name, "not set yet")
+        print(f"{name:<26} version {version}{'   code has changed: same, or bump?' if name in changed else ''}")
     return 1 if changed else 0

@@ -88,7 +88,8 @@ def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tu
 
     study = plan.study
     # What the analyses read, and checked as they check it.
-    job = Job(Step("recommend", 1, {}, {"pairs": plan.similarity.recipe, "models": plan.similarity.recipe}))
+    recipe = plan.similarity("")[0].step.recipe
+    job = Job(Step("recommend", 1, {}, {"pairs": recipe, "models": recipe}))
     pairs = read_table(job.input("pairs", there(results / "similarity/most_similar.csv")))
     models = read_table(job.input("models", there(results / "similarity/models.csv"))).set_index("model")
     both = pd.concat([pairs, pairs.rename(columns={"model_a": "model_b", "model_b": "model_a"})])
@@ -115,6 +116,6 @@ def _measured(plan: Plan, results: Path, student: str) -> tuple[pd.DataFrame | N
     paths = [results / f"analysis/{name}.csv" for name in ("distillation", "distillation_relation")]
     if not all(path.exists() for path in paths):
         return None, None, "the study's own distillation has not run yet"
-    if any(read_sidecar(path)["recipe"] != plan.analysis("distillation").recipe for path in paths):
+    if any(read_sidecar(path)["recipe"] != plan.analysis("distillation")[0].step.recipe for path in paths):
         return None, None, "the study's own distillation is of other settings; run snakemake first"
     return read_table(paths[0]).set_index("teacher"), read_table(paths[1]), ""

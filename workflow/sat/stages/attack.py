@@ -22,18 +22,18 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     import numpy as np
 
-    from sat.attacks import registry
-    from sat.attacks.attack import Attacked
+    from sat.attacks import apply
+    from sat.attacks.interface import Attacked
     from sat.errors import SatError
     from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar
     from sat.store.parts import Parts
-    from sat.study.attacks import METHODS
+    from sat.units import declarations
 
     params = job.step.params
-    model, method = params["model"], METHODS[params["method"]]
+    model, method = params["model"], declarations("attacks")[params["method"]]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     with hdf5.reading(job.input("clean", arguments.clean)) as file:
         prediction = file["attack_prediction"][:]
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             rows = chosen[where]
             # Single reads: HDF5's fancy indexing is hundreds of times slower.
             batch = np.stack([images["image"][row] for row in rows])
-            return registry.attack(classifier, batch, labels[rows], ids[rows], params, arguments.device)
+            return apply.attack(classifier, batch, labels[rows], ids[rows], params, arguments.device)
 
         parts = Parts(arguments.out, job)
         resumed = parts.stop

@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     import numpy as np
 
-    from sat.attacks import registry
     from sat.attacks.evaluate import ABSENT, evaluate
+    from sat.attacks.noise import noise as random_noise
     from sat.errors import SatError
     from sat.models.classifier import load_classifier
     from sat.store import hdf5
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
 
     if noise:
-        random = registry.noise(ids, images.shape[1:], noise)
+        random = random_noise(ids, images.shape[1:], noise)
         for target in range(len(targets)):
             noise_prediction[target] = predictions(target, random, np.ones(len(images), bool))
         del random  # twice the size of the images

@@ -72,7 +72,7 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
             "classes and preprocessing right?"
             for row in models[models["off_published"]].itertuples()
         ]
-    if config.attack.traits.selection == "first_success":
+    if config.attack.declaration.selection == "first_success":
         warnings.append(
             f"{config.attack.method} keeps the adversarial images of its first success, which may transfer less: "
             "compare this matrix with none of another attack"

@@ -1,15 +1,23 @@
-"""The attack and its variants: the config's sections `attack` and `variants`."""
+"""The attack and its variants: the config's sections `attack` and `variants`.
+
+The section `attack` is assembled from the declarations of all attacks
+(`sat.units.attack`): its methods, its keys with their types and defaults, and
+what its documentation says of them. So no attack is named here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
-from sat.study.attacks import METHODS, Method
 from sat.study.section import Count, Section, explain
+from sat.units import check_known, declarations
+from sat.units.attack import Attack, Norm
 
 
 def grey_levels(value: str | float, most: int | None = 1) -> Fraction:
@@ -62,32 +70,26 @@ def _nearest_whole(levels: Fraction) -> str:
     return f"'{low}/255' or '{low + 1}/255'"
 
 
-class Attack(Section):
-    """The attack. What its method does not use is ignored: it changes nothing and reruns nothing."""
+class AttackSection(Section):
+    """What the section `attack` has whatever attacks there are; `AttackSettings` is the whole section."""
 
-    method: Literal["pgd_linf", "pgd_l2", "fgsm", "mi_fgsm", "autoattack"] = "pgd_linf"
-    """Within an L-infinity ball: `pgd_linf`, projected gradient descent; `fgsm`, one step of size eps; `mi_fgsm`, with
-    momentum; `autoattack`, which keeps what its first success gives, and so may transfer less. Within an L2 ball:
-    `pgd_l2`."""
+    method: str = "pgd_linf"
     eps: str | float = "8/255"
     """Radius of the ball in pixels of [0, 1]. L-infinity: whole grey levels of the canvas, written as "8/255". L2: the
     norm over all pixels, such as 3.0 at 224 px."""
-    step: str | float = "2/255"
-    """Step size, in the unit of eps. From 2 x eps on, every touched pixel is pinned to an end of the L-infinity ball.
-    Not of `fgsm` and `autoattack`."""
-    steps: Count = 10
-    """Number of steps. Not of `fgsm` and `autoattack`."""
-    random_start: bool = True
-    """Start from a random place within the ball, keyed by seed, image and model. Of `pgd_linf` and `pgd_l2`."""
-    momentum: Annotated[float, Field(ge=0)] = 1.0
-    """Decay of the gathered gradient. Of `mi_fgsm`."""
+
+    @field_validator("method")
+    @classmethod
+    def _check_method(cls, value: str) -> str:
+        return check_known("attacks", value)
 
     @field_validator("eps")
     @classmethod
     def _check_eps(cls, value: str | float, info: ValidationInfo) -> str | float:
-        # A method that is none has been complained of already.
-        method = METHODS.get(info.data.get("method", ""))
-        if method and method.norm == "l2":
+        if "method" not in info.data:
+            # An unknown method has been reported, and its norm is not known.
+            return value
+        if declarations("attacks")[info.data["method"]].norm == "l2":
             return _l2_size(value)
         levels = grey_levels(value)
         if levels.denominator != 1:
@@ -99,49 +101,72 @@ class Attack(Section):
         return value
 
     @model_validator(mode="after")
-    def _check_step(self) -> Attack:
-        used = ("eps", "step") if "step" in self.traits.settings else ("eps",)
-        if self.traits.norm == "l2":
+    def _check_step(self) -> AttackSection:
+        used = [name for name in _SIZES if name == "eps" or name in self.declaration.keys]
+        if self.declaration.norm == "l2":
             # 8/255 of every pixel is nothing like 8/255 over all of them.
             if missing := [name for name in used if name not in self.model_fields_set]:
                 raise ValueError(f"{missing[0]}: {self.method} needs one of its own, {_L2_ADVICE}")
             if "step" in used:
-                _l2_size(self.step, "step: ")
+                _l2_size(self._own["step"], "step: ")
         elif "step" in used:
-            levels = grey_levels(self.step)
+            step = self._own["step"]
+            levels = grey_levels(step)
             if levels <= 0 or (levels.denominator != 1 and levels < 2 * self.eps_levels):
                 raise ValueError(
-                    f"step: {self.step!r} is {float(levels):g} grey levels, neither a whole number from 1 on nor at "
+                    f"step: {step!r} is {float(levels):g} grey levels, neither a whole number from 1 on nor at "
                     f"least 2 x eps; write {_nearest_whole(levels)}"
                 )
         return self
 
+    @model_validator(mode="after")
+    def _check_own(self) -> AttackSection:
+        # The keys' types have been checked; here are what validators of the attack's own settings say.
+        try:
+            self.declaration.settings.model_validate(self._own)
+        except ValidationError as error:
+            raise ValueError(explain(error, "attack").removesuffix(".")) from None
+        return self
+
     @property
-    def traits(self) -> Method:
-        """What is known of the method."""
-        return METHODS[self.method]
+    def _own(self) -> dict[str, Any]:
+        """Those settings that the method uses, as they were written."""
+        return {name: getattr(self, name) for name in self.declaration.keys}
+
+    @property
+    def declaration(self) -> Attack:
+        """What the method declares."""
+        declared: Attack = declarations("attacks")[self.method]
+        return declared
 
     @property
     def eps_levels(self) -> int | float:
         """Radius of the ball in grey levels: whole in L-infinity."""
-        return int(grey_levels(self.eps)) if self.traits.norm == "linf" else float(grey_levels(self.eps, None))
+        return int(grey_levels(self.eps)) if self.declaration.norm == "linf" else float(grey_levels(self.eps, None))
 
     @property
     def step_levels(self) -> int | float:
         """Step in grey levels; one that pins is equal to 2 x eps, whatever was written."""
-        if self.traits.norm == "l2":
-            return float(grey_levels(self.step, None))
-        return int(min(grey_levels(self.step), 2 * grey_levels(self.eps)))
+        step = self._own["step"]
+        if self.declaration.norm == "l2":
+            return float(grey_levels(step, None))
+        return int(min(grey_levels(step), 2 * grey_levels(self.eps)))
+
+    @property
+    def gradients(self) -> int:
+        """Number of gradients that the attack takes for an image."""
+        cost = self.declaration.cost
+        return int(self._own[cost]) if isinstance(cost, str) else cost
 
     @property
     def params(self) -> dict[str, Any]:
         """Method, eps and those settings that the method uses; sizes in grey levels."""
-        settings = {name: getattr(self, name) for name in self.traits.settings}
+        settings = self._own
         if "step" in settings:
             settings["step"] = self.step_levels
         return {"method": self.method, "eps": self.eps_levels, **settings}
 
-    def changed(self, changes: Mapping[str, Any]) -> Attack:
+    def changed(self, changes: Mapping[str, Any]) -> AttackSettings:
         """The same attack with other settings.
 
         Parameters
@@ -155,20 +180,91 @@ class Attack(Section):
             If they make no attack.
         """
         kept = self.model_dump()
-        method = changes.get("method", self.method)
-        if method in METHODS and METHODS[method].norm != self.traits.norm:
-            needed = [name for name in ("eps", "step") if name == "eps" or name in METHODS[method].settings]
+        other = declarations("attacks").get(changes.get("method", self.method))
+        if other and other.norm != self.declaration.norm:
+            needed = [name for name in _SIZES if name == "eps" or name in other.keys]
             if missing := [name for name in needed if name not in changes]:
                 raise ValueError(
-                    f"{method} is of another norm than the study's {self.method}, so key 'attack.{missing[0]}' has to "
-                    "be given: " + (_L2_ADVICE if METHODS[method].norm == "l2" else "whole grey levels such as '8/255'")
+                    f"{changes['method']} is of another norm than the study's {self.method}, so key "
+                    f"'attack.{missing[0]}' has to be given: "
+                    + (_L2_ADVICE if other.norm == "l2" else "whole grey levels such as '8/255'")
                 )
-            # Of a method that has no step, no step is looked at.
-            kept = {name: value for name, value in kept.items() if name not in ("eps", "step")}
+            # If the method has no step, the step is not looked at.
+            kept = {name: value for name, value in kept.items() if name not in _SIZES}
         try:
-            return Attack.model_validate({**kept, **changes})
+            return AttackSettings.model_validate({**kept, **changes})
         except ValidationError as error:
             raise ValueError(explain(error, "attack").removesuffix(".")) from None
+
+
+_SIZES = ("eps", "step")
+"""Keys whose unit is that of the norm."""
+_BALLS: dict[Norm, str] = {"linf": "Within an L-infinity ball", "l2": "Within an L2 ball"}
+
+
+def _method_field(attacks: Mapping[str, Attack]) -> FieldInfo:
+    """The key `method`, with the attacks' names and summaries."""
+    told = []
+    for norm, ball in _BALLS.items():
+        listed = [f"`{name}`, {attack.summary}" for name, attack in attacks.items() if attack.norm == norm]
+        told += [f"{ball}: {'; '.join(listed)}."] if listed else []
+    default = AttackSection.model_fields["method"].default
+    field: FieldInfo = Field(default, description=" ".join(told), json_schema_extra={"enum": list(attacks)})
+    return field
+
+
+def own_fields(attacks: Mapping[str, Attack]) -> dict[str, tuple[Any, FieldInfo]]:
+    """The keys that attacks declare, each once, as pydantic's `create_model` takes them.
+
+    Parameters
+    ----------
+    attacks : mapping of str to Attack
+        By name.
+
+    Returns
+    -------
+    dict of str to (type, FieldInfo)
+
+    Raises
+    ------
+    TypeError
+        If a declaration cannot be part of one section: a key has no default, is taken, or is declared in two ways.
+    """
+    fields: dict[str, FieldInfo] = {}
+    users: dict[str, list[str]] = {}
+    for name, attack in attacks.items():
+        for key, field in attack.settings.model_fields.items():
+            where = f"attack {name!r}: setting {key!r}"
+            if hasattr(AttackSection, key) or key in AttackSection.model_fields:
+                raise TypeError(f"{where} is a name that the section 'attack' uses itself; choose another")
+            if field.is_required():
+                raise TypeError(f"{where} has no default; a config need not name it, so give it one")
+            if repr(fields.setdefault(key, field)) != repr(field):
+                raise TypeError(
+                    f"{where} differs from that of {users[key][0]!r}; define it once (sat.attacks.settings), or choose "
+                    "another name"
+                )
+            users.setdefault(key, []).append(name)
+    found = {}
+    for key, field in fields.items():
+        used = ", ".join(f"`{name}`" for name in users[key])
+        described = copy(field)
+        described.description = f"{field.description or ''} Used by {used}.".strip()
+        found[key] = (field.annotation, described)
+    return found
+
+
+if TYPE_CHECKING:
+    AttackSettings = AttackSection
+else:
+    AttackSettings = create_model(
+        "AttackSettings",
+        __base__=AttackSection,
+        __module__=__name__,
+        __doc__="The attack. Keys that its method does not use are ignored: they change nothing and rerun nothing.",
+        method=(str, _method_field(declarations("attacks"))),
+        **own_fields(declarations("attacks")),
+    )
 
 
 class Variant(Section):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from sat import units
-from sat.study.attack import Attack, Variant
+from sat.study.attack import AttackSettings, Variant
 from sat.study.section import Count, Name, Section, Share
 from sat.study.training import Training
 
@@ -172,7 +172,7 @@ class Core(Section):
     """Least accuracy on the evaluation images that a model needs to be attacked."""
     on_low_accuracy: Literal["stop", "flag"] = "stop"
     """A model below min_accuracy stops the run, or is only flagged."""
-    attack: Attack = Attack()
+    attack: AttackSettings = AttackSettings()
     variants: dict[Name, Variant] = {}
     """Ablations by name: all models under other settings of the attack, compared with the study's matrix. Each has its
     own results/<study>/variants/<name>/, and shares everything else."""

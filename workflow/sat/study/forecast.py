@@ -100,7 +100,7 @@ class Forecast:
             self._attacked(variant),
             images.canvas,
             compute.batch_size,
-            attack.traits.cost or attack.steps,
+            attack.gradients,
             *self._compute,
         )
 
@@ -114,7 +114,7 @@ class Forecast:
             self.config.compute.batch_size,
             *self._compute,
             diagonal=target == source,
-            wide=self.plan.attack(variant).traits.dtype == "int16",
+            wide=self.plan.attack(variant).declaration.dtype == "int16",
         )
 
     def _distil(self, teacher: str) -> Needs:
@@ -182,7 +182,7 @@ class Forecast:
             case "clean":
                 return 2 * self.n_images["eval"] * UNKNOWN_CLASSES
             case "attack":
-                wide = 2 if self.plan.attack(artefact.variant).traits.dtype == "int16" else 1
+                wide = 2 if self.plan.attack(artefact.variant).declaration.dtype == "int16" else 1
                 return round(PACKED * self._attacked(artefact.variant) * image * wide)
             case "evaluate":
                 tiles = self.plan.tiles

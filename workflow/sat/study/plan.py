@@ -1,4 +1,4 @@
-"""The plan: every artefact of a study, and what exactly must have made it.
+"""The plan: every artefact of a study, what exactly must have made it, and from which others.
 
 Rules hand the step of an artefact to its command, the command records it in the artefact's
 sidecar, readers and ``sat verify`` compare. So there is one place that says what an artefact is
@@ -8,16 +8,17 @@ made of.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from sat import units
 from sat.errors import SatError
 from sat.store.step import ALONE, Step, group_recipe
-from sat.study.attack import Attack
-from sat.study.lock import stage_versions
+from sat.study.attack import AttackSettings
+from sat.study.lock import raised
+from sat.study.lock import versions as locked_versions
 from sat.study.study import Study
 from sat.study.tiles import cut_tiles
 from sat.units.analysis import Analysis
@@ -28,7 +29,7 @@ SIMILARITY = ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
 
 @dataclass(frozen=True)
 class Artefact:
-    """A file of a study's results, with its sidecar: the path + ".json"; a .json file is its own."""
+    """A file of a study's results. Its sidecar is the path + ".json"; a .json file is its own."""
 
     path: str
     """Relative to results/<study>/."""
@@ -36,15 +37,25 @@ class Artefact:
     """What makes it."""
     job: str
     """Name of the job that makes it: its log is logs/<job>.log, its benchmark benchmarks/<job>.tsv."""
+    inputs: Inputs = field(default_factory=dict)
+    """What it is made from, by the names of the step's inputs; a sequence for a group."""
     wildcards: Mapping[str, str] = field(default_factory=dict)
     """What its rule calls the parts of its path: model, split, target and source, teacher and seed."""
     variant: str = ""
     """Name of the variant that it belongs to; empty for the study itself."""
 
     @property
+    def json(self) -> str:
+        """The step as rules hand it to a command."""
+        return self.step.json
+
+    @property
     def model(self) -> str:
         """The model that it belongs to; empty where it is of several."""
         return self.wildcards.get("model", "")
+
+
+Inputs: TypeAlias = Mapping[str, Artefact | Sequence[Artefact]]
 
 
 def variant_folder(variant: str) -> str:
@@ -53,7 +64,7 @@ def variant_folder(variant: str) -> str:
 
 
 class Plan:
-    """The steps of a study.
+    """The artefacts of a study.
 
     Parameters
     ----------
@@ -61,7 +72,8 @@ class Plan:
     digests : mapping of str to str, optional
         SHA-256 of each of the user's own files (`Study.files`), from `sat.store.user_files.register`.
     versions : mapping of str to int, optional
-        Versions of the stages; those of the lock by default.
+        Versions of the stages, and of attacks and measures; those of the lock by default. What nobody has settled
+        yet has version 1.
     """
 
     def __init__(
@@ -70,42 +82,54 @@ class Plan:
         self.study = study
         self.config = study.config
         self.digests = digests or {}
-        self.versions = versions or stage_versions()
+        self.versions = versions or locked_versions()
         # A matrix that is there already has no tiles.
         self.tiles = {} if self.config.matrix else cut_tiles(study.models, self.config.tile_size)
-        # Each step is asked for many times; a thousand models have a million pairs.
+        # Each is asked for many times; a thousand models have a million pairs.
         self.weights, self.pretrained = cache(self._weights), cache(self._pretrained)
-        self.adversarial = cache(self._adversarial)
-        self.tile = cache(self._tile)
-        self.similarity_of = cache(self._similarity_of)
-        self.images = cache(self._images)
-        self.clean = cache(self._clean)
-        self.analysis = cache(self._analysis)
+        self.images, self.clean = cache(self._images), cache(self._clean)
+        self.adversarial, self.tile = cache(self._adversarial), cache(self._tile)
+        self.similarity, self.analysis = cache(self._similarity), cache(self._analysis)
 
-    def _step(self, stage: str, params: Mapping[str, Any], **inputs: Step | list[Step]) -> Step:
+    def _made(
+        self,
+        path: str,
+        job: str,
+        stage: str,
+        params: Mapping[str, Any],
+        inputs: Inputs | None = None,
+        variant: str = "",
+        **wildcards: str,
+    ) -> Artefact:
+        """The artefact at a path, with the step that follows from its inputs."""
+        inputs = inputs or {}
         recipes = {
-            name: group_recipe(step.recipe for step in given) if isinstance(given, list) else given.recipe
+            name: given.step.recipe
+            if isinstance(given, Artefact)
+            else group_recipe(artefact.step.recipe for artefact in given)
             for name, given in inputs.items()
         }
-        return Step(stage, self.versions[stage], params, recipes)
+        step = Step(stage, self.versions.get(stage, 1), params, recipes)
+        return Artefact(path, step, job, inputs, wildcards, variant)
 
-    def describe(self) -> Step:
+    def raised(self, kind: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Params that say which units have changed since their first version; see `sat.study.lock.raised`."""
+        return raised(self.versions, kind, names)
+
+    def describe(self) -> Artefact:
         """study.json."""
         # How jobs run changes no result, and their sidecars record it.
-        return self._step("study", json.loads(self.study.model_dump_json(exclude={"config": {"compute"}})))
+        params = json.loads(self.study.model_dump_json(exclude={"config": {"compute"}}))
+        return self._made("study.json", "study/study", "study", params)
 
     @cached_property
-    def matrix(self) -> Step:
-        """similarity/sat.csv of a study of a matrix."""
-        return self._step("matrix", {"sha256": self.digests.get("matrix"), "models": list(self.study.used)})
-
-    @property
-    def sat(self) -> Step:
-        """similarity/sat.csv, computed or given."""
-        return self.matrix if self.config.matrix else self.similarity
+    def matrix(self) -> Artefact:
+        """similarity/sat.csv of a study that starts from a matrix."""
+        params = {"sha256": self.digests.get("matrix"), "models": list(self.study.used)}
+        return self._made("similarity/sat.csv", "similarity/matrix", "matrix", params)
 
     @cached_property
-    def manifest(self) -> Step:
+    def manifest(self) -> Artefact:
         """images/manifest.csv."""
         images = self.config.images
         params: dict[str, Any] = {"source": images.source}
@@ -113,12 +137,13 @@ class Plan:
             params["split"] = images.split
         if images.class_map:
             params["class_map"] = self.digests.get("images.class_map")
-        return self._step("manifest", params)
+        return self._made("images/manifest.csv", "images/manifest", "manifest", params)
 
-    def _images(self, split: str) -> Step:
+    def _images(self, split: str) -> Artefact:
         """images/<split>.h5, for train, eval and attack."""
         images = self.config.images
         params = images.model_dump(include={"source", "canvas", "crop_pct", "train_fraction", "on_bad_image"})
+        params |= {"split": split, "seed": self.config.seed}
         if images.over_network:
             params["data_split"] = images.split
         if images.train_folder:
@@ -127,9 +152,10 @@ class Plan:
             params["attack_images"] = (
                 {"list": self.digests.get("images.attack_images")} if images.id_list else images.attack_images
             )
-        return self._step("images", {"split": split, "seed": self.config.seed, **params}, manifest=self.manifest)
+        inputs = {"manifest": self.manifest}
+        return self._made(f"images/{split}.h5", f"images/{split}", "images", params, inputs, split=split)
 
-    def _weights(self, model: str) -> Step:
+    def _weights(self, model: str) -> Artefact:
         """weights/<model>.safetensors: trained, fine-tuned, from the hub, or from the user's checkpoint."""
         if not self.study.trained(model):
             return self.pretrained(model)
@@ -137,41 +163,45 @@ class Plan:
         inputs = {"images": self.images("train")}
         if self.study.fine_tuned(model):
             inputs["pretrained"] = self.pretrained(model)
-        return self._step("train", {**self._net(model), "seed": self.config.seed, **settings}, **inputs)
+        params = {**self._net(model), "seed": self.config.seed, **settings}
+        place = f"weights/{model}"
+        return self._made(f"{place}.safetensors", place, "train", params, inputs, model=model)
 
-    def _pretrained(self, model: str) -> Step:
+    def _pretrained(self, model: str) -> Artefact:
         """Weights as somebody else has trained them: pretrained/<model>.safetensors of a model that is fine-tuned."""
-        row = self.study.model[model]
-        if row.source == "hub":
-            return self._step("hub", {**self._net(model), "revision": row.revision})
-        return self._step("checkpoint", {**self._net(model), "sha256": self.digests.get(model)})
+        row, place = self.study.model[model], self.place(model)
+        params = {"revision": row.revision} if row.source == "hub" else {"sha256": self.digests.get(model)}
+        return self._made(f"{place}.safetensors", place, row.source, {**self._net(model), **params}, model=model)
 
     def _net(self, model: str) -> dict[str, Any]:
         row = self.study.model[model]
         params: dict[str, Any] = {"model": model, "architecture": row.architecture, "input_size": row.input_size}
         return params | row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
 
+    def place(self, model: str) -> str:
+        """Where weights from the hub, or from a checkpoint, go: `pretrained/<model>` where that is fine-tuned."""
+        return f"{'pretrained' if self.study.fine_tuned(model) else 'weights'}/{model}"
+
     def given(self, source: str) -> list[str]:
-        """Where weights from the hub, or from checkpoints, go: `pretrained/<model>` where that is fine-tuned."""
-        names = [name for name in self.needed if self.study.model[name].source == source]
-        return [f"{'pretrained' if self.study.fine_tuned(name) else 'weights'}/{name}" for name in names]
+        """Places of all weights from a source, `hub` or `checkpoint`."""
+        return [self.place(name) for name in self.needed if self.study.model[name].source == source]
 
-    def _clean(self, model: str) -> Step:
+    def _clean(self, model: str) -> Artefact:
         """clean/<model>.h5."""
-        return self._step(
-            "clean",
-            {"model": model},
-            weights=self.weights(model),
-            attack_images=self.images("attack"),
-            eval_images=self.images("eval"),
-        )
+        inputs = {
+            "weights": self.weights(model),
+            "attack_images": self.images("attack"),
+            "eval_images": self.images("eval"),
+        }
+        return self._made(f"clean/{model}.h5", f"clean/{model}", "clean", {"model": model}, inputs, model=model)
 
-    def gate(self, model: str) -> Step:
+    def gate(self, model: str) -> Artefact:
         """clean/<model>.gate.json."""
         params = {"model": model, **self.config.model_dump(include={"min_accuracy", "on_low_accuracy"})}
-        return self._step("gate", params, clean=self.clean(model))
+        inputs = {"clean": self.clean(model)}
+        return self._made(f"clean/{model}.gate.json", f"gate/{model}", "gate", params, inputs, model=model)
 
-    def attack(self, variant: str = "") -> Attack:
+    def attack(self, variant: str = "") -> AttackSettings:
         """The attack of the study, or of one of its variants."""
         attack = self.config.attack
         return attack.changed(self.config.variants[variant].attack) if variant else attack
@@ -180,35 +210,36 @@ class Plan:
         """Whether a variant has adversarial sets and tiles of its own; with less images alone it has the study's."""
         return self.attack(variant).params != self.attack().params
 
-    def _adversarial(self, model: str, variant: str = "") -> Step:
-        """adversarial/<model>.h5."""
-        attack = self.attack(variant)
+    def _adversarial(self, model: str, variant: str = "") -> Artefact:
+        """adversarial/<model>.h5 of the study, or of one of its variants."""
+        attack, folder = self.attack(variant), variant_folder(variant)
         params = {"model": model, **attack.params}
-        if attack.traits.seeded:
+        params |= self.raised("attacks", [attack.method])
+        if attack.declaration.seeded:
             params["seed"] = self.config.seed
         if variant and (count := self.config.variants[variant].attack_images):
             params["attack_images"] = count
-        return self._step(
-            "attack", params, weights=self.weights(model), images=self.images("attack"), clean=self.clean(model)
-        )
+        inputs = {"weights": self.weights(model), "images": self.images("attack"), "clean": self.clean(model)}
+        path, job = f"{folder}adversarial/{model}.h5", f"{folder}attack/{model}"
+        return self._made(path, job, "attack", params, inputs, variant, model=model)
 
-    def _tile(self, target: str, source: str, variant: str = "") -> Step:
-        """tiles/<target tile>/<source tile>.h5."""
-        targets, sources = self.tiles[target], self.tiles[source]
+    def _tile(self, target: str, source: str, variant: str = "") -> Artefact:
+        """tiles/<target tile>/<source tile>.h5 of the study, or of one of its variants."""
+        targets, sources, folder = self.tiles[target], self.tiles[source], variant_folder(variant)
         params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
         if target == source:
             # Every target is on the diagonal once, so that is where its errors under noise are found.
             attack = self.attack(variant)
             params["noise"] = {"eps": attack.eps_levels, "seed": self.config.seed}
-            if attack.traits.norm != "linf":
-                params["noise"]["norm"] = attack.traits.norm
-        return self._step(
-            "evaluate",
-            params,
-            images=self.images("attack"),
-            weights=[self.weights(model) for model in targets],
-            adversarial=[self.adversarial(model, variant) for model in sources],
-        )
+            if attack.declaration.norm != "linf":
+                params["noise"]["norm"] = attack.declaration.norm
+        inputs: Inputs = {
+            "images": self.images("attack"),
+            "weights": [self.weights(model) for model in targets],
+            "adversarial": [self.adversarial(model, variant) for model in sources],
+        }
+        path, job = f"{folder}tiles/{target}/{source}.h5", f"{folder}evaluate/{target}/{source}"
+        return self._made(path, job, "evaluate", params, inputs, variant, target=target, source=source)
 
     @cached_property
     def used_tiles(self) -> tuple[tuple[str, str], ...]:
@@ -221,13 +252,8 @@ class Plan:
         """Models that the tiles in use hold, sorted; a retired one keeps its place in its tile."""
         return tuple(sorted({model for tile, _ in self.used_tiles for model in self.tiles[tile]}))
 
-    @property
-    def similarity(self) -> Step:
-        """All files under similarity/."""
-        return self.similarity_of("")
-
-    def _similarity_of(self, variant: str) -> Step:
-        """All files under similarity/ of the study, or of one of its variants."""
+    def _similarity(self, variant: str = "") -> tuple[Artefact, ...]:
+        """All files under similarity/ of the study, or of one of its variants, in the order of `SIMILARITY`."""
         rows = [self.study.model[name] for name in self.study.used]
         params = {
             "models": {row.model: row.family for row in rows},
@@ -241,14 +267,19 @@ class Plan:
             params |= {"published_top1": published, "max_published_gap": self.config.max_published_gap}
         if variant and (count := self.config.variants[variant].attack_images):
             params["attack_images"] = count
+        inputs: Inputs = {
+            "images": self.images("attack"),
+            "clean": [self.clean(model) for model in self.study.used],
+            "tiles": self.used_tiles_of(variant),
+        }
+        folder = f"{variant_folder(variant)}similarity"
+        first = self._made(f"{folder}/{SIMILARITY[0]}", f"{folder}/similarity", "similarity", params, inputs, variant)
+        return (first, *(replace(first, path=f"{folder}/{name}") for name in SIMILARITY[1:]))
+
+    def used_tiles_of(self, variant: str) -> list[Artefact]:
+        """The tiles that hold a variant's pairs: its own, or the study's where it attacks nothing anew."""
         attacked = variant if variant and self.attacks_anew(variant) else ""
-        return self._step(
-            "similarity",
-            params,
-            images=self.images("attack"),
-            clean=[self.clean(model) for model in self.study.used],
-            tiles=[self.tile(*pair, attacked) for pair in self.used_tiles],
-        )
+        return [self.tile(*pair, attacked) for pair in self.used_tiles]
 
     @property
     def students(self) -> tuple[tuple[str, int], ...]:
@@ -260,19 +291,21 @@ class Plan:
             else ()
         )
 
-    def distilled(self, teacher: str, seed: int) -> Step:
+    def distilled(self, teacher: str, seed: int) -> Artefact:
         """distilled/<teacher>/<seed>.safetensors."""
         asked = self.config.distillation
         assert asked, "asked for where there is something to distil"
-        own = self.weights(asked.student)
+        own = self.weights(asked.student).step
         # A student depends neither on the number of seeds, nor, without a teacher, on how teachers teach.
         params = {**{name: value for name, value in own.params.items() if name != "model"}, "student": asked.student}
         params |= {"replicate": seed}
         inputs = {"train_images": self.images("train"), "eval_images": self.images("eval")}
-        if teacher == ALONE:
-            return self._step("distil", params, **inputs)
-        params |= asked.model_dump(include={"kind", "weight"} | ({"temperature"} if asked.kind == "soft" else set()))
-        return self._step("distil", {**params, "teacher": teacher}, **inputs, teacher=self.weights(teacher))
+        if teacher != ALONE:
+            how = {"kind", "weight"} | ({"temperature"} if asked.kind == "soft" else set())
+            params |= {**asked.model_dump(include=how), "teacher": teacher}
+            inputs["teacher"] = self.weights(teacher)
+        place = f"distilled/{teacher}/{seed}"
+        return self._made(f"{place}.safetensors", place, "distil", params, inputs, teacher=teacher, seed=str(seed))
 
     @cached_property
     def analyses(self) -> dict[str, Analysis]:
@@ -297,21 +330,16 @@ class Plan:
     def _makers(self) -> dict[str, str]:
         return {path: name for name, unit in self.analyses.items() for path in unit.outputs}
 
-    def _analysis(self, name: str) -> Step:
+    def _analysis(self, name: str) -> tuple[Artefact, ...]:
         """All files of an analysis."""
-        steps: dict[str, Step | list[Step]] = {}
-        for key, path in self.analyses[name].inputs.items():
-            if found := [artefact.step for artefact in self.find(path)]:
-                steps[key] = found if "{" in path else found[0]
-        return self._step(name, self.analyses[name].params(self), **steps)
-
-    def inputs_of(self, name: str) -> dict[str, str | list[str]]:
-        """Paths of an analysis' inputs, below results/<study>/, by name; a list for a group."""
-        paths: dict[str, str | list[str]] = {}
-        for key, path in self.analyses[name].inputs.items():
-            if found := [artefact.path for artefact in self.find(path)]:
-                paths[key] = found if "{" in path else found[0]
-        return paths
+        unit = self.analyses[name]
+        inputs: dict[str, Artefact | Sequence[Artefact]] = {}
+        for key, path in unit.inputs.items():
+            if found := self.find(path):
+                inputs[key] = found if "{" in path else found[0]
+        first, *others = unit.outputs
+        made = self._made(first, f"{unit.folder}/{name}", name, unit.params(self), inputs)
+        return (made, *(replace(made, path=path) for path in others))
 
     def find(self, path: str) -> list[Artefact]:
         """Find artefacts as the declaration of an analysis names them.
@@ -333,7 +361,7 @@ class Plan:
             If no study has such an artefact.
         """
         if path in self._makers:
-            return list(self._of_analysis(self._makers[path], path))
+            return [artefact for artefact in self.analysis(self._makers[path]) if artefact.path == path]
         return list(self._group(path)())
 
     def _group(self, path: str) -> Callable[[], Iterable[Artefact]]:
@@ -343,92 +371,52 @@ class Plan:
 
     @cached_property
     def _groups(self) -> dict[str, Callable[[], Iterable[Artefact]]]:
-        """What makes the artefacts of the pipeline that analyses may ask for; `list` where the study has none."""
+        """What finds the artefacts of the pipeline that analyses may ask for; `list` where the study has none."""
         used, variants = self.study.used, ("", *self.config.variants)
         groups: dict[str, Callable[[], Iterable[Artefact]]] = {
-            "images/eval.h5": partial(self._images_of, ["eval"]),
-            "images/attack.h5": partial(self._images_of, ["attack"]),
-            "weights/{model}.safetensors": lambda: [self._weights_of(model) for model in used],
-            "clean/{model}.h5": lambda: [self._clean_of(model) for model in used],
-            "adversarial/{model}.h5": lambda: [self._adversarial_of(model) for model in used],
-            "tiles/{target}/{source}.h5": lambda: [self._tile_of(*pair) for pair in self.used_tiles],
-            "distilled/{teacher}/{seed}.safetensors": self._distilled,
+            "images/eval.h5": lambda: [self.images("eval")],
+            "images/attack.h5": lambda: [self.images("attack")],
+            "weights/{model}.safetensors": lambda: map(self.weights, used),
+            "clean/{model}.h5": lambda: map(self.clean, used),
+            "adversarial/{model}.h5": lambda: map(self.adversarial, used),
+            "tiles/{target}/{source}.h5": lambda: self.used_tiles_of(""),
+            "distilled/{teacher}/{seed}.safetensors": lambda: [self.distilled(*student) for student in self.students],
         }
-        for name in SIMILARITY:
-            groups[f"similarity/{name}"] = partial(self._similarities, [""], [name])
-            groups[f"{{variant}}similarity/{name}"] = partial(self._similarities, variants, [name])
+        for number, name in enumerate(SIMILARITY):
+            groups[f"similarity/{name}"] = partial(self._numbered, number, [""])
+            groups[f"{{variant}}similarity/{name}"] = partial(self._numbered, number, variants)
         if not self.config.matrix:
             return groups
-        given = Artefact("similarity/sat.csv", self.matrix, "similarity/matrix")
-        return {**dict.fromkeys(groups, list), "similarity/sat.csv": lambda: [given]}
+        return {**dict.fromkeys(groups, list), "similarity/sat.csv": lambda: [self.matrix]}
 
-    def _images_of(self, splits: Iterable[str]) -> Iterator[Artefact]:
-        for split in splits:
-            yield Artefact(f"images/{split}.h5", self.images(split), f"images/{split}", {"split": split})
-
-    def _weights_of(self, model: str) -> Artefact:
-        return Artefact(f"weights/{model}.safetensors", self.weights(model), f"weights/{model}", {"model": model})
-
-    def _clean_of(self, model: str) -> Artefact:
-        return Artefact(f"clean/{model}.h5", self.clean(model), f"clean/{model}", {"model": model})
-
-    def _adversarial_of(self, model: str, variant: str = "") -> Artefact:
-        folder = variant_folder(variant)
-        step = self.adversarial(model, variant)
-        return Artefact(f"{folder}adversarial/{model}.h5", step, f"{folder}attack/{model}", {"model": model}, variant)
-
-    def _tile_of(self, target: str, source: str, variant: str = "") -> Artefact:
-        folder, pair = variant_folder(variant), f"{target}/{source}"
-        step = self.tile(target, source, variant)
-        wildcards = {"target": target, "source": source}
-        return Artefact(f"{folder}tiles/{pair}.h5", step, f"{folder}evaluate/{pair}", wildcards, variant)
-
-    def _similarities(self, variants: Iterable[str], names: Iterable[str]) -> Iterator[Artefact]:
-        for variant in variants:
-            folder, step = variant_folder(variant), self.similarity_of(variant)
-            for name in names:
-                yield Artefact(f"{folder}similarity/{name}", step, f"{folder}similarity/similarity", {}, variant)
-
-    def _distilled(self) -> Iterator[Artefact]:
-        for teacher, seed in self.students:
-            name = f"distilled/{teacher}/{seed}"
-            wildcards = {"teacher": teacher, "seed": str(seed)}
-            yield Artefact(f"{name}.safetensors", self.distilled(teacher, seed), name, wildcards)
-
-    def _of_analysis(self, name: str, *paths: str) -> Iterator[Artefact]:
-        unit = self.analyses[name]
-        for path in paths or unit.outputs:
-            yield Artefact(path, self.analysis(name), f"{unit.folder}/{name}")
+    def _numbered(self, number: int, variants: Iterable[str]) -> list[Artefact]:
+        return [self.similarity(variant)[number] for variant in variants]
 
     def _pipeline(self) -> Iterator[Artefact]:
-        yield Artefact("study.json", self.describe(), "study/study")
+        yield self.describe()
         if self.config.matrix:
-            yield from self.find("similarity/sat.csv")
+            yield self.matrix
             return
-        yield Artefact("images/manifest.csv", self.manifest, "images/manifest")
+        yield self.manifest
         trained = any(self.study.trained(model) for model in self.needed)
-        yield from self._images_of(["train", "eval", "attack"] if trained else ["eval", "attack"])
+        yield from map(self.images, ("train", "eval", "attack") if trained else ("eval", "attack"))
         for model in self.needed:
-            wildcards = {"model": model}
             if self.study.fine_tuned(model):
-                yield Artefact(
-                    f"pretrained/{model}.safetensors", self.pretrained(model), f"pretrained/{model}", wildcards
-                )
-            yield self._weights_of(model)
-            yield self._clean_of(model)
-            yield Artefact(f"clean/{model}.gate.json", self.gate(model), f"gate/{model}", wildcards)
-            yield self._adversarial_of(model)
-        for pair in self.used_tiles:
-            yield self._tile_of(*pair)
-        yield from self._similarities([""], SIMILARITY)
+                yield self.pretrained(model)
+            yield self.weights(model)
+            yield self.clean(model)
+            yield self.gate(model)
+            yield self.adversarial(model)
+        yield from self.used_tiles_of("")
+        yield from self.similarity("")
         for variant in self.config.variants:
             if self.attacks_anew(variant):
                 for model in self.needed:
-                    yield self._adversarial_of(model, variant)
-                for pair in self.used_tiles:
-                    yield self._tile_of(*pair, variant)
-            yield from self._similarities([variant], SIMILARITY)
-        yield from self._distilled()
+                    yield self.adversarial(model, variant)
+                yield from self.used_tiles_of(variant)
+            yield from self.similarity(variant)
+        for student in self.students:
+            yield self.distilled(*student)
 
     def artefacts(self) -> dict[str, Artefact]:
         """Every artefact of the study.
@@ -438,11 +426,10 @@ class Plan:
         dict of str to Artefact
             By path, in the order of the flow.
         """
-        found = [*self._pipeline(), *self.answers().values()]
-        return {artefact.path: artefact for artefact in found}
+        return {artefact.path: artefact for artefact in (*self._pipeline(), *self.answers())}
 
     def jobs(self) -> dict[str, list[Artefact]]:
-        """Artefacts by the job that makes them, in the order of the flow.
+        """Artefacts by the name of the job that makes them, in the order of the flow.
 
         Returns
         -------
@@ -453,7 +440,6 @@ class Plan:
             found.setdefault(artefact.job, []).append(artefact)
         return found
 
-    def answers(self) -> dict[str, Artefact]:
+    def answers(self) -> list[Artefact]:
         """Those of `artefacts` that analyses make: what a study is for."""
-        found = [artefact for name in self.analyses for artefact in self._of_analysis(name)]
-        return {artefact.path: artefact for artefact in found}
+        return [artefact for name in self.analyses for artefact in self.analysis(name)]

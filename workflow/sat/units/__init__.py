@@ -15,12 +15,15 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
+SINGULAR = {"attacks": "attack", "measures": "measure", "analyses": "analysis"}
+"""What one unit of a kind is called."""
 
 
 @cache
@@ -35,9 +38,50 @@ def names(kind: str) -> tuple[str, ...]:
     -------
     tuple of str
     """
-    found = [*(PACKAGE / kind).glob("*.py"), *(PACKAGE / kind).glob("*/__init__.py")]
-    units = [path for path in found if re.search(r"^UNIT\b", path.read_text(encoding="utf-8"), re.MULTILINE)]
+    return find(PACKAGE / kind)
+
+
+def find(folder: Path) -> tuple[str, ...]:
+    """Names of the units that lie in a folder, sorted.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of a kind, such as that of ``sat.attacks``.
+
+    Returns
+    -------
+    tuple of str
+    """
+    files = [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
+    units = [path for path in files if re.search(r"^UNIT\b", path.read_text(encoding="utf-8"), re.MULTILINE)]
     return tuple(sorted(path.parent.name if path.name == "__init__.py" else path.stem for path in units))
+
+
+def check_known(kind: str, name: str) -> str:
+    """Accept the name of a unit; nothing is imported.
+
+    Parameters
+    ----------
+    kind : {'attacks', 'measures', 'analyses'}
+    name : str
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such unit; says which names are near, and which there are.
+    """
+    known = names(kind)
+    if name not in known:
+        near = get_close_matches(name, known, 3)
+        advice = f"did you mean {' or '.join(near)}? There are" if near else "there are"
+        raise ValueError(f"unknown {SINGULAR[kind]} {name!r}; {advice} {', '.join(known)}")
+    return name
 
 
 def module(kind: str, name: str) -> ModuleType:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
-from sat.errors import SatError
+from pydantic import AfterValidator, Field
+
+from sat import units
 from sat.logs import log, progress
 from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
@@ -23,10 +26,17 @@ DATASETS = {"prediction": "eval_prediction", "probability": "eval_logits", "feat
 MOST_FEATURES = 5000
 
 
+MeasureName = Annotated[
+    str,
+    AfterValidator(partial(units.check_known, "measures")),
+    Field(json_schema_extra={"enum": list(units.names("measures"))}),
+]
+
+
 class Settings(Section):
     """Keys of the config file."""
 
-    measures: list[str] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
+    measures: list[MeasureName] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
     """Other measures of similarity, beside SAT."""
 
 
@@ -35,6 +45,7 @@ def _params(plan: Plan) -> dict[str, Any]:
         "measures": plan.config.measures,
         "models": {name: plan.study.model[name].family for name in plan.study.used},
         "seed": plan.config.seed,
+        **plan.raised("measures", plan.config.measures),
     }
 
 
@@ -59,7 +70,9 @@ UNIT = Analysis(
 )
 
 
-def run(given: Given, *, measures: list[str], models: dict[str, str], seed: int) -> Answer:
+def run(
+    given: Given, *, measures: list[str], models: dict[str, str], seed: int, versions: dict[str, int] | None = None
+) -> Answer:
     """Apply every measure to what the models made of the clean images.
 
     Parameters
@@ -70,6 +83,8 @@ def run(given: Given, *, measures: list[str], models: dict[str, str], seed: int)
     models : dict of str to str
         Family of every model.
     seed : int
+    versions : dict of str to int, optional
+        Of measures that have changed; they make another step.
 
     Returns
     -------
@@ -79,12 +94,9 @@ def run(given: Given, *, measures: list[str], models: dict[str, str], seed: int)
 
     from sat.analyses.measures.agreement import against_sat, family_separation
     from sat.analyses.measures.figure import measures_figure
-    from sat.similarity.measures import measure
+    from sat.measures.matrix import similarity_matrix
 
-    try:
-        wanted = [measure(name) for name in measures]
-    except ValueError as error:
-        raise SatError(f"config file: key 'measures': {error}.") from None
+    wanted = {name: units.declarations("measures")[name] for name in measures}
     families, names = models, sorted(models)
     sat, files = given["sat"], given["clean"]
     labels, sample = {}, None
@@ -96,18 +108,18 @@ def run(given: Given, *, measures: list[str], models: dict[str, str], seed: int)
             log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
     accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean").items()}
     matrices: dict[str, pd.DataFrame] = {}
-    for one in progress(wanted, "measures"):
-        dataset = DATASETS[one.needs]
+    for name, unit in progress(wanted.items(), "measures"):
+        dataset = DATASETS[unit.needs]
         arrays: dict[str, Any] = {model: file[dataset] for model, file in files.items() if dataset in file}
         for model in sorted(set(names) - set(arrays)):
-            log.warning("%s: has no %s, and is left out of %s", model, dataset, one.name)
+            log.warning("%s: has no %s, and is left out of %s", model, dataset, name)
         known = labels[dataset.partition("_")[0]]
-        if one.needs == "feature" and sample is not None:
+        if unit.needs == "feature" and sample is not None:
             arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]
         try:
-            matrices[one.name] = one.matrix(arrays, known)
+            matrices[name] = similarity_matrix(name, arrays, known)
         except ValueError as error:
-            log.warning("%s is left out: %s", one.name, error)
+            log.warning("%s is left out: %s", name, error)
     agreement = against_sat(sat, matrices, accuracy, seed=seed) if matrices else _no_agreement()
     for row in agreement.itertuples():
         if pd.isna(row.spearman):
@@ -128,7 +140,7 @@ def run(given: Given, *, measures: list[str], models: dict[str, str], seed: int)
         {
             "n_models": len(names),
             "n_images": {"prediction": len(labels["eval"]), "feature": min(len(labels["attack"]), MOST_FEATURES)},
-            "left_out": [one.name for one in wanted if one.name not in matrices],
+            "left_out": [name for name in wanted if name not in matrices],
         },
     )
 

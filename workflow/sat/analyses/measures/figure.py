@@ -9,14 +9,8 @@ from matplotlib.figure import Figure
 
 from sat.report.panels import area, correlation, dot, panel_grid
 from sat.report.style import nothing_to_draw
+from sat.units import module
 
-TITLES = {
-    "agreement": "agreement of predictions\n(share of images)",
-    "error_consistency": "error consistency\n(Cohen's kappa)",
-    "jensen_shannon": "1 - Jensen-Shannon divergence\n(bits)",
-    "cka": "CKA of features\n(debiased, linear)",
-}
-"""What the y axis of a measure says."""
 KINDS = {"across": "#7f9fb8", "within": "#c2452d"}
 """Pairs of two families, and of one, which are few and drawn on top."""
 
@@ -46,7 +40,7 @@ def measures_figure(pairs: pd.DataFrame, agreement: pd.DataFrame, families: Mapp
         for kind, colour in KINDS.items():
             part = pairs[same if kind == "within" else ~same]
             axes.scatter(part["sat"], part[row.measure], s=area(len(pairs)), color=colour, alpha=0.7, linewidths=0)
-        axes.set(xlabel="SAT", ylabel=TITLES.get(row.measure, row.measure))
+        axes.set(xlabel="SAT", ylabel=module("measures", row.measure).UNIT.title)
         axes.set_title(correlation(row.spearman, row.mantel_p), fontsize=9)
     handles = [
         dot(colour, f"{kind} {'a family' if kind == 'within' else 'families'}") for kind, colour in KINDS.items()

@@ -1,4 +1,4 @@
-"""PGD against closed form, against two other libraries, and against its own promises."""
+"""PGD on the lattice against closed form, against two other libraries, and against its own promises."""
 
 import eagerpy
 import foolbox
@@ -8,7 +8,9 @@ import torch
 import torchattacks
 
 from nets import classifier, digits
-from sat.attacks.attack import pgd_linf, random_start, sign_noise
+from sat.attacks.interface import Draws
+from sat.attacks.lattice import ascend, random_start
+from sat.attacks.noise import sign_noise
 from sat.models.classifier import Blueprint, Classifier
 
 NETS = ["test_resnet", "test_vit", "test_convnext", "test_efficientnet"]
@@ -45,7 +47,7 @@ def test_closed_form_on_a_linear_model(step, steps):
     random = np.random.default_rng(1)
     images = random.integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
     labels = random.integers(0, 2, 20)
-    found = pgd_linf(model, images, labels, eps=EPS, step=step, steps=steps).perturbation
+    found = ascend(model, images, labels, eps=EPS, step=step, steps=steps).perturbation
     # The gradient's sign never changes, so the end is as far as steps, ball and grey levels allow.
     reach = min(EPS, step * steps)
     away = np.where(labels == 0, -1, 1)[:, None, None, None] * np.sign(weight)
@@ -55,7 +57,7 @@ def test_closed_form_on_a_linear_model(step, steps):
 
 def test_against_torchattacks(net):
     images, labels = digits(16)
-    ours = images + pgd_linf(net, images, labels, eps=EPS, step=STEP, steps=STEPS).perturbation.astype(np.int16)
+    ours = images + ascend(net, images, labels, eps=EPS, step=STEP, steps=STEPS).perturbation.astype(np.int16)
     attack = torchattacks.PGD(net, eps=EPS / 255, alpha=STEP / 255, steps=STEPS, random_start=False)
     theirs = attack(torch.from_numpy(images).float() / 255, torch.from_numpy(labels)).mul(255).round().numpy()
     # A gradient of nearly zero may round to another sign there: at most one pixel in two hundred.
@@ -65,7 +67,7 @@ def test_against_torchattacks(net):
 
 def test_against_foolbox(net):
     images, labels = digits(16, seed=1)
-    ours = images + pgd_linf(net, images, labels, eps=EPS, step=STEP, steps=STEPS).perturbation.astype(np.int16)
+    ours = images + ascend(net, images, labels, eps=EPS, step=STEP, steps=STEPS).perturbation.astype(np.int16)
     model = foolbox.PyTorchModel(net, bounds=(0, 1))
     attack = foolbox.attacks.LinfPGD(abs_stepsize=STEP / 255, steps=STEPS, random_start=False)
     clean = eagerpy.astensor(torch.from_numpy(images).float() / 255)
@@ -81,8 +83,8 @@ def test_against_foolbox(net):
 def test_the_bound_is_exact_with_random_start(eps, step):
     net = classifier("test_resnet")
     images, labels = digits(16)
-    start = random_start(np.arange(16), (3, 32, 32), eps, 0, "m")
-    found = pgd_linf(net, images, labels, eps=eps, step=step, steps=3, start=start).perturbation
+    start = random_start(Draws(np.arange(16), 0, "m"), (3, 32, 32), eps)
+    found = ascend(net, images, labels, eps=eps, step=step, steps=3, start=start).perturbation
     assert found.dtype == np.int8
     assert np.abs(found.astype(int)).max() == eps
     total = images.astype(int) + found
@@ -90,11 +92,9 @@ def test_the_bound_is_exact_with_random_start(eps, step):
 
 
 def attack_in_batches(net, images, labels, size):
-    start = random_start(np.arange(len(images)), images.shape[1:], EPS, 0, "m")
+    start = random_start(Draws(np.arange(len(images)), 0, "m"), images.shape[1:], EPS)
     parts = [
-        pgd_linf(
-            net, images[i : i + size], labels[i : i + size], eps=EPS, step=STEP, steps=3, start=start[i : i + size]
-        )
+        ascend(net, images[i : i + size], labels[i : i + size], eps=EPS, step=STEP, steps=3, start=start[i : i + size])
         for i in range(0, len(images), size)
     ]
     return np.concatenate([part.perturbation for part in parts])
@@ -117,15 +117,15 @@ def test_neighbours_change_nothing(net):
 
 def test_an_incomplete_batch_is_padded(net):
     images, labels = digits(16)
-    whole = pgd_linf(net, images, labels, eps=EPS, step=STEP, steps=2)
-    part = pgd_linf(net, images[:5], labels[:5], eps=EPS, step=STEP, steps=2)
+    whole = ascend(net, images, labels, eps=EPS, step=STEP, steps=2)
+    part = ascend(net, images[:5], labels[:5], eps=EPS, step=STEP, steps=2)
     assert (part.perturbation == whole.perturbation[:5]).all()
     assert len(part.fooled) == len(part.zero_gradients) == 5
 
 
 def test_no_gradient_of_a_parameter_is_kept(net):
     images, labels = digits(16)
-    pgd_linf(net, images, labels, eps=EPS, step=STEP, steps=1)
+    ascend(net, images, labels, eps=EPS, step=STEP, steps=1)
     assert not net.training
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in net.parameters())
 
@@ -134,7 +134,7 @@ def test_zero_gradients_are_counted():
     model, _ = linear()
     model.net.weight.zero_()
     images, labels = digits(4)
-    found = pgd_linf(model, images[..., :8, :8], labels % 2, eps=EPS, step=STEP, steps=7)
+    found = ascend(model, images[..., :8, :8], labels % 2, eps=EPS, step=STEP, steps=7)
     assert (found.zero_gradients == 7).all()
     assert (found.perturbation == 0).all()
 
@@ -144,17 +144,17 @@ def test_a_gradient_that_is_not_finite_is_an_error():
     model.net.weight.fill_(float("nan"))
     images, labels = digits(4)
     with pytest.raises(FloatingPointError):
-        pgd_linf(model, images[..., :8, :8], labels % 2, eps=EPS, step=STEP, steps=1)
+        ascend(model, images[..., :8, :8], labels % 2, eps=EPS, step=STEP, steps=1)
 
 
 def test_random_start_is_keyed_by_image_model_and_seed_alone():
     shape = (3, 32, 32)
-    first = random_start(np.array([5, 7, 9]), shape, EPS, 0, "m")
-    moved = random_start(np.array([9, 100, 5]), shape, EPS, 0, "m")
+    first = random_start(Draws(np.array([5, 7, 9]), 0, "m"), shape, EPS)
+    moved = random_start(Draws(np.array([9, 100, 5]), 0, "m"), shape, EPS)
     assert (first[0] == moved[2]).all() and (first[2] == moved[0]).all()
-    assert (first[0] != random_start(np.array([5]), shape, EPS, 1, "m")[0]).any()
-    assert (first[0] != random_start(np.array([5]), shape, EPS, 0, "n")[0]).any()
-    values, counts = np.unique(random_start(np.arange(20), shape, 3, 0, "m"), return_counts=True)
+    assert (first[0] != random_start(Draws(np.array([5]), 1, "m"), shape, EPS)[0]).any()
+    assert (first[0] != random_start(Draws(np.array([5]), 0, "n"), shape, EPS)[0]).any()
+    values, counts = np.unique(random_start(Draws(np.arange(20), 0, "m"), shape, 3), return_counts=True)
     assert values.tolist() == [-3, -2, -1, 0, 1, 2, 3]
     # Uniform: each of 7 values within 5 standard deviations of its share of 61,440 draws.
     assert np.abs(counts - 61440 / 7).max() < 5 * np.sqrt(61440 * 6) / 7

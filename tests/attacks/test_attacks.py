@@ -1,4 +1,4 @@
-"""One contract for all attacks by name, and each against another library or a closed form."""
+"""Each attack against another library or a closed form."""
 
 from __future__ import annotations
 
@@ -7,128 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 import torchattacks
 
 from nets import classifier, digits
-from sat.attacks import registry
-from sat.attacks.attack import fgsm, mi_fgsm
-from sat.attacks.autoattack import attacks_for, autoattack, image_seeds
-from sat.attacks.evaluate import perturb
-from sat.attacks.l2 import pgd_l2, random_start_l2, sign_noise_l2
+from sat.attacks import autoattack, fgsm, l2, mi_fgsm
+from sat.attacks.interface import Draws
+from sat.attacks.noise import sign_noise_l2
 from sat.attacks.rounding import to_grey_levels
 from sat.models.classifier import Blueprint, Classifier, predict
-from sat.study.attack import Attack
-from sat.study.attacks import METHODS
-
-SIZES = {"linf": ("24/255", "8/255"), "l2": (6.0, 2.0)}
-NET = "test_resnet"
-
-
-def params(method: str, seed: int = 0, **changes: object) -> dict[str, object]:
-    """A step's params, from a config."""
-    eps, step = SIZES[METHODS[method].norm]
-    attack = Attack.model_validate({"method": method, "eps": eps, "step": step, "steps": 3, **changes})
-    return {**attack.params, "seed": seed, "model": "m"}
-
-
-def scene(count: int):
-    """A net, images, and as labels what the net says of them: the study attacks what a model gets right."""
-    net = classifier(NET)
-    images, _ = digits(count)
-    return net, images, predict(net, images, 32).argmax(1)
-
-
-def attack_in_batches(net, images, labels, given, size):
-    ids = np.arange(100, 100 + len(images))
-    parts = [
-        registry.attack(net, images[i : i + size], labels[i : i + size], ids[i : i + size], given)
-        for i in range(0, len(images), size)
-    ]
-    return (
-        np.concatenate([part.perturbation for part in parts]),
-        np.concatenate([part.fooled for part in parts]),
-    )
-
-
-def loss(net, images, labels):
-    return F.cross_entropy(torch.from_numpy(predict(net, images, 32)), torch.from_numpy(labels)).item()
-
-
-@pytest.fixture(scope="module", params=sorted(METHODS))
-def case(request):
-    """Of every method: name, net, images, labels, and what it made of 37 of them."""
-    net, images, labels = scene(37)
-    return request.param, net, images, labels, attack_in_batches(net, images, labels, params(request.param), 37)
-
-
-def test_every_method_has_a_function():
-    assert METHODS.keys() == registry.ATTACKS.keys()
-
-
-def test_the_bound_holds_after_rounding(case):
-    method, _, images, _, (change, _) = case
-    eps = params(method)["eps"]
-    assert change.dtype == METHODS[method].dtype and change.shape == images.shape
-    if METHODS[method].norm == "linf":
-        assert np.abs(change.astype(int)).max() <= eps
-    else:
-        squares = np.square(change.astype(int)).sum((1, 2, 3))
-        assert (squares <= eps**2).all()
-    assert np.abs(change.astype(int)).max() > 0
-
-
-def test_images_stay_within_grey_levels(case):
-    _, _, images, _, (change, _) = case
-    total = images.astype(int) + change
-    assert total.min() >= 0 and total.max() <= 255
-
-
-def test_the_loss_does_not_fall(case):
-    _, net, images, labels, (change, _) = case
-    assert loss(net, perturb(images, change), labels) >= loss(net, images, labels)
-
-
-def test_fooled_is_what_a_fresh_look_says(case):
-    _, net, images, labels, (change, fooled) = case
-    assert ((predict(net, perturb(images, change), 16).argmax(1) != labels) == fooled).all()
-    assert fooled.any()
-
-
-def test_the_same_seed_gives_the_same_bytes_and_another_one_others(case):
-    method, net, images, labels, (change, _) = case
-    again, _ = attack_in_batches(net, images[:16], labels[:16], params(method), 16)
-    assert (again == change[:16]).all()
-    other, _ = attack_in_batches(net, images[:16], labels[:16], params(method, seed=1), 16)
-    assert (other != change[:16]).any() == METHODS[method].seeded
-
-
-def test_slices_of_sixteen_depend_on_nothing_else(case):
-    method, net, images, labels, (change, _) = case
-    for size in (16, 32):
-        sliced, _ = attack_in_batches(net, images, labels, params(method), size)
-        assert (sliced == change).all()
-
-
-def test_white_box_success_before_rounding_is_told_where_something_is_rounded(case):
-    method, net, images, labels, _ = case
-    found = registry.attack(net, images[:16], labels[:16], np.arange(16), params(method))
-    assert (found.fooled_unrounded is None) == METHODS[method].lattice
-    assert len(found.fooled) == len(found.zero_gradients) == 16
-
-
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_settings_that_a_method_does_not_use_are_none_of_its_step(method):
-    eps, step = SIZES[METHODS[method].norm]
-    given = {"method": method, "eps": eps, "step": step, "steps": 3, "momentum": 0.5, "random_start": False}
-    before = Attack.model_validate(given).params
-    assert before.keys() == {"method", "eps", *METHODS[method].settings}
-    for name, value in {"step": step * 2 if eps == 6.0 else "9/255", "steps": 4, "momentum": 0.7}.items():
-        after = Attack.model_validate({**given, name: value}).params
-        assert (after != before) == (name in METHODS[method].settings)
-
-
-# --- each against something else
 
 
 class Plain(torch.nn.Module):
@@ -145,8 +31,10 @@ class Plain(torch.nn.Module):
 
 
 def test_fgsm_against_torchattacks():
-    net, images, labels = scene(16)
-    ours = images + fgsm(net, images, labels, eps=24).perturbation.astype(int)
+    net = classifier("test_resnet")
+    images, _ = digits(16)
+    labels = predict(net, images, 32).argmax(1)
+    ours = images + fgsm.run(net, images, labels, eps=24).perturbation.astype(int)
     theirs = torchattacks.FGSM(net, eps=24 / 255)(torch.from_numpy(images).float() / 255, torch.from_numpy(labels))
     assert (ours == theirs.mul(255).round().numpy()).mean() > 0.999
 
@@ -156,7 +44,7 @@ def test_fgsm_against_torchattacks():
 def test_mi_fgsm_against_torchattacks(net, momentum):
     net = classifier(net)
     images, labels = digits(16)
-    ours = mi_fgsm(net, images, labels, eps=24, step=6, steps=5, momentum=momentum).perturbation.astype(int)
+    ours = mi_fgsm.run(net, images, labels, eps=24, step=6, steps=5, momentum=momentum).perturbation.astype(int)
     attack = torchattacks.MIFGSM(net, eps=24 / 255, alpha=6 / 255, steps=5, decay=momentum)
     theirs = attack(torch.from_numpy(images).float() / 255, torch.from_numpy(labels)).mul(255).round().numpy()
     assert (images + ours == theirs).mean() > 0.995
@@ -167,7 +55,7 @@ def test_pgd_l2_against_torchattacks(net):
     net = classifier(net)
     images, labels = digits(16)
     eps, step = 2.0, 0.5
-    ours = pgd_l2(net, images, labels, eps=eps * 255, step=step * 255, steps=6).perturbation
+    ours = l2.ascend(net, images, labels, eps=eps * 255, step=step * 255, steps=6).perturbation
     attack = torchattacks.PGDL2(Plain(net), eps=eps, alpha=step, steps=6, random_start=False)
     theirs = attack(torch.from_numpy(images).float() / 255, torch.from_numpy(labels)).mul(255).numpy() - images
     lengths = np.sqrt(np.square(ours.astype(float)).sum((1, 2, 3)))
@@ -205,7 +93,7 @@ def test_pgd_l2_in_closed_form_on_a_linear_model(steps):
     images = random.integers(100, 156, (16, 3, 16, 16), dtype=np.uint8)
     labels = random.integers(0, 2, 16)
     eps, step = 400.0, 100.0
-    found = pgd_l2(net, images, labels, eps=eps, step=step, steps=steps).perturbation
+    found = l2.ascend(net, images, labels, eps=eps, step=step, steps=steps).perturbation
     away = np.where(labels == 0, -1, 1)[:, None, None, None] * weight / np.linalg.norm(weight)
     expected = min(eps, step * steps) * away
     # A grey level for rounding, and what shrinking to within the ball takes.
@@ -218,11 +106,13 @@ def test_autoattack_is_the_library_rounded():
 
     from sat.seeds import key
 
-    net, images, labels = scene(16)
-    seeds = image_seeds(np.arange(16), 0, "m")
+    net = classifier("test_resnet")
+    images, _ = digits(16)
+    labels = predict(net, images, 32).argmax(1)
+    draws = Draws(np.arange(16), 0, "m")
     # So weak that not every image falls to the first of its attacks.
-    found = autoattack(net, images, labels, eps=8, seeds=seeds)
-    seed = key("AutoAttack", *seeds.tolist()) % 2**32
+    found = autoattack.run(net, images, labels, eps=8, draws=draws)
+    seed = key("AutoAttack", *draws.keys("attack").tolist()) % 2**32
     library = AutoAttack(Plain(net), norm="Linf", eps=8 / 255, seed=seed, version="standard", device="cpu")
     unit = torch.from_numpy(images).float() / 255
     library.logger.setLevel("WARNING")
@@ -236,9 +126,9 @@ def test_autoattack_with_few_classes(classes):
     net, _ = linear(classes)
     images = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 16), dtype=np.uint8)
     labels = predict(net, images, 16).argmax(1)
-    found = autoattack(net, images, labels, eps=24, seeds=image_seeds(np.arange(16), 0, "m"))
+    found = autoattack.run(net, images, labels, eps=24, draws=Draws(np.arange(16), 0, "m"))
     assert found.fooled.all() and np.abs(found.perturbation.astype(int)).max() <= 24
-    assert ("apgd-t" in attacks_for(classes)) == (classes >= 4)
+    assert ("apgd-t" in autoattack.attacks_for(classes)) == (classes >= 4)
 
 
 @pytest.mark.parametrize(("eps", "spread"), [(3.0, 1.0), (40.0, 2.0), (510.0, 30.0), (40.0, 0.4)])
@@ -264,11 +154,11 @@ def test_half_a_grey_level_is_rounded_to_even():
 
 def test_random_start_in_l2_is_keyed_by_image_model_and_seed_alone():
     shape = (3, 16, 16)
-    first = random_start_l2(np.array([5, 7, 9]), shape, 510.0, 0, "m")
-    moved = random_start_l2(np.array([9, 100, 5]), shape, 510.0, 0, "m")
+    first = l2.random_start(Draws(np.array([5, 7, 9]), 0, "m"), shape, 510.0)
+    moved = l2.random_start(Draws(np.array([9, 100, 5]), 0, "m"), shape, 510.0)
     assert (first[0] == moved[2]).all() and (first[2] == moved[0]).all()
-    assert (first[0] != random_start_l2(np.array([5]), shape, 510.0, 1, "m")[0]).any()
-    lengths = np.linalg.norm(random_start_l2(np.arange(200), shape, 510.0, 0, "m").reshape(200, -1), axis=1)
+    assert (first[0] != l2.random_start(Draws(np.array([5]), 1, "m"), shape, 510.0)[0]).any()
+    lengths = np.linalg.norm(l2.random_start(Draws(np.arange(200), 0, "m"), shape, 510.0).reshape(200, -1), axis=1)
     assert lengths.max() <= 510 * (1 + 1e-5)
     # Uniform from 0 to eps: mean within 5 standard errors.
     assert abs(lengths.mean() - 255) < 5 * 510 / math.sqrt(12 * 200)

@@ -1,0 +1,157 @@
+"""Each measure against an independent reference."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.special import softmax
+from sklearn.metrics import cohen_kappa_score
+
+from pools import CLASSES, pool
+from sat.measures import cka, jensen_shannon
+from sat.measures.matrix import similarity, similarity_matrix
+from sat.units import declarations
+
+MEASURES = declarations("measures")
+
+
+def test_logits_have_the_same_classes():
+    with pytest.raises(ValueError, match="do not fit together"):
+        similarity("jensen_shannon", np.zeros((5, 3)), np.zeros((5, 4)))
+
+
+def test_an_unknown_name_is_told_the_names():
+    arrays, _ = pool("feature")
+    with pytest.raises(ValueError, match="'CKA'; there are agreement, cka, error_consistency, jensen_shannon"):
+        similarity_matrix("CKA", arrays)
+
+
+def test_agreement_is_counted():
+    assert similarity("agreement", np.array([1, 2, 3, 0]), np.array([1, 2, 0, 3])) == 0.5
+
+
+def test_error_consistency_against_scikit_learn():
+    arrays, labels = pool("prediction", n=200)
+    matrix = similarity_matrix("error_consistency", arrays, labels)
+    for a in arrays:
+        for b in arrays:
+            expected = cohen_kappa_score(arrays[a] == labels, arrays[b] == labels)
+            assert matrix.loc[a, b] == pytest.approx(expected, abs=1e-12)
+
+
+def test_error_consistency_without_room_above_chance_is_nan():
+    labels = np.arange(CLASSES)
+    kappa = partial(similarity, "error_consistency")
+    assert np.isnan(kappa(labels, labels, labels))
+    assert np.isnan(kappa(labels + 1, labels + 2, labels))
+    # Always right against always wrong: chance expects no agreement, and there is none.
+    assert kappa(labels, labels + 1, labels) == 0
+
+
+def test_independent_errors_have_no_consistency():
+    random = np.random.default_rng(0)
+    labels = np.zeros(200_000, int)
+    a, b = (random.random((2, len(labels))) > np.array([[0.9], [0.6]])).astype(int)
+    assert similarity("error_consistency", a, b, labels) == pytest.approx(0, abs=0.01)
+
+
+def test_jensen_shannon_against_scipy():
+    arrays, _ = pool("probability")
+    matrix = similarity_matrix("jensen_shannon", arrays)
+    for a in arrays:
+        for b in arrays:
+            p, q = (softmax(arrays[name].astype(float), axis=1) for name in (a, b))
+            assert matrix.loc[a, b] == pytest.approx(1 - np.mean(jensenshannon(p, q, axis=1, base=2) ** 2), abs=1e-12)
+
+
+def test_jensen_shannon_ends_and_extreme_logits():
+    sure = np.array([[65504, -65504, 0], [-65504, 65504, 0]], np.float16)
+    assert similarity("jensen_shannon", sure, sure[::-1]) == 0
+    assert similarity("jensen_shannon", sure, sure) == 1
+    # Infinite halves would be lost in half precision; the sums are made in double precision.
+    many = np.tile(np.array([[0, 10, -10]], np.float16), (50_000, 1))
+    assert similarity("jensen_shannon", many, many) == 1
+
+
+def slow_hsic(x, y):
+    """Song et al. (2012), Eq. 5, term by term."""
+    n = len(x)
+    k, m = ([[0.0 if i == j else float(z[i] @ z[j]) for j in range(n)] for i in range(n)] for z in (x, y))
+    trace = sum(k[i][j] * m[j][i] for i in range(n) for j in range(n))
+    total = sum(map(sum, k)) * sum(map(sum, m))
+    both = sum(k[i][j] * m[j][h] for i in range(n) for j in range(n) for h in range(n))
+    return (trace + total / ((n - 1) * (n - 2)) - 2 * both / (n - 2)) / (n * (n - 3))
+
+
+@pytest.mark.parametrize("n", [4, 9, 20])
+def test_cka_against_a_slow_loop(n, monkeypatch):
+    monkeypatch.setattr(cka, "GRAM", 6)
+    random = np.random.default_rng(n)
+    x = random.normal(size=(n, 12)) + 3
+    y = x[:, :5] + random.normal(size=(n, 5))
+    expected = slow_hsic(x, y) / np.sqrt(slow_hsic(x, x) * slow_hsic(y, y))
+    assert similarity("cka", x, y) == pytest.approx(expected, abs=1e-10)
+
+
+def biased_cka(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    return np.linalg.norm(x.T @ y) ** 2 / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
+
+
+def test_independent_features_are_not_alike_even_where_they_are_more_than_the_images():
+    found, biased = [], []
+    for seed in range(20):
+        x, y = np.random.default_rng(seed).normal(size=(2, 50, 400))
+        found.append(similarity("cka", x, y))
+        biased.append(biased_cka(x, y))
+    assert np.mean(found) == pytest.approx(0, abs=0.02)
+    assert min(biased) > 0.8
+
+
+def test_both_estimators_meet_where_images_are_many():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(3000, 6))
+    y = x @ random.normal(size=(6, 4)) + random.normal(size=(3000, 4))
+    assert similarity("cka", x, y) == pytest.approx(biased_cka(x, y), abs=0.005)
+
+
+def test_cka_ignores_rotation_scale_and_origin():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(2, 40, 8))
+    rotation = np.linalg.qr(random.normal(size=(8, 8)))[0]
+    assert similarity("cka", x, 7 * x @ rotation + 100) == pytest.approx(1, abs=1e-12)
+    assert similarity("cka", x @ rotation - 5, y) == pytest.approx(similarity("cka", x, y), abs=1e-12)
+
+
+def test_equally_distant_features_have_no_variance_to_align():
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    assert np.isnan(similarity("cka", np.eye(6) * 0.1, x))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "size"), [("jensen_shannon", jensen_shannon, "LOGITS"), ("cka", cka, "GRAM")]
+)
+def test_slices_give_the_same(name, module, size, monkeypatch):
+    arrays, _ = pool(module.UNIT.needs)
+    whole = similarity_matrix(name, arrays)
+    monkeypatch.setattr(module, size, 13)
+    np.testing.assert_allclose(similarity_matrix(name, arrays), whole, rtol=0, atol=1e-12)
+
+
+def test_cka_of_models_that_tell_nothing_apart():
+    arrays, _ = pool("feature")
+    constant = np.broadcast_to(arrays["m1"][:1], arrays["m1"].shape)
+    matrix = similarity_matrix("cka", {"m0": arrays["m0"], "c1": constant, "c2": constant})
+    # No variance, so no alignment; and only theirs.
+    assert matrix.loc["m0", "m0"] == pytest.approx(1)
+    assert matrix.isna().to_numpy().sum() == 8
+
+
+@pytest.mark.parametrize("name", ["agreement", "error_consistency", "jensen_shannon"])
+def test_a_constant_prediction_agrees_with_itself(name):
+    arrays, labels = pool(MEASURES[name].needs)
+    constant = np.broadcast_to(arrays["m1"][:1], arrays["m1"].shape)
+    matrix = similarity_matrix(name, {"m0": arrays["m0"], "c1": constant, "c2": constant}, labels)
+    assert matrix.loc["c1", "c2"] == pytest.approx(1)
+    assert matrix.notna().all().all()

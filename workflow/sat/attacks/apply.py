@@ -1,0 +1,56 @@
+"""Apply the attack that a step names to a batch of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sat.attacks.interface import Attacked, Draws
+from sat.models.classifier import Classifier
+from sat.units import module
+from sat.units.attack import Attack
+
+
+def attack(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    ids: NDArray[np.integer],
+    params: Mapping[str, Any],
+    device: str = "cpu",
+) -> Attacked:
+    """Attack one batch as a step's params say.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Frozen.
+    images : uint8 array, shape (n, 3, S, S)
+        Grey levels of the canvas.
+    labels : int array, shape (n,)
+        True classes.
+    ids : int array, shape (n,)
+        Of the images; random numbers are keyed by them.
+    params : mapping
+        method, eps (grey levels), the method's settings and, where it is seeded, seed and model.
+    device : str
+
+    Returns
+    -------
+    Attacked
+
+    Raises
+    ------
+    FloatingPointError
+        If a gradient or an adversarial image is not finite.
+    """
+    unit = module("attacks", params["method"])
+    declaration: Attack = unit.UNIT
+    given = {key: params[key] for key in ("eps", *declaration.keys)}
+    if declaration.seeded:
+        given["draws"] = Draws(ids, params["seed"], params["model"])
+    found: Attacked = unit.run(classifier, images, labels, device=device, **given)
+    return found

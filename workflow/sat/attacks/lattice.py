@@ -1,0 +1,116 @@
+"""Steps on the lattice of grey levels within an L-infinity ball: what PGD, FGSM and MI-FGSM share.
+
+The state is an integer perturbation, so what is attacked, stored and evaluated
+is the same tensor, and the bound is exact by construction.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sat.attacks.gradient import SMALLEST, loss_gradient
+from sat.attacks.interface import Attacked, Draws
+from sat.models.batches import padded
+from sat.models.classifier import Classifier, to_unit
+
+
+def ascend(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    *,
+    eps: int,
+    step: int,
+    steps: int,
+    start: NDArray[np.integer] | None = None,
+    momentum: float | None = None,
+    device: str = "cpu",
+) -> Attacked:
+    """Attack one batch by steps along the gradient's sign; the last iterate, no early stop.
+
+    ``d <- clip(d + step * sign(gradient), -eps, eps)``, then
+    ``d <- clip(x + d, 0, 255) - x``; the model sees ``(x + d) / 255``. The loss
+    is the sum of the cross-entropies, so an image's gradient does not depend on
+    its neighbours.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Frozen.
+    images : uint8 array, shape (n, 3, S, S)
+        Grey levels of the canvas.
+    labels : int array, shape (n,)
+        True classes.
+    eps, step : int
+        Grey levels.
+    steps : int
+    start : int array, shape (n, 3, S, S), optional
+        Perturbation to start from, in grey levels; none by default.
+    momentum : float, optional
+        If it is given, a step follows the sign of the gathered gradient,
+        ``g <- momentum * g + gradient / |gradient|_1`` of each image.
+    device : str
+
+    Returns
+    -------
+    Attacked
+
+    Raises
+    ------
+    FloatingPointError
+        If a gradient is not finite.
+    """
+    count = len(images)
+    # In the layout of the gradient, so that no step has to rearrange anything.
+    clean = padded(images).to(device, torch.int16, memory_format=torch.channels_last)
+    target = padded(np.asarray(labels, np.int64)).to(device)
+    if start is None:
+        change = torch.zeros_like(clean)
+    else:
+        change = padded(start).to(device, torch.int16, memory_format=torch.channels_last)
+        change = _onto_lattice(clean, change, eps)
+    zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    gathered = torch.zeros((), device=device)
+    for _ in range(steps):
+        gradient = loss_gradient(classifier, to_unit(clean + change), target)
+        zero += (gradient == 0).flatten(1).all(1)
+        finite &= gradient.isfinite().all()
+        if momentum is not None:
+            size = gradient.abs().sum((1, 2, 3), keepdim=True)
+            gathered = momentum * gathered + gradient / size.clamp_min(SMALLEST)
+            gradient = gathered
+        change = _onto_lattice(clean, change + step * gradient.sign().to(torch.int16), eps)
+    if not finite:
+        raise FloatingPointError("a gradient is not finite")
+    with torch.no_grad():
+        fooled = classifier(to_unit(clean + change)).argmax(1) != target
+    return Attacked(
+        change[:count].to(torch.int8).cpu().numpy(), fooled[:count].cpu().numpy(), zero[:count].cpu().numpy()
+    )
+
+
+def _onto_lattice(clean: Tensor, change: Tensor, eps: int) -> Tensor:
+    return (clean + change.clamp(-eps, eps)).clamp(0, 255) - clean
+
+
+def random_start(draws: Draws, shape: tuple[int, ...], eps: int) -> NDArray[np.int16]:
+    """Whole grey levels drawn uniformly from -eps to eps.
+
+    Parameters
+    ----------
+    draws : Draws
+    shape : tuple of int
+        Of one image.
+    eps : int
+        Grey levels.
+
+    Returns
+    -------
+    int16 array, shape (n, *shape)
+    """
+    found = [random.integers(-eps, eps, shape, np.int16, endpoint=True) for random in draws.generators("random start")]
+    return np.stack(found) if found else np.empty((0, *shape), np.int16)

@@ -1,0 +1,51 @@
+"""PGD within an L-infinity ball, on whole grey levels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sat.attacks.settings import RandomStart, Steps
+from sat.units.attack import Attack
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sat.attacks.interface import Attacked, Draws
+    from sat.models.classifier import Classifier
+
+
+class Settings(RandomStart, Steps):
+    """Keys of the config's section `attack`."""
+
+
+UNIT = Attack(
+    summary="projected gradient descent",
+    norm="linf",
+    settings=Settings,
+    seeded=True,
+    cost="steps",
+)
+
+
+def run(
+    classifier: Classifier,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    *,
+    eps: int,
+    step: int,
+    steps: int,
+    random_start: bool,
+    draws: Draws,
+    device: str = "cpu",
+) -> Attacked:
+    """Attack one batch with L-infinity PGD; the last iterate, no early stop.
+
+    Madry et al., ICLR 2018, with the lattice of Carlini & Wagner: see
+    `sat.attacks.lattice.ascend`, also for parameters, result and errors.
+    """
+    from sat.attacks import lattice
+
+    start = lattice.random_start(draws, images.shape[1:], eps) if random_start else None
+    return lattice.ascend(classifier, images, labels, eps=eps, step=step, steps=steps, start=start, device=device)

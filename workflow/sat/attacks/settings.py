@@ -1,0 +1,25 @@
+"""Keys of the config's section `attack` that several attacks use, each defined once.
+
+A key that a single attack uses is defined in that attack's module.
+"""
+
+from __future__ import annotations
+
+from sat.study.section import Count, Section
+
+
+class Steps(Section):
+    """Attacks that take steps."""
+
+    step: str | float = "2/255"
+    """Step size, in the unit of eps. From 2 x eps on, every touched pixel is pinned to an end of the L-infinity
+    ball."""
+    steps: Count = 10
+    """Number of steps."""
+
+
+class RandomStart(Section):
+    """Attacks that may start from a random place."""
+
+    random_start: bool = True
+    """Start from a random place within the ball, keyed by seed, image and model."""

@@ -1,0 +1,1 @@
+"""Measures of how alike two models are, beside SAT: one module each."""
