@@ -8,7 +8,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-sys.path.insert(0, f"{workflow.basedir}/workflow")
+# Also where another workflow takes this one as a module: its own folder is workflow.basedir then.
+CLONE = Path(str(workflow.current_basedir)).parents[1]
+sys.path.insert(0, f"{CLONE}/workflow")
 
 from sat.errors import SatError
 from sat.store.environment import export_git
@@ -24,7 +26,7 @@ from sat.units.analysis import Shown
 try:
     study = build_study(
         config,
-        [Path(file) for file in workflow.overwrite_configfiles] or [Path(workflow.basedir, "config.yaml")],
+        [Path(file) for file in workflow.overwrite_configfiles] or [CLONE / "config.yaml"],
     )
     RESULTS = f"results/{study.name}"
     # A job of the cluster parses this file too, and takes what the main process has registered.
@@ -38,7 +40,7 @@ compute = study.config.compute
 
 # A job of the cluster parses this file too, and keeps what the main process has exported.
 if workflow.is_main_process:
-    export_git(Path(workflow.basedir))
+    export_git(CLONE)
 
 
 def environment_prefix():
@@ -119,7 +121,7 @@ def makes(**outputs):
 def reported(path, shown):
     """An entry of the report: variants apart, each under its name. The caption's file is named after the artefact."""
     name, kind = Path(path).stem, "figure" if path.endswith(".svg") else "table"
-    captions = Path(workflow.basedir, "workflow/report")
+    captions = CLONE / "workflow/report"
     caption = f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
 
     def variant(wildcards):
