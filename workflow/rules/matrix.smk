@@ -18,4 +18,4 @@ rule matrix:
     params:
         step=lambda wildcards: plan.matrix.json,
     shell:
-        command("matrix --matrix {resources.matrix:q} --sat {output.sat:q}")
+        command("matrix --matrix {resources.matrix:q} --out {output.sat:q}")

@@ -7,6 +7,7 @@ import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sat.errors import SatError
 from sat.logs import log
 from sat.store.artefact import Job
 from sat.store.step import Step
@@ -32,12 +33,24 @@ def start(arguments: argparse.Namespace) -> Job:
     Parameters
     ----------
     arguments : argparse.Namespace
+        With the step where somebody has it already, as ``sat rerun`` has.
 
     Returns
     -------
     Job
+
+    Raises
+    ------
+    SatError
+        If there is no step.
     """
-    step = Step.parse(sys.stdin.readline())
+    step_given = getattr(arguments, "step", None)
+    if not step_given and sys.stdin.isatty():
+        raise SatError(
+            "Snakemake calls this command, and hands it a step on standard input. To run the job of one result by "
+            "hand: sat rerun results/STUDY/FILE"
+        )
+    step = Step.parse(step_given or sys.stdin.readline())
     log.info(
         "%s (version %d): %s", step.stage, step.version, dict(step.params) if len(str(step.params)) < 2000 else "..."
     )

@@ -11,7 +11,7 @@ from sat.stages.common import start
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--matrix", required=True, help="CSV file: model names as header and first column")
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
+    parser.add_argument("--out", required=True, help="similarity/sat.csv")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -24,4 +24,4 @@ def run(arguments: argparse.Namespace) -> None:
     matrix = read_user_matrix(arguments.matrix, job.step.params["sha256"], names)
     table = matrix.loc[names, names].rename_axis("model").reset_index()
     log.info("%d models", len(names))
-    write_tables(job, {arguments.sat: table}, n_models=len(names), source_sha256=job.step.params["sha256"])
+    write_tables(job, {arguments.out: table}, n_models=len(names), source_sha256=job.step.params["sha256"])

@@ -25,6 +25,8 @@ from sat.units.analysis import Analysis
 
 SIMILARITY = ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
 """What a study and each of its variants have under similarity/."""
+DATA_SET = {"root": "images.root", "class_map": "images.class_map"}
+"""Arguments of the commands that read the data set, and the keys of `Study.files`."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Artefact:
     """What its rule calls the parts of its path: model, split, target and source, teacher and seed."""
     variant: str = ""
     """Name of the variant that it belongs to; empty for the study itself."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The user's own files that its command reads: the command's argument, and the key in `Study.files`."""
 
     @property
     def json(self) -> str:
@@ -99,6 +103,7 @@ class Plan:
         params: Mapping[str, Any],
         inputs: Inputs | None = None,
         variant: str = "",
+        files: Mapping[str, str] | None = None,
         **wildcards: str,
     ) -> Artefact:
         """The artefact at a path, with the step that follows from its inputs."""
@@ -110,7 +115,7 @@ class Plan:
             for name, given in inputs.items()
         }
         step = Step(stage, self.versions.get(stage, 1), params, recipes)
-        return Artefact(path, step, job, inputs, wildcards, variant)
+        return Artefact(path, step, job, inputs, wildcards, variant, files or {})
 
     def raised(self, kind: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
         """Params that say which units have changed since their first version; see `sat.study.lock.raised`."""
@@ -126,7 +131,8 @@ class Plan:
     def matrix(self) -> Artefact:
         """similarity/sat.csv of a study that starts from a matrix."""
         params = {"sha256": self.digests.get("matrix"), "models": list(self.study.used)}
-        return self._made("similarity/sat.csv", "similarity/matrix", "matrix", params)
+        files = {"matrix": "matrix"}
+        return self._made("similarity/sat.csv", "similarity/matrix", "matrix", params, files=files)
 
     @cached_property
     def manifest(self) -> Artefact:
@@ -137,7 +143,7 @@ class Plan:
             params["split"] = images.split
         if images.class_map:
             params["class_map"] = self.digests.get("images.class_map")
-        return self._made("images/manifest.csv", "images/manifest", "manifest", params)
+        return self._made("images/manifest.csv", "images/manifest", "manifest", params, files=DATA_SET)
 
     def _images(self, split: str) -> Artefact:
         """images/<split>.h5, for train, eval and attack."""
@@ -152,8 +158,9 @@ class Plan:
             params["attack_images"] = (
                 {"list": self.digests.get("images.attack_images")} if images.id_list else images.attack_images
             )
-        inputs = {"manifest": self.manifest}
-        return self._made(f"images/{split}.h5", f"images/{split}", "images", params, inputs, split=split)
+        files = {**DATA_SET, **({"list": "images.attack_images"} if split == "attack" else {})}
+        path, inputs = f"images/{split}.h5", {"manifest": self.manifest}
+        return self._made(path, f"images/{split}", "images", params, inputs, files=files, split=split)
 
     def _weights(self, model: str) -> Artefact:
         """weights/<model>.safetensors: trained, fine-tuned, from the hub, or from the user's checkpoint."""
@@ -170,8 +177,10 @@ class Plan:
     def _pretrained(self, model: str) -> Artefact:
         """Weights as somebody else has trained them: pretrained/<model>.safetensors of a model that is fine-tuned."""
         row, place = self.study.model[model], self.place(model)
-        params = {"revision": row.revision} if row.source == "hub" else {"sha256": self.digests.get(model)}
-        return self._made(f"{place}.safetensors", place, row.source, {**self._net(model), **params}, model=model)
+        hub = row.source == "hub"
+        params = {**self._net(model), **({"revision": row.revision} if hub else {"sha256": self.digests.get(model)})}
+        files = {} if hub else {"checkpoint": model}
+        return self._made(f"{place}.safetensors", place, row.source, params, files=files, model=model)
 
     def _net(self, model: str) -> dict[str, Any]:
         row = self.study.model[model]
@@ -338,7 +347,8 @@ class Plan:
             if found := self.find(path):
                 inputs[key] = found if "{" in path else found[0]
         first, *others = unit.outputs
-        made = self._made(first, f"{unit.folder}/{name}", name, unit.params(self), inputs)
+        files = {key: key for key in unit.files}
+        made = self._made(first, f"{unit.folder}/{name}", name, unit.params(self), inputs, files=files)
         return (made, *(replace(made, path=path) for path in others))
 
     def find(self, path: str) -> list[Artefact]:
