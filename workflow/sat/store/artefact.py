@@ -54,7 +54,7 @@ def is_made(path: Path | str, step: Step) -> bool:
         return False
 
 
-_REMAKE = "'python -m sat verify' says how to make it again."
+_REMAKE = "'sat verify' says how to make it again."
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Job:
             which = str(paths[0]) if len(paths) == 1 else f"one of the {len(paths)} inputs '{name}' ({paths[0]}, ...)"
             raise SatError(
                 f"{which}: was made by another step than this study asks for (other settings, version or inputs). "
-                "'python -m sat verify' names what is stale and prints the command that repairs it."
+                "'sat verify' names what is stale and prints the command that repairs it."
             )
         for path, sidecar in zip(paths, sidecars, strict=True):
             check_content(path, sidecar)
