@@ -1,4 +1,4 @@
-"""Run the job of one result by hand in a temporary folder, and compare."""
+"""Run one result's job by hand in a temporary folder, and compare."""
 
 from __future__ import annotations
 

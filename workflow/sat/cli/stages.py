@@ -1,4 +1,4 @@
-"""Show the versions of stages, attacks and measures, and settle what a change of code means."""
+"""Show versions of stages and units, and settle what a change of code means."""
 
 from __future__ import annotations
 

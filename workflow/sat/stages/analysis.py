@@ -1,4 +1,4 @@
-"""Run the analysis that the step names: open its inputs, call its function, write what it returns."""
+"""Run the analysis that a step names: open inputs, call it, write its answer."""
 
 from __future__ import annotations
 
