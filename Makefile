@@ -11,7 +11,7 @@ demo: .venv/installed ## from images to report: the study of config.yaml
 	$(BIN)/snakemake --cores all --logger rich
 	@mkdir -p results/digits/report
 	$(BIN)/snakemake --quiet all --report results/digits/report/report.html
-	@PYTHONPATH=workflow $(BIN)/python -m sat summary
+	@$(BIN)/sat summary
 
 test: .venv/installed-test lint ## the whole test suite
 	$(BIN)/python -m pytest -n auto $(PYTEST)
@@ -26,20 +26,20 @@ bench: .venv/installed-test ## every benchmark, a table each
 	$(BIN)/python benchmarks/run.py
 
 slurm-demo: .venv/installed ## the tiny study of the tests on a SLURM of this machine's own; needs root, slurm-wlm and munge
-	PYTHONPATH=workflow:tests $(BIN)/python tests/cluster.py
+	PYTHONPATH=tests $(BIN)/python tests/cluster.py
 
 # After Snakemake itself was killed. PROFILE=slurm, CONFIGFILE=studies/mine.yaml, WAIT=1, MORE='words for snakemake'.
 PROFILE ?= slurm
 resume: .venv/installed ## cancel its SLURM jobs (WAIT=1: let them end), unlock, start again
-	PYTHONPATH=workflow $(BIN)/python -m sat resume --profile $(PROFILE) $(if $(CONFIGFILE),--study $(CONFIGFILE)) \
-	    $(if $(WAIT),--wait) -- $(MORE)
+	$(BIN)/sat resume --profile $(PROFILE) $(if $(CONFIGFILE),--study $(CONFIGFILE)) $(if $(WAIT),--wait) -- $(MORE)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; name one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 
-.venv/installed: envs/requirements.txt | .venv/bin/python
+.venv/installed: envs/requirements.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e . # the command sat
 	touch $@
 
 .venv/installed-test: envs/requirements-test.txt envs/requirements-peers.txt .venv/installed

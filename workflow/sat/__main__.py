@@ -1,4 +1,4 @@
-"""Entry of ``python -m sat``."""
+"""Entry of the command line: ``sat``, or ``python -m sat``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import logging
 import os
 import sys
 
+from sat import __version__
+from sat.cli.commands import find, overview, unknown
 from sat.errors import SatError
-from sat.study.lock import STAGES, stage_module
-
-TOOLS = ("describe", "add", "plan", "status", "resume", "recommend", "summary", "verify", "schema", "stages")
-"""Commands for people; all others are stages, which Snakemake calls."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,26 +25,18 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 1 after a mistake that its maker can mend.
+        Exit status: 0; 1 after a mistake that its maker can mend; 2 if the
+        words are no command.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m sat", description="Similarity of image classifiers by attack transferability."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in (*TOOLS, *STAGES):
-        module = importlib.import_module(_module(name))
-        summary = (module.__doc__ or "").splitlines()[0]
-        module.add_arguments(commands.add_parser(name, help=summary, description=summary))
-    parsed = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
-    logging.captureWarnings(True)
-    # Nothing that imports make is garbage; looking for it takes 2 of the 7 s in which torch and timm start.
-    gc.disable()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        status: int | None = importlib.import_module(_module(parsed.command)).run(parsed)
-        return status or 0
+        if not words:
+            print(overview(), file=sys.stderr)
+            return 2
+        if words[0] in ("-h", "--help", "--version"):
+            print(f"sat {__version__}" if words[0] == "--version" else overview())
+            return 0
+        return _run(words[0], words[1:])
     except SatError as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
@@ -56,8 +46,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _module(command: str) -> str:
-    return f"sat.cli.{command}" if command in TOOLS else stage_module(command)
+def _run(name: str, words: list[str]) -> int:
+    command = find(name)
+    if not command:
+        print(unknown(name), file=sys.stderr)
+        return 2
+    # Nothing that imports make is garbage; looking for it takes 2 of the 7 s in which torch and timm start.
+    gc.disable()
+    module = importlib.import_module(command.module)
+    parser = argparse.ArgumentParser(prog=f"sat {name}", description=module.__doc__)
+    module.add_arguments(parser)
+    if parser.get_default("passed_on") is not None and "--" in words:
+        # The command calls Snakemake, and what stands after -- is for that.
+        place = words.index("--")
+        parser.set_defaults(passed_on=words[place + 1 :])
+        words = words[:place]
+    parsed = parser.parse_args(words)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    logging.captureWarnings(True)
+    status: int | None = module.run(parsed)
+    return status or 0
 
 
 if __name__ == "__main__":

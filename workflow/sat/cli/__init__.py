@@ -1,6 +1,6 @@
-"""The command line: ``python -m sat COMMAND``, one module a command.
+"""The command line: ``sat COMMAND``, one module a command for people.
 
-A stage's module reads its inputs through the store, calls a pure function and
-writes what it returns. Modules import torch inside ``run`` alone, so that
-every other command starts at once.
+Every module with ``add_arguments`` and ``run`` is a command; the others are
+what commands share. Modules import torch, pandas and the study's code inside
+functions alone, so that every command and its help start at once.
 """

@@ -1,8 +1,10 @@
-"""Add models to a study's table, with what timm says of their architectures."""
+"""Add models to a study's table, with what timm says of them."""
 
 from __future__ import annotations
 
 import argparse
+
+GROUP = "Prepare a study"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -10,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from sat.cli.tools import add_study
 
     parser.add_argument("models", nargs="+", metavar="MODEL", help="timm architecture, with its tag or without")
-    add_study(parser)
+    add_study(parser, positional=False)
     parser.add_argument(
         "--weights", default="hub", help="train, hub, hub@REVISION, or a checkpoint's path (default: hub)"
     )
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Describe the models, write their rows under a new cohort, read the study again."""
     import os
+    import shlex
     from pathlib import Path
 
     from sat.cli.tools import study_of, tables_of
@@ -57,6 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     cohort = max(row.cohort for row in study.models) + 1
     rows = []
     for model in arguments.models:
+        if model.endswith((".yaml", ".yml")):
+            raise SatError(f"{model}: is no architecture; to name the study, write --study {model}.")
         row = describe(model)
         if weights == "train":
             del row["input_size"]  # the images' own size
@@ -69,5 +74,4 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{table}: {len(rows)} model(s) added as cohort {cohort}: {', '.join(row['model'] for row in rows)}")
     if added:
         print(f"New columns, empty for the other models: {', '.join(added)}")
-    words = " ".join(arguments.study)
-    print(f"What will run: python -m sat plan --study {words}")
+    print(f"What will run: sat plan {shlex.join(arguments.study)}")

@@ -1,10 +1,12 @@
-"""Print what timm architectures are made of, as columns of a model table."""
+"""Print what timm architectures are made of, as table columns."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import sys
+
+GROUP = "Prepare a study"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,10 @@
-"""Say what a study takes, what of it is done, and what would run again and why."""
+"""Say what a study takes, what is done, what would rerun and why."""
 
 from __future__ import annotations
 
 import argparse
+
+GROUP = "Prepare a study"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

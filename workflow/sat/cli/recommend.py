@@ -1,4 +1,7 @@
-"""Recommend models to combine, tried on images that had no part in choosing; or a teacher for a student."""
+"""Recommend models to combine, or a teacher for a student.
+
+An ensemble is tried on images that had no part in choosing it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from sat.study.plan import Plan
     from sat.study.study import Study
+
+GROUP = "Read its results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,18 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="of an ensemble: percentage points that its members' mean accuracy may lie below the best (default: 1)",
     )
-    add_study(parser)
+    add_study(parser, positional=False)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Recommend what is asked for."""
     from sat.cli.teachers import recommend_teacher
-    from sat.cli.tools import study_of
+    from sat.cli.tools import existing_results, study_of
 
     study = study_of(arguments)
     _check(arguments, study)
     if arguments.what == "teacher":
-        recommend_teacher(study, arguments.student, arguments.pool)
+        recommend_teacher(study, existing_results(arguments, study), arguments.student, arguments.pool)
     else:
         recommend_ensemble(arguments, study)
 
@@ -61,14 +66,14 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     import numpy as np
 
     from sat.analyses.ensembles.averaging import Pool, of_the_same_classes, recommend
-    from sat.cli.tools import plan_of, results_folder, there
+    from sat.cli.tools import existing_results, plan_of, there
     from sat.errors import SatError
     from sat.status.recommendation import describe_recommendation
     from sat.store import hdf5
     from sat.store.artefact import Job
     from sat.store.tables import read_matrix, read_table
 
-    plan, results = plan_of(study), results_folder(study)
+    plan, results = plan_of(study), existing_results(arguments, study)
     # What the analyses read, and checked as they check it.
     job = Job(plan.ensembles)
     sat = read_matrix(job.input("sat", there(results / "similarity/sat.csv")))

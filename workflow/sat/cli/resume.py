@@ -1,4 +1,8 @@
-"""Go on after Snakemake itself was killed: end or await the SLURM jobs that it left, unlock, start again."""
+"""Go on after Snakemake itself was killed.
+
+The SLURM jobs that it left are cancelled or awaited, the folder is unlocked, and
+Snakemake starts again.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from pathlib import Path
 
 from sat.errors import SatError
 from sat.stages.common import log
+
+GROUP = "Run it"
 
 SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
 ONE_A_JOB = ("images", "pretrained", "weights", "clean", "adversarial", "tiles")
@@ -42,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
     parser.add_argument("--profile", default="slurm", help="Snakemake's profile (default: slurm)")
     parser.add_argument("--wait", action="store_true", help="let the jobs that were left run to their end")
-    parser.add_argument("words", nargs="*", metavar="WORD", help="after --: more words for snakemake")
+    parser.set_defaults(passed_on=[])
+    parser.epilog = "What follows -- is handed to snakemake: sat resume -- --keep-going"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         touch = ["--touch", "--force", "--rerun-incomplete", "--cores", "1", "--quiet", "all"]
         if subprocess.run([*snakemake, *touch, *study, "--", *files]).returncode:
             log.warning("Snakemake could not take them over, and may make some again.")
-    command = [*snakemake, "--profile", arguments.profile, *arguments.words, *study]
+    command = [*snakemake, "--profile", arguments.profile, *arguments.passed_on, *study]
     log.info("snakemake %s", " ".join(command[3:]))
     sys.stdout.flush()
     os.execv(command[0], command)

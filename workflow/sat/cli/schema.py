@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+GROUP = "Develop SAT"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+GROUP = "Develop SAT"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -21,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown := [stage for stage in arguments.stages if stage not in STAGES]:
         raise SatError(f"no such stage: {', '.join(unknown)}; the stages are {', '.join(STAGES)}.")
     if arguments.verdict == "bump" and not arguments.stages:
-        raise SatError("name the stages whose output means something else now: python -m sat stages bump attack.")
+        raise SatError("name the stages whose output means something else now: sat stages bump attack.")
     if arguments.verdict:
         settle(arguments.stages or drifted(), bump=arguments.verdict == "bump")
     changed = drifted()

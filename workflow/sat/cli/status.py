@@ -1,10 +1,12 @@
-"""Say how far a study is: what is done, runs, has failed or is to do, and about how long it takes."""
+"""Show how far a study is: jobs done, running, failed; time left."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+
+GROUP = "Run it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,12 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the progress."""
-    from sat.cli.tools import results_folder, study_of
+    from sat.cli.tools import existing_results, study_of
     from sat.status.progress import progress
     from sat.study.plan import Plan
 
     study = study_of(arguments)
-    results = results_folder(study)
+    results = existing_results(arguments, study)
     print(progress(Plan(study, _registered(results)), results))
 
 

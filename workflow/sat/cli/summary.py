@@ -1,8 +1,10 @@
-"""Say where a study's results lie, which models are most alike, and which families were found."""
+"""Show where results lie, the most similar pairs, and the clusters."""
 
 from __future__ import annotations
 
 import argparse
+
+GROUP = "Read its results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,16 +17,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the summary."""
-    from sat.cli.tools import results_folder, study_of
-    from sat.errors import SatError
+    from sat.cli.tools import existing_results, study_of, there
     from sat.status.summary import summarise
     from sat.store.artefact import read_sidecar
 
     study = study_of(arguments)
-    results = results_folder(study)
-    gates = [read_sidecar(results / f"clean/{model}.gate.json") for model in study.used]
+    results = existing_results(arguments, study)
+    tables = ["similarity/sat.csv", "analysis/clusters.csv"]
+    if not study.config.matrix:
+        tables += ["similarity/most_similar.csv", "similarity/models.csv"]
+    for name in tables:
+        there(results / name)
+    # A study of a matrix has no gates.
+    models = () if study.config.matrix else study.used
+    gates = [read_sidecar(there(results / f"clean/{model}.gate.json")) for model in models]
     inaccurate = {gate["params"]["model"]: gate["facts"]["accuracy"] for gate in gates if not gate["facts"]["passed"]}
-    try:
-        print(summarise(results, study.config, inaccurate, arguments.pairs))
-    except OSError as error:
-        raise SatError(f"{error.filename}: is not there yet; run snakemake first.") from None
+    print(summarise(results, study.config, inaccurate, arguments.pairs))

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from sat.study.study import Study
 
 
-def recommend_teacher(study: Study, student: str, pool: list[str] | None) -> None:
+def recommend_teacher(study: Study, results: Path, student: str, pool: list[str] | None) -> None:
     """Print a recommendation.
 
     Parameters
     ----------
     study : Study
+    results : Path
+        Folder of the study's results.
     student : str
         A model in use.
     pool : list of str, optional
@@ -29,11 +31,11 @@ def recommend_teacher(study: Study, student: str, pool: list[str] | None) -> Non
         If results are missing or stale, or there is nobody to choose.
     """
     from sat.analyses.distillation.gains import choose, direction
-    from sat.cli.tools import plan_of, results_folder
+    from sat.cli.tools import plan_of
     from sat.errors import SatError
     from sat.status.recommendation import describe_teachers
 
-    plan, results = plan_of(study), results_folder(study)
+    plan = plan_of(study)
     names = sorted(set(pool or study.used) - {student})
     if not names:
         raise SatError(f"--student {student}: no teacher can be recommended: --from names nobody else.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +14,92 @@ from sat.store.user_files import register
 from sat.study.plan import Plan
 from sat.study.study import Study, load_study
 
+DEFAULT = ["config.yaml"]
+"""The study of a command that names none."""
 
-def add_study(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose a study."""
+
+class _NameStudy(argparse.Action):
+    """Take a study's files from either spelling, and refuse both at once."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        # Without a file, the positional one is called with its default.
+        if not values or values is self.default:
+            return
+        if namespace.study is not self.default:
+            parser.error("the study is named twice; give all its files at once: --study FILE ...")
+        namespace.study = list(values)
+
+
+def add_study(parser: argparse.ArgumentParser, positional: bool = True) -> None:
+    """Add the arguments that choose a study.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    positional : bool
+        Whether the study may be named without ``--study`` too. A command that
+        has other positional arguments does not allow that.
+    """
+    about = "config file(s) of the study; each is merged over those before it (default: config.yaml)"
+    if positional:
+        parser.add_argument("study", nargs="*", default=DEFAULT, action=_NameStudy, metavar="STUDY", help=about)
     parser.add_argument(
         "--study",
         nargs="+",
-        default=["config.yaml"],
+        default=DEFAULT,
+        action=_NameStudy,
         metavar="FILE",
-        help="config file(s) of the study (default: config.yaml)",
+        help="the same as STUDY" if positional else about,
     )
     parser.add_argument(
         "--config",
         nargs="+",
         default=[],
+        action="extend",
         metavar="KEY=VALUE",
-        help="settings over those of the file, as for snakemake --config",
+        help="settings over those of the file, as for snakemake --config; within a section: 'attack={steps: 5}'",
     )
 
 
 def study_of(arguments: argparse.Namespace) -> Study:
-    """The study that the arguments name.
+    """Read the study that the arguments name.
 
     Raises
     ------
     SatError
-        If it is not valid.
+        If there is none, or it is not valid.
     """
+    if arguments.study is DEFAULT and not Path(DEFAULT[0]).exists():
+        raise SatError(
+            f"there is no {DEFAULT[0]} in this folder ({Path.cwd()}), and the command names no other study; "
+            "write --study FILE, or call sat in the folder of the study."
+        )
+    return load_study(arguments.study, _overrides(arguments.config))
+
+
+def _overrides(words: Sequence[str]) -> dict[str, Any]:
+    """Settings of ``--config``, typed as in YAML."""
     overrides: dict[str, Any] = {}
-    for word in arguments.config:
+    for word in words:
         name, equals, value = word.partition("=")
-        if not equals:
-            raise SatError(f"--config {word!r}: write KEY=VALUE.")
-        overrides[name] = yaml.safe_load(value)
-    return load_study(arguments.study, overrides)
+        if not equals or not name:
+            hint = "; name the study before --config" if Path(word).is_file() else ""
+            raise SatError(f"--config {word!r}: write KEY=VALUE{hint}.")
+        if "." in name:
+            section, *keys = name.split(".")
+            nested = f"{{{': {'.join(keys)}: {value}{'}' * len(keys)}"
+            raise SatError(f"--config {word}: a key of a section is written as --config '{section}={nested}'.")
+        try:
+            overrides[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise SatError(f"--config {word!r}: the value is not valid YAML.") from None
+    return overrides
 
 
 def plan_of(study: Study) -> Plan:
@@ -57,6 +110,28 @@ def plan_of(study: Study) -> Plan:
 def results_folder(study: Study) -> Path:
     """Folder of a study's results, relative to where Snakemake runs."""
     return Path("results") / study.name
+
+
+def existing_results(arguments: argparse.Namespace, study: Study) -> Path:
+    """Find the folder of a study's results, for commands that only read it.
+
+    Raises
+    ------
+    SatError
+        If it is not where the command was called; says where it is, if it is
+        above that or beside the study.
+    """
+    results, here = results_folder(study), Path.cwd()
+    if results.is_dir():
+        return results
+    beside = Path(arguments.study[0]).resolve().parent
+    elsewhere = [folder for folder in (*here.parents, beside, *beside.parents) if (folder / results).is_dir()]
+    advice = (
+        f"It is in {elsewhere[0]}: call sat there"
+        if elsewhere
+        else "Call sat in the folder where snakemake ran; if it has not run yet, 'sat plan' says what it will do"
+    )
+    raise SatError(f"{results}: is not in this folder ({here}). {advice}.")
 
 
 def there(path: Path) -> Path:

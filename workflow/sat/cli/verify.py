@@ -1,8 +1,11 @@
-"""Check every result against the study, and say how to repair what is stale."""
+"""Compare every result with the study, and say how to repair it."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+
+GROUP = "Trust them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print findings and the command that repairs them; status 1 if there are any."""
-    from sat.cli.tools import plan_of, results_folder, study_of
+    from sat.cli.tools import DEFAULT, existing_results, plan_of, study_of
     from sat.status.verify import verify
 
     study = study_of(arguments)
-    plan, results = plan_of(study), results_folder(study)
+    plan, results = plan_of(study), existing_results(arguments, study)
     total = len(plan.artefacts())
     findings = list(verify(plan, results, arguments.full))
     for finding in findings:
@@ -29,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     present = [finding.path for finding in findings if finding.kind != "missing"]
     print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")
-    files = " ".join(f"'{path}'" if " " in str(path) else str(path) for path in present)
-    configfile = "" if arguments.study == ["config.yaml"] else f" --configfile {' '.join(arguments.study)}"
-    overrides = f" --config {' '.join(arguments.config)}" if arguments.config else ""
-    print(f"  snakemake --cores all{configfile}{overrides}{f' --forcerun {files}' if files else ''}")
+    configfile = [] if arguments.study == DEFAULT else ["--configfile", *arguments.study]
+    overrides = ["--config", *arguments.config] if arguments.config else []
+    again = ["--forcerun", *map(str, present)] if present else []
+    print(f"  {shlex.join(['snakemake', '--cores', 'all', *configfile, *overrides, *again])}")
     return 1

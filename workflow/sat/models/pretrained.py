@@ -64,7 +64,7 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
     if config is None or not config.hf_hub_id:
         raise SatError(
             f"architecture {architecture!r}: timm {timm.__version__} knows no weights of this name on the hub; "
-            f"'python -m sat describe {architecture.split('.')[0]}' prints the name with its default tag."
+            f"'sat describe {architecture.split('.')[0]}' prints the name with its default tag."
         )
     names = (config.hf_hub_filename,) if config.hf_hub_filename else FILES
     # The hub's own client tries a dead name server for half a minute.

@@ -1,4 +1,4 @@
-"""Predict the clean images with a model: the one record of what it gets right."""
+"""Record which clean images a model gets right."""
 
 from __future__ import annotations
 

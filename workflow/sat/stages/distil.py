@@ -1,4 +1,4 @@
-"""Train a student with a teacher, or without one, and say how accurate it becomes."""
+"""Train a student, with a teacher or without one."""
 
 from __future__ import annotations
 

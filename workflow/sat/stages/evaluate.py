@@ -1,4 +1,4 @@
-"""Try every target of a tile on the adversarial images of every source of it."""
+"""Try a tile's targets on the adversarial images of its sources."""
 
 from __future__ import annotations
 

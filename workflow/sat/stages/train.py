@@ -1,4 +1,4 @@
-"""Make the weights of a model: train it on the study's training images, from random weights or from its own."""
+"""Train a model on the study's images."""
 
 from __future__ import annotations
 

@@ -37,14 +37,11 @@ def outlook(plan: Plan, results: Path) -> str:
         jobs[step.stage, job_of(name, step)].append(name)
     cohorts = sorted({study.model[name].cohort for name in study.used})
     retired = len(study.models) - len(study.used)
-    images = forecast.n_images
     lines = [
         f"Study {study.name}: {len(study.used)} models in {len(cohorts)} cohort(s)"
         + (f" and {retired} retired" if retired else "")
-        + f", {len(study.used) ** 2:,} ordered pairs in {len(plan.used_tiles):,} tiles of up to "
-        f"{plan.config.tile_size} x {plan.config.tile_size}.",
-        f"Images: {images['eval']:,} evaluated, {images['attack']:,} attacked"
-        + (", as far as is known before they are read." if plan.config.images.source != "digits" else "."),
+        + _about_pairs(plan),
+        *_about_images(plan, forecast),
         *_about_variants(plan),
         "",
         f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
@@ -93,8 +90,25 @@ def outlook(plan: Plan, results: Path) -> str:
             for reason, count in found_reasons.most_common(5):
                 lines.append(f"  {stage}, {count:,} job(s): {reason}")
             if len(found_reasons) > 5:
-                lines.append(f"  {stage}: {len(found_reasons) - 5} more reasons; see python -m sat verify")
+                lines.append(f"  {stage}: {len(found_reasons) - 5} more reasons; see sat verify")
     return "\n".join(lines)
+
+
+def _about_pairs(plan: Plan) -> str:
+    n_models, size = len(plan.study.used), plan.config.tile_size
+    if plan.config.matrix:
+        return f", {n_models * (n_models - 1) // 2:,} pairs."
+    return f", {n_models**2:,} ordered pairs in {len(plan.used_tiles):,} tiles of up to {size} x {size}."
+
+
+def _about_images(plan: Plan, forecast: Forecast) -> list[str]:
+    if plan.config.matrix:
+        return ["The matrix comes from a file: no images, no attack."]
+    images = forecast.n_images
+    return [
+        f"Images: {images['eval']:,} evaluated, {images['attack']:,} attacked"
+        + (", as far as is known before they are read." if plan.config.images.source != "digits" else ".")
+    ]
 
 
 def _about_variants(plan: Plan) -> list[str]:

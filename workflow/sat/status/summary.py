@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sat.store.tables import read_table
+from sat.store.tables import read_matrix, read_table
 from sat.study.config import Config
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_pairs: int = 5) -> str:
-    """Say where the results lie, which models are most alike, and which families were found.
+    """Say where the results lie, which models are most alike, and which clusters were found.
 
     Parameters
     ----------
@@ -27,11 +31,9 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
     str
         Several lines.
     """
-    similar = read_table(results / "similarity/most_similar.csv")
-    similar = similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()]
-    models = read_table(results / "similarity/models.csv").set_index("model")
+    matrix = read_matrix(results / "similarity/sat.csv")
     clusters = read_table(results / "analysis/clusters.csv")
-    lines = ["", f"Study {config.study}: {len(models)} models.", ""]
+    lines = ["", f"Study {config.study}: {len(matrix)} models.", ""]
     for label, name in (
         ("matrix", "similarity/sat.csv"),
         ("pair table", "similarity/pairs.parquet"),
@@ -40,24 +42,47 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
     ):
         if (results / name).exists():
             lines.append(f"  {label:<11}{results / name}")
-    width = (
-        max(len(f"{pair.model_a}  {pair.model_b}") for pair in similar.head(n_pairs).itertuples())
-        if len(similar)
-        else 0
-    )
-    lines += [
-        "",
-        f"Most similar pairs (SAT, {config.confidence:.0%} interval; overlapping intervals mean no certain order):",
-    ]
-    for pair in similar.head(n_pairs).itertuples():
-        mark = "" if pair.above_noise else "  not above noise"
-        lines.append(
-            f"  {f'{pair.model_a}  {pair.model_b}':<{width}}  {pair.sat:.2f}"
-            f"  [{pair.sat_low:.2f}, {pair.sat_high:.2f}]{mark}"
-        )
-    lines += ["", f"Families found (spectral clusters, k = {config.clusters.k} as configured):"]
+    if config.matrix:
+        similar = _pairs_of(matrix)
+        about = "SAT; the matrix comes from a file: no intervals available"
+    else:
+        similar = read_table(results / "similarity/most_similar.csv")
+        similar = similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()]
+        about = f"SAT, {config.confidence:.0%} interval; overlapping intervals mean no certain order"
+    lines += ["", f"Most similar pairs ({about}):", *_similar(similar.head(n_pairs))]
+    lines += ["", f"Clusters (k = {config.clusters.k}, as configured):"]
     for number, members in clusters.groupby("cluster")["model"]:
         lines.append(f"  {number}: {', '.join(members)}")
+    warnings = [] if config.matrix else _warnings(results, config, inaccurate, similar)
+    return "\n".join(lines + (["", "Be careful:", *(f"  {warning}" for warning in warnings)] if warnings else []))
+
+
+def _pairs_of(matrix: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of different models of a matrix, the most similar first."""
+    import numpy as np
+    import pandas as pd
+
+    first, second = np.triu_indices(len(matrix), 1)
+    names, values = matrix.index.to_numpy(), matrix.to_numpy(float)[first, second]
+    pairs = pd.DataFrame({"model_a": names[first], "model_b": names[second], "sat": values})
+    return pairs.dropna().sort_values("sat", ascending=False, kind="stable")
+
+
+def _similar(pairs: pd.DataFrame) -> list[str]:
+    """A line for each pair, with its interval and mark where it has them."""
+    labels = [f"{first}  {second}" for first, second in zip(pairs["model_a"], pairs["model_b"], strict=True)]
+    width = max(map(len, labels), default=0)
+    lines = []
+    for label, pair in zip(labels, pairs.to_dict("records"), strict=True):
+        interval = f"  [{pair['sat_low']:.2f}, {pair['sat_high']:.2f}]" if "sat_low" in pair else ""
+        mark = "" if pair.get("above_noise", True) else "  not above noise"
+        lines.append(f"  {label:<{width}}  {pair['sat']:.2f}{interval}{mark}")
+    return lines
+
+
+def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], similar: pd.DataFrame) -> list[str]:
+    """What may make a study's numbers mean less than they seem to."""
+    models = read_table(results / "similarity/models.csv").set_index("model")
     warnings = [
         f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {config.min_whitebox:g}; "
         "its row and column are too low"
@@ -80,4 +105,4 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
     weak = int((~similar["above_noise"]).sum())
     if weak:
         warnings.append(f"{weak} of {len(similar)} pairs are not above random noise of the same size")
-    return "\n".join(lines + (["", "Be careful:", *(f"  {warning}" for warning in warnings)] if warnings else []))
+    return warnings

@@ -46,7 +46,7 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
     return content
 
 
-_REMAKE = "'python -m sat verify' says how to make it again."
+_REMAKE = "'sat verify' says how to make it again."
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Job:
             which = str(paths[0]) if len(paths) == 1 else f"one of the {len(paths)} inputs '{name}' ({paths[0]}, ...)"
             raise SatError(
                 f"{which}: was made by another step than this study asks for (other settings, version or inputs). "
-                "'python -m sat verify' names what is stale and prints the command that repairs it."
+                "'sat verify' names what is stale and prints the command that repairs it."
             )
         for path, sidecar in zip(paths, sidecars, strict=True):
             check_content(path, sidecar)
