@@ -1,4 +1,4 @@
-"""python -m sat add, and what python -m sat plan then says."""
+"""sat add, and what sat plan then says."""
 
 import csv
 import os

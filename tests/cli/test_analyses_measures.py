@@ -336,7 +336,7 @@ class TestFinished:
             (["--size", "2", "--from", "vit"], "or name more models after --from"),
             (["--size", "2", "--from", "vitt", "resnet"], "did you mean vit"),
             (["--size", "2", "--tolerance", "-1"], "percentage points from 0 to 100"),
-            (["--size", "2", "--config", "study=other"], "is not there yet; run snakemake first"),
+            (["--size", "2", "--config", "study=other"], "results/other: is not in this folder"),
             (["--size", "2", "--config", "eps_s=0.5"], "was made by another step"),
         ],
     )

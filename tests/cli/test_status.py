@@ -1,4 +1,4 @@
-"""python -m sat status: before, during and after runs, failed and killed ones too."""
+"""sat status: before, during and after runs, failed and killed ones too."""
 
 import os
 import re
@@ -61,6 +61,7 @@ def test_the_69_models_take_no_torch_and_their_logs_are_where_snakemake_says(tmp
     study = ROOT / "studies/imagenet69.yaml"
     words = ["status", "--study", str(study), "--config", "tile_size=1"]
     script = f"import sys; from sat.__main__ import main; main({words}); sys.exit('torch' in sys.modules)"
+    (tmp_path / "results/imagenet69").mkdir(parents=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     begun = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)

@@ -157,7 +157,7 @@ def test_recommend_says_what_was_measured_and_what_is_a_claim(shared: Project, f
         (["--student", "vit", "--from", "vit"], "no teacher can be recommended"),
         (["--student", "vit", "--from", "zzz"], "there are byobnet, resnet, vit"),
         (["--student", "vit", "--config", "eps_s=0.5"], "was made by another step"),
-        (["--student", "vit", "--config", "study=other"], "is not there yet; run snakemake first"),
+        (["--student", "vit", "--config", "study=other"], "results/other: is not in this folder"),
     ],
 )
 def test_what_cannot_be_recommended(shared: Project, words: list[str], message: str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,14 @@ def test_from_a_matrix_to_answers(published: Project) -> None:
     }
     assert published.sat("verify", "--full").returncode == 0
     assert published.planned() == {}
+    summary = published.sat("summary")
+    assert summary.returncode == 0, summary.stderr
+    assert "Study tiny: 14 models." in summary.stdout and "no intervals available" in summary.stdout
+    best = pairs.argmax()
+    assert f"  {NAMES[first[best]]}  {NAMES[second[best]]}  {pairs[best]:.2f}\n" in summary.stdout
+    members = re.findall(r"^  [12]: (.*)$", summary.stdout[summary.stdout.index("Clusters (k = 2") :], re.MULTILINE)
+    assert sorted(text.split(", ") for text in members) == [NAMES[::2], NAMES[1::2]]
+    assert "pair table" not in summary.stdout and "Be careful" not in summary.stdout
     # The same matrix elsewhere is the same matrix; another one is not.
     (published.folder / "matrix.csv").rename(published.folder / "moved.csv")
     published.configure(matrix="moved.csv")

@@ -28,14 +28,21 @@ def test_from_a_folder_and_two_checkpoints_to_a_report(tmp_path: Path) -> None:
     found = blocks()
     assert [language for language, _ in found].count("sh") >= 5
     # The first installs what runs this test already.
-    assert "pip install -r envs/requirements.txt" in found[0][1]
-    setup = found[0][1].splitlines()[1]
+    assert "pip install -r envs/requirements.txt" in found[0][1] and "install --no-deps -e ." in found[0][1]
+    setup = found[0][1].splitlines()[-1]
+    # Where this environment was made without the project, its command is this.
+    command = tmp_path / "bin/sat"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={project.folder}/workflow exec {sys.executable} -m sat "$@"\n')
+    command.chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment["PATH"] = f"{command.parent}:{environment['PATH']}"
     for language, text in found[1:]:
         if language == "sh":
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", f"{setup}\n{text}"],
                 cwd=project.folder,
-                env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+                env=environment,
                 capture_output=True,
                 text=True,
             )
