@@ -21,6 +21,8 @@ from sat.logs import log
 
 GROUP = "Run it"
 
+GROUP = "Run it"
+
 SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
 PAUSE, REMINDER = 5.0, 600.0
 """Seconds between two looks at the queue, and between two lines about it."""
