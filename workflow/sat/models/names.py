@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import timm
-from timm import optim
 from timm.models import _registry
+from timm.optim._optim_factory import list_optimizers
 
 from sat.study.names import ARCHITECTURES, OPTIMISERS, UNUSABLE
 
@@ -18,7 +18,7 @@ def architectures() -> str:
 
 def optimisers() -> str:
     """Content of the list of optimisers."""
-    return _list(name for name in map(str, optim.list_optimizers()) if not name.startswith(UNUSABLE))
+    return _list(name for name in map(str, list_optimizers()) if not name.startswith(UNUSABLE))
 
 
 def _list(names: Iterable[str]) -> str:
