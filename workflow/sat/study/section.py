@@ -168,10 +168,9 @@ def _advice(path: Sequence[str], value: object, kind: type[BaseModel] | None) ->
         return f"write {first}: {{{': {'.join(inner)}: {_flow(value)}{'}' * len(inner)}"
     if first in fields:
         return f"write {first}"
-    if near := did_you_mean(first, fields):
-        return near
-    homes = [home for home, field in fields.items() if first in _keys(field.annotation)]
-    return f"{first} is a key of {homes[0]}: write {homes[0]}: {{{first}: {_flow(value)}}}" if homes else ""
+    if homes := [home for home, field in fields.items() if first in _keys(field.annotation)]:
+        return f"{first} is a key of {homes[0]}: write {homes[0]}: {{{first}: {_flow(value)}}}"
+    return did_you_mean(first, fields)
 
 
 def _annotation(annotation: Any, path: Iterable[str]) -> Any:
