@@ -217,7 +217,7 @@ def test_a_loss_that_explodes_is_an_error(images, blueprint):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"optimiser": "adamv"}, "adamw"),
+        ({"optimiser": "adamv"}, "did you mean adam"),
         ({"optimiser": "adahessian"}, "adamw"),
         ({"optimiser": "kron"}, "adamw"),
         ({"auto_augment": "rand-q3"}, "rand-m9"),

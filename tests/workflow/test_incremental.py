@@ -166,7 +166,7 @@ def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Pr
         ({"ensembles": {"sizes": [2]}}, {"study", "ensembles"}),
         ({"measures": ["agreement"]}, {"study", "measures"}),
         ({"resampling": {"replicates": 50}}, {"study", "stability"}),
-        ({"groups": ["family", "architecture"]}, {"study"}),
+        ({"groups": ["family", "architecture"]}, {"study", "groups", "figures"}),
         ({"tile_size": 1}, {"study", "evaluate", *BELOW}),
         ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "attack", "evaluate", *BELOW}),
         ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study"}),
