@@ -55,9 +55,13 @@ def test_same_and_bump(package):
     assert list(stage_versions()) == list(STAGES)
 
 
-def test_digest_follows_imports_within_functions():
+def test_digest_follows_imports_within_functions(package):
     found = stages._imported("sat.stages.attack")
     assert {"sat.attacks.attack", "sat.models.classifier", "sat.store.hdf5", "sat.seeds"} <= set(found)
     assert not [module for module in found if module.startswith(("sat.report", "sat.analyses"))]
     assert all(isinstance(tree, ast.Module) for tree in found.values())
-    assert code_digest("attack") == code_digest("attack")
+    before = code_digest("attack")
+    for name, counts in (("report/style.py", False), ("store/hdf5.py", True)):
+        file = package / name
+        file.write_text(file.read_text() + "\nCHANGED = 1\n")
+        assert (code_digest("attack") != before) == counts, name
