@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
 from collections.abc import Callable
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, with all times kept, to do anything to."""
     return finished.copy(tmp_path / "a project")
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """New processes that have imported torch and timm already, which takes longer than most nets."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nets"])
+    with pytest.MonkeyPatch.context() as patch:
+        # What it imports beforehand, it looks for there alone.
+        patch.setenv("PYTHONPATH", f"{ROOT / 'workflow'}:{ROOT / 'tests'}")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        forkserver.ensure_running()
+    return context
 
 
 __all__ = ["ADDED", "ROOT"]

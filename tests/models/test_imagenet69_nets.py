@@ -1,9 +1,6 @@
 """All models of the paper's study, built and differentiated with random weights."""
 
 import csv
-import multiprocessing
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
 
 import pytest
 
@@ -12,19 +9,6 @@ from nets import differentiate
 
 ROWS = list(csv.DictReader((ROOT / "studies/imagenet69.csv").open(encoding="utf-8")))
 MEMORY = 6 * 10**9
-
-
-@pytest.fixture(scope="session")
-def processes() -> ForkServerContext:
-    """New processes that have imported torch and timm already, which takes longer than most nets."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nets"])
-    with pytest.MonkeyPatch.context() as patch:
-        # What it imports beforehand, it looks for there alone.
-        patch.setenv("PYTHONPATH", f"{ROOT / 'workflow'}:{ROOT / 'tests'}")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        forkserver.ensure_running()
-    return context
 
 
 @pytest.mark.slow
