@@ -13,10 +13,10 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
+
+from forks import forget
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -101,8 +101,8 @@ def serve() -> Iterator[tuple[type[Hub], str]]:
         server.server_close()
 
 
-def fetch_apart(arguments: Sequence[object], environment: Mapping[str, str], outcome: Connection) -> None:
-    """In a new process, fetch weights; send an exit status, what was found, and what was said.
+def fetch_apart(arguments: Sequence[object], environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """In a new process, fetch weights; return an exit status, what was found, and what was said.
 
     Neither we nor the hub's client, which tries a dead line again for minutes,
     wait between two attempts, but the time counts as if they did.
@@ -111,8 +111,7 @@ def fetch_apart(arguments: Sequence[object], environment: Mapping[str, str], out
         os.environ.pop(name, None)
     os.environ.update(environment)
     # It was imported before, with other settings, along with timm.
-    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
-        del sys.modules[name]
+    forget("huggingface_hub")
     from sat.errors import SatError
     from sat.models.pretrained import fetch
 
@@ -126,8 +125,5 @@ def fetch_apart(arguments: Sequence[object], environment: Mapping[str, str], out
         except SatError as error:
             status = 1
             print(f"SatError: {error}", file=sys.stderr)
-        except BaseException:
-            status = 1
-            traceback.print_exc()
         print(f"took {time.monotonic() - begun + sum(waited)} s", file=sys.stderr)
-    outcome.send((status, found, said.getvalue()))
+    return status, found, said.getvalue()

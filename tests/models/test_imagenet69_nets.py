@@ -5,6 +5,7 @@ import csv
 import pytest
 
 from conftest import ROOT
+from forks import apart
 from nets import differentiate
 
 ROWS = list(csv.DictReader((ROOT / "studies/imagenet69.csv").open(encoding="utf-8")))
@@ -13,22 +14,10 @@ MEMORY = 6 * 10**9
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[row["model"] for row in ROWS])
-def test_it_builds_runs_forward_and_gives_a_gradient(row, request, processes):
+def test_it_builds_runs_forward_and_gives_a_gradient(row, request):
     device = "cuda" if request.config.getoption("--gpu") else "cpu"
     # In a process of its own: the memory of a net is given back, and a greedy one is stopped alone.
-    outcome, sender = processes.Pipe(duplex=False)
-    arguments = (row["architecture"], int(row["input_size"]), device, MEMORY, sender)
-    process = processes.Process(target=differentiate, args=arguments)
-    process.start()
-    sender.close()
-    try:
-        said = outcome.recv() if outcome.poll(600) else "no answer within 600 s"
-    except EOFError:
-        said = "no answer"
-    finally:
-        process.kill()
-        process.join()
-    assert said == "fine", f"{said}; exit status {process.exitcode}"
+    apart(differentiate, row["architecture"], int(row["input_size"]), device, MEMORY)
 
 
 def test_nine_models_are_normalised_by_a_half():

@@ -11,6 +11,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
+from forks import apart
 from hub import COMMIT, fetch_apart, serve
 from nets import classifier, digits
 from sat.errors import SatError
@@ -26,24 +27,10 @@ def hub():
         yield handler, url
 
 
-@pytest.fixture
-def fetch(processes):
+def fetch(cache, *arguments, **variables):
     """Call `fetch` in a process of its own: the hub's client reads its settings when it is imported."""
-
-    def call(cache, *arguments, **variables):
-        outcome, sender = processes.Pipe(duplex=False)
-        environment = {"HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1", **variables}
-        process = processes.Process(target=fetch_apart, args=(arguments, environment, sender))
-        process.start()
-        sender.close()
-        try:
-            assert outcome.poll(300), "no answer within 300 s"
-            return subprocess.CompletedProcess(arguments, *outcome.recv())
-        finally:
-            process.kill()
-            process.join()
-
-    return call
+    environment = {"HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1", **variables}
+    return subprocess.CompletedProcess(arguments, *apart(fetch_apart, arguments, environment, seconds=300))
 
 
 def weights(folder: Path, architecture: str = NAME) -> Path:
@@ -54,7 +41,7 @@ def weights(folder: Path, architecture: str = NAME) -> Path:
 
 
 @pytest.mark.parametrize("failures", [[], ["cut"], ["503", "cut"]], ids=["at once", "cut off", "busy, then cut off"])
-def test_fetch_survives_a_bad_line(fetch, hub, tmp_path, failures):
+def test_fetch_survives_a_bad_line(hub, tmp_path, failures):
     handler, url = hub
     content = weights(tmp_path).read_bytes()
     handler.files[f"timm/{NAME}/model.safetensors"] = content
@@ -69,7 +56,7 @@ def test_fetch_survives_a_bad_line(fetch, hub, tmp_path, failures):
     assert again.returncode == 0 and again.stdout == done.stdout
 
 
-def test_fetch_pins_a_revision_and_falls_back_to_the_other_file(fetch, hub, tmp_path):
+def test_fetch_pins_a_revision_and_falls_back_to_the_other_file(hub, tmp_path):
     handler, url = hub
     handler.files[f"timm/{NAME}/pytorch_model.bin"] = b"anything"
     done = fetch(tmp_path / "cache", NAME, "abc123", HF_ENDPOINT=url)
@@ -78,7 +65,7 @@ def test_fetch_pins_a_revision_and_falls_back_to_the_other_file(fetch, hub, tmp_
     assert all(line.split()[1] == "abc123" for line in handler.seen)
 
 
-def test_fetch_gives_up_with_words(fetch, hub, tmp_path):
+def test_fetch_gives_up_with_words(hub, tmp_path):
     handler, url = hub
     done = fetch(tmp_path / "cache", NAME, HF_ENDPOINT=url)
     assert "holds no model.safetensors nor pytorch_model.bin" in done.stderr
@@ -89,7 +76,7 @@ def test_fetch_gives_up_with_words(fetch, hub, tmp_path):
 
 
 @pytest.mark.parametrize("variables", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-def test_offline_is_said_within_seconds(fetch, tmp_path, variables):
+def test_offline_is_said_within_seconds(tmp_path, variables):
     done = fetch(tmp_path, NAME, "abc", **variables)
     assert f"hf download timm/{NAME} model.safetensors --revision abc" in done.stderr
     assert str(tmp_path) in done.stderr and "Traceback" not in done.stderr
@@ -97,7 +84,7 @@ def test_offline_is_said_within_seconds(fetch, tmp_path, variables):
     assert float(re.search(r"took (\S+) s", done.stderr)[1]) < 25
 
 
-def test_unknown_weights_are_no_download(fetch, tmp_path):
+def test_unknown_weights_are_no_download(tmp_path):
     done = fetch(tmp_path, "test_resnet.nonsense", HF_HUB_OFFLINE="1")
     assert "SatError" in done.stderr and "knows no weights of this name" in done.stderr
 
