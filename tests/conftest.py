@@ -96,4 +96,32 @@ def project(finished: Project, tmp_path: Path) -> Project:
     return finished.copy(tmp_path / "a project")
 
 
+# Fixtures that take minutes: what needs one of them stays with the worker that has made it.
+TOGETHER = ("cluster", "demo", "garden")
+LONGEST = (
+    "test_slurm.py",
+    "test_demo.py",
+    "test_tutorial.py",
+    "test_studies.py",
+    "test_own_models.py",
+    "test_distillation.py",
+    "test_variants.py",
+    "test_incremental.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no worker ends long before the others."""
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        rank = LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+        return item.get_closest_marker("slow") is None, rank
+
+    items.sort(key=place)
+    for item in items:
+        for name in set(TOGETHER) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
 __all__ = ["ADDED", "ROOT"]

@@ -557,15 +557,19 @@ def test_fine_tuned_models_have_an_artefact_to_start_from(write_study):
     plan = Plan(load_study([write_study(rows, training={"fine_tune": True})]))
     artefacts = plan.artefacts()
     assert {name for name in artefacts if name.startswith("pretrained/")} == {"pretrained/resnet.safetensors"}
-    stages = {row["model"]: artefacts[f"weights/{row['model']}.safetensors"].stage for row in rows}
+    stages = {row["model"]: artefacts[f"weights/{row['model']}.safetensors"].step.stage for row in rows}
     assert stages == {"resnet": "train", "vit": "hub", "byobnet": "train"}
     assert (
-        artefacts["weights/resnet.safetensors"].inputs["pretrained"]
-        == artefacts["pretrained/resnet.safetensors"].recipe
+        artefacts["weights/resnet.safetensors"].step.inputs["pretrained"]
+        == artefacts["pretrained/resnet.safetensors"].step.recipe
     )
     assert "images/train.h5" in artefacts
-    assert plan.similarity.params["published_top1"] == {"vit": 50.0}, "accuracies on other images are not compared"
-    assert all(Forecast(plan).needs(name) for name in artefacts if name.startswith(("pretrained/", "weights/")))
+    assert plan.similarity("")[0].step.params["published_top1"] == {"vit": 50.0}, (
+        "accuracies on other images are not compared"
+    )
+    assert all(
+        Forecast(plan).needs(artefacts[name]) for name in artefacts if name.startswith(("pretrained/", "weights/"))
+    )
 
 
 def test_fine_tuning_needs_training_images(write_study):

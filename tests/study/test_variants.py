@@ -8,7 +8,6 @@ import pytest
 from conftest import ROOT
 from projects import SNAKEMAKE
 from sat.errors import SatError
-from sat.status.progress import job_of
 from sat.study.attack import AttackSettings
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
@@ -90,14 +89,14 @@ def test_what_a_method_does_not_use_reruns_nothing(write_study):
 def test_forecast_and_status_know_variants(write_study):
     varied = plan(write_study, variants=VARIANTS)
     forecast = Forecast(varied)
-    for name in varied.artefacts():
-        assert ("adversarial/" in name) <= (forecast.needs(name) is not None and forecast.disk(name) > 0)
-    assert forecast.disk("variants/weak/adversarial/vit.h5") == forecast.disk("adversarial/vit.h5")
+    artefacts = varied.artefacts()
+    for name, artefact in artefacts.items():
+        assert ("adversarial/" in name) <= (forecast.needs(artefact) is not None and forecast.disk(artefact) > 0)
+    own = forecast.disk(artefacts["adversarial/vit.h5"])
+    assert forecast.disk(artefacts["variants/weak/adversarial/vit.h5"]) == own
     # Two bytes a value instead of one, 32 of 48 images.
-    assert forecast.disk("variants/l2/adversarial/vit.h5") == pytest.approx(
-        4 / 3 * forecast.disk("adversarial/vit.h5"), 1e-4
-    )
-    names = {job_of(name, step) for name, step in varied.artefacts().items()}
+    assert forecast.disk(artefacts["variants/l2/adversarial/vit.h5"]) == pytest.approx(4 / 3 * own, 1e-4)
+    names = set(varied.jobs())
     assert {
         "variants/weak/attack/vit",
         "variants/weak/evaluate/c1-000/c1-001",

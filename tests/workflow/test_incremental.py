@@ -14,7 +14,7 @@ import pytest
 
 from conftest import ADDED, ROWS
 from projects import ANALYSES, Project
-from sat.study.lock import STAGES
+from sat.study.lock import stages
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -150,7 +150,7 @@ DESCENDANTS = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", stages())
 def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Project, stage: str):
     project.raise_version(stage)
     assert rules(project.planned()) == DESCENDANTS[stage] - {"all"}
