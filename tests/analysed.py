@@ -1,11 +1,12 @@
-"""Run an analysis on artefacts that a test has laid out, by the command that Snakemake calls."""
+"""Call the commands that Snakemake calls, in this process, on artefacts that a test has laid out."""
 
 from __future__ import annotations
 
 import io
+import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,17 @@ def analyse(
     outputs = [results / path for path in unit.outputs]
     lines = [step.json, *(shlex.join(map(str, paths)) for paths in (inputs, outputs))]
     lines.append(shlex.join(f"{key}={path}" for key, path in (files or {}).items()))
+    return call("analysis", *lines), step
+
+
+def call(command: str, *lines: str, words: Sequence[str | Path] = ()) -> int:
+    """Call a command with lines on its standard input, the step first; return its exit status."""
     before, sys.stdin = sys.stdin, io.StringIO("\n".join(lines) + "\n")
     try:
-        return main(["analysis"]), step
+        return main([command, *map(str, words)])
     finally:
         sys.stdin = before
 
 
 def _parts(pattern: str) -> list[str]:
-    import re
-
     return [part for part in re.split(r"({\w+})", pattern) if part]

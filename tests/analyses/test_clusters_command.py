@@ -68,6 +68,6 @@ def test_what_speaks_for_each_number_of_clusters_is_written_beside_those_asked_f
     # Models of a family are alike to the last bit but rounding, so they share whatever becomes of them.
     assert membership.groupby(membership.index.str[0])["mates"].nunique().eq(1).all()
     assert membership["mates"].between(0, 1).all()
-    for name in ("c.csv", "k.csv", "m.csv"):
+    for name in ("clusters.csv", "choose_k.csv", "membership.csv"):
         facts = read_sidecar(folder / name)["facts"]
         assert (facts["k"], facts["k_of_largest_gap"], facts["k_of_best_silhouette"]) == (2, [3], [3])

@@ -34,13 +34,17 @@ sys.exit(main())
 """
 
 
-def words(project: Project, out: str, steps: int, **attack: object) -> list[str]:
-    """The attack's command line, as Snakemake would call it, with other settings and another output."""
+def step(project: Project, steps: int, **attack: object) -> str:
+    """The attack's step, with other settings."""
     changes = {"attack": {"steps": steps, **attack}}
-    step = Plan(load_study([project.folder / "config.yaml"], changes)).adversarial("vit")
+    return Plan(load_study([project.folder / "config.yaml"], changes)).adversarial("vit").json
+
+
+def words(out: str) -> list[str]:
+    """The attack's command line, as Snakemake would call it, with another output."""
     inputs = {"weights": "weights/vit.safetensors", "images": "images/attack.h5", "clean": "clean/vit.h5"}
     named = [word for name, path in inputs.items() for word in (f"--{name}", f"results/tiny/{path}")]
-    return ["attack", "--step", step.json, *named, "--out", out, "--batch", "16"]
+    return ["attack", *named, "--out", out, "--batch", "16"]
 
 
 def parts(project: Project, out: str) -> list[Path]:
@@ -75,8 +79,9 @@ def everything_right(project: Project) -> Project:
 def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project, attack: dict[str, object]) -> None:
     project, steps = everything_right, 12
     environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
-    command = (sys.executable, "-c", KILLED, *words(project, "results/tiny/killed.h5", steps, **attack))
-    done = project.call(*command, environment=environment)
+    command = (sys.executable, "-c", KILLED, *words("results/tiny/killed.h5"))
+    given = step(project, steps, **attack)
+    done = project.call(*command, environment=environment, given=given)
     assert done.returncode == -signal.SIGKILL, done.stderr
     left = len(parts(project, "results/tiny/killed.h5"))
     assert left == 1, "killed in the middle: there are three"
@@ -84,11 +89,11 @@ def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project, at
     before = {path: path.stat().st_mtime_ns for path in parts(project, "results/tiny/killed.h5")}
 
     # A batch of another size may finish what one of 16 began.
-    again = words(project, "results/tiny/killed.h5", steps, **attack)[:-1]
-    done = project.sat(*again, "32")
+    again = words("results/tiny/killed.h5")[:-1]
+    done = project.sat(*again, "32", given=given)
     assert done.returncode == 0, done.stderr
     assert f"{16 * left} items are there" in done.stderr
-    whole = project.sat(*words(project, "results/tiny/whole.h5", steps, **attack))
+    whole = project.sat(*words("results/tiny/whole.h5"), given=given)
     assert whole.returncode == 0, whole.stderr
     killed, uninterrupted = (digest(project, f"results/tiny/{name}.h5") for name in ("killed", "whole"))
     assert killed["sha256"] == uninterrupted["sha256"]
@@ -102,7 +107,7 @@ def test_parts_of_other_settings_are_not_taken(everything_right: Project) -> Non
     stale = project.results / ".other.h5.parts-0123456789abcdef"
     stale.mkdir()
     (stale / "000000000-000000016.npz").write_bytes(b"from long ago")
-    done = project.sat(*words(project, out, 2))
+    done = project.sat(*words(out), given=step(project, 2))
     assert done.returncode == 0, done.stderr
     assert not stale.exists()
     assert digest(project, out)["facts"]["n_resumed"] == 0

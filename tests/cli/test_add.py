@@ -54,7 +54,7 @@ def test_a_model_is_added_under_a_new_cohort_with_its_components(sat, write_stud
     assert (vit["base_architecture"], vit["input_size"], vit["n_parameters"]) == ("Transformer", "160", "455720")
     # Nothing of the old models is made of anything else, but for what compares all.
     after = Plan(load_study([study])).artefacts()
-    changed = {name for name, step in before.items() if after[name].recipe != step.recipe}
+    changed = {name for name, made in before.items() if after[name].step.recipe != made.step.recipe}
     assert {name.split("/")[0] for name in changed} == {"study.json", "similarity", "analysis", "figures"}
     assert {name for name in after if name not in before and name.startswith("tiles/")} == {
         "tiles/c1-000/c2-000.h5",

@@ -128,15 +128,6 @@ def test_measures_against_other_libraries(tmp_path: Path):
         assert text in inputs.figure
 
 
-def test_an_unknown_measure_is_named_with_those_that_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    inputs = Inputs(tmp_path)
-    assert inputs.call("measures", measures=["cka", "ckka"], models=inputs.family)[0] == 1
-    said = capsys.readouterr().err
-    assert "key 'measures'" in said and "'ckka'" in said
-    assert all(name in said for name in MEASURES)
-    assert not (tmp_path / "measures.csv").exists()
-
-
 def test_measures_of_two_models(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     tables = Inputs(tmp_path, n_models=2).measures()
     assert tables["measures"]["spearman"].isna().all()
@@ -177,7 +168,10 @@ def test_features_of_a_sample_of_many_images(tmp_path: Path, monkeypatch: pytest
     rows = sorted(sorted(ids, key=lambda image: key("images for features", 0, image))[:40])
     assert row["cka"] == pytest.approx(similarity("cka", *(inputs.logits[name][rows] for name in ("m0", "m1"))))
     assert row["agreement"] == pytest.approx(np.mean(inputs.prediction["m0"] == inputs.prediction["m1"]))
-    assert read_sidecar(tmp_path / "pairs.csv")["facts"]["n_images"] == {"prediction": 60, "feature": 40}
+    assert read_sidecar(tmp_path / "results/tiny/analysis/measures_pairs.csv")["facts"]["n_images"] == {
+        "prediction": 60,
+        "feature": 40,
+    }
 
 
 def test_ensembles_by_the_book(tmp_path: Path):
@@ -198,7 +192,7 @@ def test_ensembles_by_the_book(tmp_path: Path):
     pairs = table[table["size"] == 2]
     relation = tables["relation"].set_index("size")
     assert relation.loc[2, "spearman"] == pytest.approx(spearmanr(pairs["mean_sat"], pairs["error_reduction"])[0])
-    means = tables["by_clusters"].set_index(["size", "n_clusters"])
+    means = tables["clusters"].set_index(["size", "n_clusters"])
     assert means.loc[(2, 1), "accuracy"] == pytest.approx(pairs[pairs["n_clusters"] == 1]["accuracy"].mean())
     for text in ("mean SAT of the members", "(%)", "2 members", "3 members", "clusters that the members come from"):
         assert text in inputs.figure
@@ -217,7 +211,7 @@ def test_no_ensemble_at_all(tmp_path: Path):
     inputs = Inputs(tmp_path, n_models=2)
     tables = inputs.ensembles(4)
     assert all(table.empty for table in tables.values())
-    assert tables["by_clusters"].columns.tolist()[:3] == ["size", "n_clusters", "n_sets"]
+    assert tables["clusters"].columns.tolist()[:3] == ["size", "n_clusters", "n_sets"]
     assert "No ensemble" in inputs.figure
 
 

@@ -127,7 +127,7 @@ def test_the_interval_of_one_pair_is_that_of_the_formula(tmp_path, caplog):
         read_sidecar(tmp_path / "results/tiny/analysis/stability_curve.csv")["facts"]["images_for_correlation"] is None
     )
     assert "no stability curve" in caplog.text and "within: too few pairs" in caplog.text
-    assert "No rank correlation" in (tmp_path / "s.svg").read_text()
+    assert "No rank correlation" in (tmp_path / "results/tiny/figures/stability.svg").read_text()
 
 
 @pytest.mark.parametrize("images", [1, 3, 20])

@@ -588,7 +588,7 @@ def test_a_student_that_is_not_trained_here(write_study):
 
 def distilled(write_study, rows=None, **asked):
     plan = Plan(load_study([write_study(rows, distillation={"student": "vit", **asked})]))
-    return {name: step.recipe for name, step in plan.artefacts().items() if name.startswith("distilled/")}
+    return {name: made.step.recipe for name, made in plan.artefacts().items() if name.startswith("distilled/")}
 
 
 def test_what_makes_a_distilled_student(write_study):

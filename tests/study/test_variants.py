@@ -25,7 +25,7 @@ def plan(write_study, **changes):
 
 
 def recipes(given):
-    return {name: step.recipe for name, step in given.artefacts().items() if name != "study.json"}
+    return {name: made.step.recipe for name, made in given.artefacts().items() if name != "study.json"}
 
 
 def test_a_study_without_variants_is_what_it_was(write_study):
@@ -51,9 +51,9 @@ def test_fewer_images_alone_take_no_attack(write_study):
     varied = plan(write_study, variants=VARIANTS)
     few = [name for name in varied.artefacts() if name.startswith("variants/few/")]
     assert few and all(name.startswith("variants/few/similarity/") for name in few)
-    assert varied.similarity_of("few").inputs == varied.similarity.inputs
-    assert varied.similarity_of("few").params["attack_images"] == 16
-    assert varied.adversarial("vit", "l2").params == {
+    assert varied.similarity("few")[0].step.inputs == varied.similarity("")[0].step.inputs
+    assert varied.similarity("few")[0].step.params["attack_images"] == 16
+    assert varied.adversarial("vit", "l2").step.params == {
         "model": "vit",
         "method": "pgd_l2",
         "eps": 6.0 * 255,
@@ -63,7 +63,7 @@ def test_fewer_images_alone_take_no_attack(write_study):
         "seed": 0,
         "attack_images": 32,
     }
-    assert varied.tile("c1-000", "c1-000", "l2").params["noise"] == {"eps": 1530.0, "seed": 0, "norm": "l2"}
+    assert varied.tile("c1-000", "c1-000", "l2").step.params["noise"] == {"eps": 1530.0, "seed": 0, "norm": "l2"}
 
 
 def test_a_change_of_one_variant_touches_no_other(write_study):

@@ -196,9 +196,9 @@ def test_an_unknown_name_is_told_those_that_are_near():
     [
         (
             {"measures": ["cka", "ckka"]},
-            "key 'measures': unknown measure 'ckka'; did you mean cka? There are agreement, ",
+            "key 'measures.1': unknown measure 'ckka'; did you mean cka? There are agreement, ",
         ),
-        ({"measures": ["CKA"]}, "key 'measures': unknown measure 'CKA'; there are agreement, "),
+        ({"measures": ["CKA"]}, "key 'measures.0': unknown measure 'CKA'; there are agreement, "),
         ({"measures": "cka"}, "key 'measures': input should be a valid array, not 'cka'"),
         ({"attack": {"method": "pgd"}}, "key 'attack.method': unknown attack 'pgd'; did you mean pgd_l2"),
         ({"attack": {"method": "pgd_l3", "eps": 3.0}}, "did you mean pgd_l2"),

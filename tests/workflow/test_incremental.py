@@ -264,7 +264,7 @@ def test_readers_refuse_what_another_step_made(project: Project):
     step = Plan(load_study([project.folder / "config.yaml"])).adversarial("vit")
     inputs = {"weights": "weights/vit.safetensors", "images": "images/attack.h5", "clean": "clean/vit.h5"}
     words = [word for name, path in inputs.items() for word in (f"--{name}", f"results/tiny/{path}")]
-    done = project.sat("attack", "--step", step.json, *words, "--out", "results/tiny/out.h5")
+    done = project.sat("attack", *words, "--out", "results/tiny/out.h5", given=step.json)
     assert done.returncode == 1
     assert "results/tiny/clean/vit.h5: was made by another step" in done.stderr
     assert "Traceback" not in done.stderr

@@ -103,14 +103,14 @@ def test_a_model_that_is_not_accurate_stops_the_run_or_is_flagged(project: Proje
 
 def test_sidecars_name_the_inputs_that_the_plan_and_the_rules_name(finished: Project):
     plan = Plan(load_study([finished.folder / "config.yaml"]))
-    recipes = {name: step.recipe for name, step in plan.artefacts().items()}
-    for name, step in plan.artefacts().items():
+    recipes = {name: made.step.recipe for name, made in plan.artefacts().items()}
+    for name, made in plan.artefacts().items():
         path = finished.results / name
         sidecar = json.loads(
             path.read_text() if path.suffix == ".json" else path.with_name(path.name + ".json").read_text()
         )
-        assert sidecar["recipe"] == step.recipe
-        assert set(sidecar["inputs"]) == set(step.inputs), name
+        assert sidecar["recipe"] == made.step.recipe
+        assert set(sidecar["inputs"]) == set(made.step.inputs), name
         for given in sidecar["inputs"].values():
             for entry in given if isinstance(given, list) else [given]:
                 assert recipes[entry["path"].removeprefix("results/tiny/")] == entry["recipe"]
