@@ -162,3 +162,22 @@ def test_the_command_lists_and_settles_units(capsys):
     assert [line.split()[0] for line in said] == list(entries())
     assert main(["stages", "bump", "attacks/pgd"]) == 1
     assert "no such stage or unit: attacks/pgd; there are attack, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "seen"),
+    [
+        ("study/config.py", []),
+        ("study/plan.py", []),
+        ("study/study.py", []),
+        ("study/table.py", []),
+        ("study/training.py", ["distil", "train"]),
+        ("analyses/groups/__init__.py", ["groups"]),
+        ("analyses/groups/means.py", ["groups"]),
+        ("stages/gate.py", ["gate"]),
+    ],
+)
+def test_a_change_is_asked_about_where_it_can_matter_alone(package, file, seen):
+    """A lock that asks about every stage at each new config key says nothing."""
+    change(package, file)
+    assert drifted() == seen
