@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -96,8 +97,6 @@ def project(finished: Project, tmp_path: Path) -> Project:
     return finished.copy(tmp_path / "a project")
 
 
-# Fixtures that take minutes: what needs one of them stays with the worker that has made it.
-TOGETHER = ("cluster", "demo", "garden")
 LONGEST = (
     "test_slurm.py",
     "test_demo.py",
@@ -108,9 +107,10 @@ LONGEST = (
     "test_variants.py",
     "test_incremental.py",
 )
+# What their fixtures make takes minutes, and is made by each worker or waited for by all but one.
+TOGETHER = ("test_slurm.py", "test_demo.py", "test_studies.py")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first, so that no worker ends long before the others."""
 
@@ -119,9 +119,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("slow") is None, rank
 
     items.sort(key=place)
-    for item in items:
-        for name in set(TOGETHER) & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(name))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Some files as a whole for one worker, and all other tests one by one for whoever is free.
+
+    The groups of pytest-xdist 3.8 do nothing with pytest 9.2, whose names of tests do not change.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if Path(file).name in TOGETHER else nodeid
+
+    return Scheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 __all__ = ["ADDED", "ROOT"]
