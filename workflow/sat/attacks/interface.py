@@ -45,7 +45,7 @@ class Attacked:
     """What an attack on a batch of images returns."""
 
     perturbation: NDArray[np.int8] | NDArray[np.int16]
-    """Perturbations in grey levels, shape (n, 3, S, S). None exceeds eps, and the sum with the image is within 0 to 255."""
+    """Perturbations in grey levels, shape (n, 3, S, S). At most eps, and within 0 to 255 when added to the image."""
     fooled: NDArray[np.bool_]
     """Whether the attacked model itself is fooled, shape (n,)."""
     zero_gradients: NDArray[np.int64]
