@@ -196,7 +196,7 @@ def _pool(arguments: argparse.Namespace, study: Study, weak: set[str]) -> tuple[
         if left_out:
             why = (
                 f" ({', '.join(left_out)}: left out, the attack fails on the model itself, so its SAT is too low; "
-                "--from takes it in)"
+                "name it after --from to include it)"
             )
         raise SatError(
             f"--size {arguments.size}: more members than the {len(pool)} model(s) to choose among{why}; take a smaller "

@@ -91,7 +91,7 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
         log.warning("%s: has no eval_logits, so no ensemble contains it", model)
     logits, others = of_the_same_classes(logits)
     for model in others:
-        log.warning("%s: most models have another number of output classes, so no ensemble contains it", model)
+        log.warning("%s: tells other classes apart than most models, so no ensemble contains it", model)
     tried = [size for size in sorted(set(sizes)) if size <= len(logits)]
     for size in sorted(set(sizes) - set(tried)):
         log.warning("%d members: are skipped, since there are %d models", size, len(logits))
