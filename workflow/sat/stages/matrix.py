@@ -1,4 +1,4 @@
-"""Take a SAT matrix that is there already."""
+"""Take a SAT matrix that exists already."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check the matrix and write it, models sorted."""
+    """Check the matrix, and write it with sorted models."""
     from sat.similarity.user_matrix import read_user_matrix
     from sat.store.tables import write_tables
 
