@@ -5,7 +5,7 @@ localrules:
 # The matrix of a study that starts from one. The step holds its digest, so a moved file is the same matrix.
 rule matrix:
     output:
-        **makes(sat="similarity/sat.csv"),
+        **makes(sat="similarity/sat.csv", affinity="similarity/affinity.csv"),
     log:
         f"{RESULTS}/logs/similarity/matrix.log",
     benchmark:
@@ -16,6 +16,6 @@ rule matrix:
         **needs(Needs(1000, 10)),
         matrix=user_file("matrix"),
     params:
-        step=lambda wildcards: plan.matrix.json,
+        step=lambda wildcards: plan.matrix[0].json,
     shell:
-        command("matrix --matrix {resources.matrix:q} --out {output.sat:q}")
+        command("matrix --matrix {resources.matrix:q} --sat {output.sat:q} --affinity {output.affinity:q}")
