@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -94,6 +95,46 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, with all times kept, to do anything to."""
     return finished.copy(tmp_path / "a project")
+
+
+LONGEST = (
+    "test_slurm.py",
+    "test_demo.py",
+    "test_tutorial.py",
+    "test_studies.py",
+    "test_own_models.py",
+    "test_distillation.py",
+    "test_variants.py",
+    "test_incremental.py",
+)
+# What their fixtures make takes minutes, and is made by each worker or waited for by all but one.
+TOGETHER = ("test_slurm.py", "test_demo.py", "test_studies.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no worker ends long before the others."""
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        rank = LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+        return item.get_closest_marker("slow") is None, rank
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Some files as a whole for one worker, and all other tests one by one for whoever is free.
+
+    The groups of pytest-xdist 3.8 do nothing with pytest 9.2, whose names of tests do not change.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if Path(file).name in TOGETHER else nodeid
+
+    return Scheduling(config, log) if config.getoption("dist") == "load" else None
 
 
 __all__ = ["ADDED", "ROOT"]

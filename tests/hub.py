@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
+import io
+import json
+import os
 import re
+import socket
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+
+from forks import forget
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -42,7 +51,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.headers_for(content)
             self.wfile.write(content[: len(content) // 2])
             self.wfile.flush()
-            self.connection.close()
+            self.close_connection = True
+            # Closing alone would wait for the files of the socket, and the client for ten seconds.
+            self.connection.shutdown(socket.SHUT_RDWR)
             return
         if content is None:
             self.send_response(404)
@@ -88,3 +99,31 @@ def serve() -> Iterator[tuple[type[Hub], str]]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def fetch_apart(arguments: Sequence[object], environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """In a new process, fetch weights; return an exit status, what was found, and what was said.
+
+    Neither we nor the hub's client, which tries a dead line again for minutes,
+    wait between two attempts, but the time counts as if they did.
+    """
+    for name in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_ENDPOINT"):
+        os.environ.pop(name, None)
+    os.environ.update(environment)
+    # It was imported before, with other settings, along with timm.
+    forget("huggingface_hub")
+    from sat.errors import SatError
+    from sat.models.pretrained import fetch
+
+    waited: list[float] = []
+    time.sleep = waited.append
+    status, found, begun = 0, "", time.monotonic()
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            download = fetch(*arguments)
+            found = json.dumps([str(download.path), download.repository, download.revision, download.file])
+        except SatError as error:
+            status = 1
+            print(f"SatError: {error}", file=sys.stderr)
+        print(f"took {time.monotonic() - begun + sum(waited)} s", file=sys.stderr)
+    return status, found, said.getvalue()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
 
-from sat.models.classifier import Blueprint, Classifier, build
+from sat.models.classifier import Blueprint, Classifier, build, plan_blueprint
 
 
 def digits(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -26,3 +28,25 @@ def classifier(architecture: str) -> Classifier:
     config = timm.create_model(architecture).pretrained_cfg
     options = {"img_size": 32} if config.get("fixed_input_size") else {}
     return build(Blueprint(architecture, 10, 32, config["mean"], config["std"], options)).freeze()
+
+
+def differentiate(architecture: str, native: int, device: str, memory: int) -> None:
+    """Build a net of a thousand classes, run it forward and take a gradient."""
+    if device == "cpu":
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    torch.manual_seed(0)
+    blueprint = plan_blueprint(architecture, 1000)
+    assert blueprint.input_size == native, blueprint
+    classifier = build(blueprint)
+    for value in classifier.parameters():
+        # Heads and the last layers of residual blocks start at zero, and pass no gradient; trained ones are not.
+        if not value.any():
+            torch.nn.init.normal_(value, std=0.1)
+    classifier.freeze(device)
+    images = torch.rand(1, 3, 224, 224, device=device, requires_grad=True)
+    logits = classifier(images)
+    assert logits.shape == (1, 1000) and logits.isfinite().all()
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor([1], device=device))
+    (gradient,) = torch.autograd.grad(loss, images)
+    assert gradient.isfinite().all(), "the gradient is not finite"
+    assert (gradient != 0).float().mean() > 0.5, "most of the gradient is zero"

@@ -16,8 +16,13 @@ from pathlib import Path
 
 import yaml
 
+import forks
+from sat.units import names
+
 ROOT = Path(__file__).resolve().parents[1]
-ANALYSES = {"clusters", "groups", "measures", "ensembles", "stability", "caveats", "figures"}
+ABSENT = {"ablation", "components", "components_null", "distillation", "reference"}
+"""Analyses that a study with images does not have, unless its config or its table asks for them."""
+ANALYSES = set(names("analyses")) - ABSENT
 """Rules after similarity, in a study with images and without components."""
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
@@ -86,18 +91,26 @@ class Project:
             table.writeheader()
             table.writerows(rows)
 
-    def call(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program within the project."""
+    def call(
+        self, *words: str, environment: Mapping[str, str] | None = None, given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program within the project, with text on its standard input."""
         outer = {**os.environ, "OMP_NUM_THREADS": "1"} if environment is None else dict(environment)
-        return subprocess.run(words, cwd=self.folder, env=outer, capture_output=True, text=True, timeout=900)
+        return subprocess.run(
+            words, cwd=self.folder, env=outer, input=given, capture_output=True, text=True, timeout=900
+        )
 
     def snakemake(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Call Snakemake."""
         return self.call(str(SNAKEMAKE), "--cores", "2", *words, environment=environment)
 
+    def dry_run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call Snakemake in a process that has imported it already: most of what it would take."""
+        return forks.snakemake(self.folder, ("--cores", "2", *words), {**os.environ, "OMP_NUM_THREADS": "1"})
+
     def run(self, *words: str) -> str:
         """Run the workflow to its end; return its log."""
-        done = self.snakemake(*words)
+        done = self.dry_run(*words) if "--dry-run" in words else self.snakemake(*words)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         return done.stdout + done.stderr
 
@@ -124,10 +137,10 @@ class Project:
         assert jobs or "Nothing to be done" in log, log
         return {rule: sorted(outputs) for rule, outputs in jobs.items()}
 
-    def sat(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Call the library's command line."""
+    def sat(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Call the library's command line; a stage's command is given its step."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), "OMP_NUM_THREADS": "1"}
-        return self.call(sys.executable, "-m", "sat", *words, environment=environment)
+        return self.call(sys.executable, "-m", "sat", *words, environment=environment, given=given)
 
     def raise_version(self, stage: str) -> None:
         """Say that a stage's output means something else now."""

@@ -4,22 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.__main__ import main
-from sat.store.artefact import Job, read_sidecar
-from sat.store.step import Step
-
-SOURCE = Step("similarity", 1)
+from analysed import analyse, results_in, vouch
+from sat.store.artefact import read_sidecar
 
 
 def cluster(folder, matrix, k=2):
-    matrix.rename_axis("model").reset_index().to_csv(folder / "sat.csv", index=False)
-    Job(SOURCE).finish(folder / "sat.csv")
-    step = Step("clusters", 1, {"k": k, "starts": 300, "perplexity": 30.0, "seed": 0}, {"sat": SOURCE.recipe})
-    names = {"--clusters": "c.csv", "--features": "f.csv", "--tsne": "t.csv", "--sat": "sat.csv"}
-    names |= {"--choose-k": "k.csv", "--membership": "m.csv"}
-    words = [word for option, name in names.items() for word in (option, str(folder / name))]
-    status = main(["clusters", "--step", step.json, *words])
-    return status, folder
+    results = results_in(folder)
+    (results / "similarity").mkdir()
+    matrix.rename_axis("model").reset_index().to_csv(results / "similarity/sat.csv", index=False)
+    vouch(results / "similarity/sat.csv")
+    status, _ = analyse(folder, "clusters", {"k": k, "starts": 300, "perplexity": 30.0, "seed": 0})
+    return status, results / "analysis"
 
 
 def square(names, value=2.0):
@@ -32,12 +27,12 @@ def test_models_without_common_images_are_left_out(tmp_path, k):
     matrix.loc["a", "b"] = matrix.loc["b", "a"] = matrix.loc["a", "c"] = matrix.loc["c", "a"] = np.nan
     status, folder = cluster(tmp_path, matrix, k)
     assert status == 0
-    assert pd.read_csv(folder / "c.csv")["model"].tolist() == ["b", "c"]
-    assert read_sidecar(folder / "c.csv")["facts"]["dropped"] == ["a"]
-    assert pd.read_csv(folder / "t.csv").empty
-    choice = pd.read_csv(folder / "k.csv")
+    assert pd.read_csv(folder / "clusters.csv")["model"].tolist() == ["b", "c"]
+    assert read_sidecar(folder / "clusters.csv")["facts"]["dropped"] == ["a"]
+    assert pd.read_csv(folder / "tsne.csv").empty
+    choice = pd.read_csv(folder / "choose_k.csv")
     assert choice.empty and "largest_gap" in choice, "two models leave no number of clusters to choose"
-    assert pd.read_csv(folder / "m.csv")["model"].tolist() == ["b", "c"]
+    assert pd.read_csv(folder / "membership.csv")["model"].tolist() == ["b", "c"]
 
 
 def test_a_model_that_nothing_fools_is_left_out(tmp_path):
@@ -45,14 +40,14 @@ def test_a_model_that_nothing_fools_is_left_out(tmp_path):
     matrix.loc["a"] = matrix["a"] = -1.0
     status, folder = cluster(tmp_path, matrix)
     assert status == 0
-    assert read_sidecar(folder / "c.csv")["facts"]["dropped"] == ["a"]
+    assert read_sidecar(folder / "clusters.csv")["facts"]["dropped"] == ["a"]
 
 
 def test_nothing_left_is_an_error_that_says_so(tmp_path, capsys):
     status, folder = cluster(tmp_path, square(list("ab"), -3.0))
     assert status == 1
     assert "no model is left" in capsys.readouterr().err
-    assert not (folder / "c.csv").exists()
+    assert not (folder / "clusters.csv").exists()
 
 
 def test_what_speaks_for_each_number_of_clusters_is_written_beside_those_asked_for(tmp_path):
@@ -64,15 +59,15 @@ def test_what_speaks_for_each_number_of_clusters_is_written_beside_those_asked_f
         matrix.loc[own, own] += 3
     status, folder = cluster(tmp_path, matrix, 2)
     assert status == 0
-    choice = pd.read_csv(folder / "k.csv").set_index("k")
+    choice = pd.read_csv(folder / "choose_k.csv").set_index("k")
     assert choice.index.tolist() == list(range(2, 9))
     assert choice.index[choice["largest_gap"]].tolist() == [3]
     assert choice.loc[3, "start_agreement"] == 1
-    membership = pd.read_csv(folder / "m.csv").set_index("model")
+    membership = pd.read_csv(folder / "membership.csv").set_index("model")
     assert membership.index.tolist() == names and membership["n_replicates"].eq(100).all()
     # Models of a family are alike to the last bit but rounding, so they share whatever becomes of them.
     assert membership.groupby(membership.index.str[0])["mates"].nunique().eq(1).all()
     assert membership["mates"].between(0, 1).all()
-    for name in ("c.csv", "k.csv", "m.csv"):
+    for name in ("clusters.csv", "choose_k.csv", "membership.csv"):
         facts = read_sidecar(folder / name)["facts"]
         assert (facts["k"], facts["k_of_largest_gap"], facts["k_of_best_silhouette"]) == (2, [3], [3])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,15 +18,33 @@ pytestmark = pytest.mark.slow
 
 
 L2 = {"method": "pgd_l2", "eps": 4.0, "step": 1.0}
+# The command, but that it is killed as soon as a part of the images is done.
+KILLED = """
+import os
+import signal
+import sys
+from sat.__main__ import main
+from sat.store.parts import Parts
+write = Parts.write
+def write_and_die(*words, **arrays):
+    write(*words, **arrays)
+    os.kill(os.getpid(), signal.SIGKILL)
+Parts.write = write_and_die
+sys.exit(main())
+"""
 
 
-def words(project: Project, out: str, steps: int, **attack: object) -> list[str]:
-    """The attack's command line, as Snakemake would call it, with other settings and another output."""
+def step(project: Project, steps: int, **attack: object) -> str:
+    """The attack's step, with other settings."""
     changes = {"attack": {"steps": steps, **attack}}
-    step = Plan(load_study([project.folder / "config.yaml"], changes)).adversarial("vit")
+    return Plan(load_study([project.folder / "config.yaml"], changes)).adversarial("vit").json
+
+
+def words(out: str) -> list[str]:
+    """The attack's command line, as Snakemake would call it, with another output."""
     inputs = {"weights": "weights/vit.safetensors", "images": "images/attack.h5", "clean": "clean/vit.h5"}
     named = [word for name, path in inputs.items() for word in (f"--{name}", f"results/tiny/{path}")]
-    return ["attack", "--step", step.json, *named, "--out", out, "--batch", "16"]
+    return ["attack", *named, "--out", out, "--batch", "16"]
 
 
 def parts(project: Project, out: str) -> list[Path]:
@@ -61,27 +77,23 @@ def everything_right(project: Project) -> Project:
 
 @pytest.mark.parametrize("attack", [{}, L2], ids=["pgd_linf", "pgd_l2"])
 def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project, attack: dict[str, object]) -> None:
-    project, steps = everything_right, 120
+    project, steps = everything_right, 12
     environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "sat", *words(project, "results/tiny/killed.h5", steps, **attack)]
-    process = subprocess.Popen(command, cwd=project.folder, env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not parts(project, "results/tiny/killed.h5"):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = (sys.executable, "-c", KILLED, *words("results/tiny/killed.h5"))
+    given = step(project, steps, **attack)
+    done = project.call(*command, environment=environment, given=given)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     left = len(parts(project, "results/tiny/killed.h5"))
-    assert 1 <= left < 3, "killed in the middle"
+    assert left == 1, "killed in the middle: there are three"
     assert not (project.results / "killed.h5").exists()
     before = {path: path.stat().st_mtime_ns for path in parts(project, "results/tiny/killed.h5")}
 
     # A batch of another size may finish what one of 16 began.
-    again = words(project, "results/tiny/killed.h5", steps, **attack)[:-1]
-    done = project.sat(*again, "32")
+    again = words("results/tiny/killed.h5")[:-1]
+    done = project.sat(*again, "32", given=given)
     assert done.returncode == 0, done.stderr
     assert f"{16 * left} items are there" in done.stderr
-    whole = project.sat(*words(project, "results/tiny/whole.h5", steps, **attack))
+    whole = project.sat(*words("results/tiny/whole.h5"), given=given)
     assert whole.returncode == 0, whole.stderr
     killed, uninterrupted = (digest(project, f"results/tiny/{name}.h5") for name in ("killed", "whole"))
     assert killed["sha256"] == uninterrupted["sha256"]
@@ -95,7 +107,7 @@ def test_parts_of_other_settings_are_not_taken(everything_right: Project) -> Non
     stale = project.results / ".other.h5.parts-0123456789abcdef"
     stale.mkdir()
     (stale / "000000000-000000016.npz").write_bytes(b"from long ago")
-    done = project.sat(*words(project, out, 2))
+    done = project.sat(*words(out), given=step(project, 2))
     assert done.returncode == 0, done.stderr
     assert not stale.exists()
     assert digest(project, out)["facts"]["n_resumed"] == 0

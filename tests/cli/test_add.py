@@ -9,15 +9,26 @@ import pytest
 import yaml
 
 from conftest import ROOT, ROWS
+from sat.__main__ import main
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
 
-def sat(folder, *words):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
-    return subprocess.run(
-        [sys.executable, "-m", "sat", *words], cwd=folder, env=environment, capture_output=True, text=True
-    )
+@pytest.fixture
+def sat(monkeypatch, capsys):
+    """The command line, called from a folder, without a process of its own."""
+    monkeypatch.setattr("gc.disable", lambda: None)
+
+    def call(folder, *words):
+        monkeypatch.chdir(folder)
+        capsys.readouterr()
+        try:
+            status = main(list(words))
+        except SystemExit as end:
+            status = end.code
+        return subprocess.CompletedProcess(words, status, *capsys.readouterr())
+
+    return call
 
 
 def rows_of(path):
@@ -25,7 +36,7 @@ def rows_of(path):
         return list(csv.DictReader(stream))
 
 
-def test_a_model_is_added_under_a_new_cohort_with_its_components(write_study, tmp_path):
+def test_a_model_is_added_under_a_new_cohort_with_its_components(sat, write_study, tmp_path):
     study = write_study()
     before = Plan(load_study([study])).artefacts()
     done = sat(tmp_path, "add", "test_efficientnet", "test_vit2.r160_in1k", "--study", "study.yaml")
@@ -43,7 +54,7 @@ def test_a_model_is_added_under_a_new_cohort_with_its_components(write_study, tm
     assert (vit["base_architecture"], vit["input_size"], vit["n_parameters"]) == ("Transformer", "160", "455720")
     # Nothing of the old models is made of anything else, but for what compares all.
     after = Plan(load_study([study])).artefacts()
-    changed = {name for name, step in before.items() if after[name].recipe != step.recipe}
+    changed = {name for name, made in before.items() if after[name].step.recipe != made.step.recipe}
     assert {name.split("/")[0] for name in changed} == {"study.json", "similarity", "analysis", "figures"}
     assert {name for name in after if name not in before and name.startswith("tiles/")} == {
         "tiles/c1-000/c2-000.h5",
@@ -54,7 +65,7 @@ def test_a_model_is_added_under_a_new_cohort_with_its_components(write_study, tm
     }
 
 
-def test_a_checkpoint_of_one_s_own(write_study, tmp_path):
+def test_a_checkpoint_of_one_s_own(sat, write_study, tmp_path):
     write_study()
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/best.pth").write_bytes(b"weights")
@@ -65,7 +76,7 @@ def test_a_checkpoint_of_one_s_own(write_study, tmp_path):
     assert (row["model"], row["weights"], row["family"]) == ("mine", "runs/best.pth", "ours")
 
 
-def test_further_cells_are_those_given(write_study, tmp_path):
+def test_further_cells_are_those_given(sat, write_study, tmp_path):
     write_study()
     words = ("add", "test_resnet", "--study", "study.yaml", "--set", "input_size=48", "mean=0.5", "recipe=ours")
     done = sat(tmp_path, *words)
@@ -79,7 +90,7 @@ def test_further_cells_are_those_given(write_study, tmp_path):
     assert (tmp_path / "models.csv").read_bytes() == before
 
 
-def test_a_second_call_gives_a_third_cohort_and_keeps_the_file_as_it_was(write_study, tmp_path):
+def test_a_second_call_gives_a_third_cohort_and_keeps_the_file_as_it_was(sat, write_study, tmp_path):
     write_study()
     table = tmp_path / "models.csv"
     assert sat(tmp_path, "add", "test_vit2", "--study", "study.yaml").returncode == 0
@@ -102,7 +113,7 @@ def test_a_second_call_gives_a_third_cohort_and_keeps_the_file_as_it_was(write_s
         (["test_resnet", "--table", "other.csv"], "is no table of the study"),
     ],
 )
-def test_what_cannot_be_added_leaves_the_table_alone(write_study, tmp_path, words, advice):
+def test_what_cannot_be_added_leaves_the_table_alone(sat, write_study, tmp_path, words, advice):
     write_study()
     before = (tmp_path / "models.csv").read_bytes()
     done = sat(tmp_path, "add", *words, "--study", "study.yaml")
@@ -112,7 +123,7 @@ def test_what_cannot_be_added_leaves_the_table_alone(write_study, tmp_path, word
     assert not list(tmp_path.glob(".models*"))
 
 
-def test_plan_counts_jobs_and_pairs(write_study, tmp_path):
+def test_plan_counts_jobs_and_pairs(sat, write_study, tmp_path):
     write_study([*ROWS, {**ROWS[0], "model": "retired", "use": "no"}])
     done = sat(tmp_path, "plan", "--study", "study.yaml", "--config", "tile_size=1")
     assert done.returncode == 0, done.stderr
@@ -123,7 +134,7 @@ def test_plan_counts_jobs_and_pairs(write_study, tmp_path):
     assert jobs["attack"][:1] == ["3"] and jobs["evaluate"] == ["9", "0", "9", "0"]
 
 
-def test_plan_of_the_69_models_is_that_of_snakemake(tmp_path):
+def test_plan_of_the_69_models_is_that_of_snakemake(sat, tmp_path):
     study = str(ROOT / "studies/imagenet69.yaml")
     done = sat(tmp_path, "plan", "--study", study)
     assert "69 models" in done.stdout and "4,761 ordered pairs in 81 tiles" in done.stdout

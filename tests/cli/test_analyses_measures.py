@@ -14,7 +14,9 @@ from scipy.special import softmax
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
+from analysed import analyse, results_in, vouch
 from projects import Project
+from sat import units
 from sat.__main__ import main
 from sat.analyses.ensembles.averaging import Pool, recommend
 from sat.cli.recommend import choosing_half, sat_of_half
@@ -22,8 +24,8 @@ from sat.measures.matrix import similarity
 from sat.seeds import key
 from sat.status.recommendation import describe_recommendation
 from sat.store import hdf5
-from sat.store.artefact import Job, read_sidecar
-from sat.store.step import Step, group_recipe
+from sat.store.artefact import read_sidecar
+from sat.store.step import Step
 from sat.store.tables import read_matrix, read_table
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -31,11 +33,6 @@ from sat.units import names
 
 CLASSES = 5
 MEASURES = names("measures")
-OUTPUTS = {
-    "measures": {"--measures": "measures.csv", "--separation": "separation.csv", "--pairs": "pairs.csv"},
-    "ensembles": {"--ensembles": "ensembles.csv", "--relation": "relation.csv", "--by-clusters": "by_clusters.csv"},
-}
-SOURCE = Step("similarity", 1)
 
 
 class Inputs:
@@ -44,6 +41,7 @@ class Inputs:
     def __init__(self, folder: Path, n_models: int = 7, n: int = 60, seed: int = 1) -> None:
         random = np.random.default_rng(seed)
         self.folder, self.models = folder, [f"m{place}" for place in range(n_models)]
+        self.results = results_in(folder)
         self.labels = random.integers(CLASSES, size=n)
         self.logits = {
             name: (random.normal(size=(n, CLASSES)) + 1.5 * np.eye(CLASSES)[self.labels]).astype(np.float16)
@@ -58,39 +56,40 @@ class Inputs:
 
     def write(self) -> None:
         """Write all of it; attack and evaluation images are the same."""
-        self.sat.rename_axis("model").reset_index().to_csv(self.folder / "sat.csv", index=False)
-        pd.Series(self.cluster, name="cluster").rename_axis("model").reset_index().to_csv(
-            self.folder / "clusters.csv", index=False
-        )
-        for split in ("attack", "eval"):
-            with hdf5.writing(self.folder / f"{split}.h5") as file:
+        for part in ("similarity", "analysis", "images", "clean"):
+            (self.results / part).mkdir(exist_ok=True)
+        sat, clusters = self.results / "similarity/sat.csv", self.results / "analysis/clusters.csv"
+        self.sat.rename_axis("model").reset_index().to_csv(sat, index=False)
+        pd.Series(self.cluster, name="cluster").rename_axis("model").reset_index().to_csv(clusters, index=False)
+        images = [self.results / f"images/{split}.h5" for split in ("attack", "eval")]
+        for path in images:
+            with hdf5.writing(path) as file:
                 file["label"], file["id"] = self.labels, np.arange(len(self.labels))
         for name in self.models:
             arrays = (self.prediction[name], self.prediction[name], self.logits[name], self.logits[name])
-            with hdf5.writing(self.folder / f"{name}.h5") as file:
+            path = self.results / f"clean/{name}.h5"
+            with hdf5.writing(path) as file:
                 for dataset, array in zip(("attack_prediction", *self.datasets[1:]), arrays, strict=False):
                     file[dataset] = array
-            Job(SOURCE).finish(self.folder / f"{name}.h5", accuracy=float((arrays[1] == self.labels).mean()))
-        for name in ("sat.csv", "clusters.csv", "attack.h5", "eval.h5"):
-            Job(SOURCE).finish(self.folder / name)
+            vouch(path, accuracy=float((arrays[1] == self.labels).mean()))
+        for path in (sat, clusters, *images):
+            vouch(path)
+
+    def call(self, stage: str, **params: object) -> tuple[int, Step]:
+        """Call an analysis' command; return its exit status and its step."""
+        self.write()
+        return analyse(self.folder, stage, {"seed": 0, **params})
 
     def run(self, stage: str, **params: object) -> dict[str, pd.DataFrame]:
-        """Run a stage; return its tables."""
-        self.write()
-        groups = {
-            "measures": {"sat": "sat.csv", "attack_images": "attack.h5", "eval_images": "eval.h5"},
-            "ensembles": {"sat": "sat.csv", "clusters": "clusters.csv", "eval_images": "eval.h5"},
-        }[stage]
-        recipes = dict.fromkeys(groups, SOURCE.recipe) | {"clean": group_recipe([SOURCE.recipe] * len(self.models))}
-        step = Step(stage, 1, {"seed": 0, **params}, recipes)
-        words = [word for name, path in groups.items() for word in (f"--{name.replace('_', '-')}", path)]
-        words += ["--clean", *(f"{name}.h5" for name in self.models), "--figure", "figure.svg"]
-        words += [word for pair in OUTPUTS[stage].items() for word in pair]
-        words = [str(self.folder / word) if "." in word else word for word in words]
-        assert main([stage, "--step", step.json, *words]) == 0
-        for path in (*OUTPUTS[stage].values(), "figure.svg"):
-            assert read_sidecar(self.folder / path)["recipe"] == step.recipe
-        return {Path(path).stem: read_table(self.folder / path) for path in OUTPUTS[stage].values()}
+        """Run an analysis; return its tables, without its own name before theirs."""
+        status, step = self.call(stage, **params)
+        assert status == 0
+        unit = units.declarations("analyses")[stage]
+        for path in unit.outputs:
+            assert read_sidecar(self.results / path)["recipe"] == step.recipe
+        return {
+            name.removeprefix(f"{stage}_"): read_table(self.results / f"analysis/{name}.csv") for name in unit.tables
+        }
 
     def measures(self, *names: str) -> dict[str, pd.DataFrame]:
         return self.run("measures", measures=list(names or MEASURES), models=self.family)
@@ -100,7 +99,7 @@ class Inputs:
 
     @property
     def figure(self) -> str:
-        return (self.folder / "figure.svg").read_text()
+        return next(self.results.glob("figures/*.svg")).read_text()
 
 
 def test_measures_against_other_libraries(tmp_path: Path):
@@ -127,15 +126,6 @@ def test_measures_against_other_libraries(tmp_path: Path):
     assert separation.index[0] == "sat"
     for text in ("SAT", "Cohen's kappa", "within a family", f"{against.loc['cka', 'spearman']:.2f}"):
         assert text in inputs.figure
-
-
-def test_an_unknown_measure_is_named_with_those_that_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(AssertionError):
-        Inputs(tmp_path).measures("cka", "ckka")
-    said = capsys.readouterr().err
-    assert "key 'measures'" in said and "'ckka'" in said
-    assert all(name in said for name in MEASURES)
-    assert not (tmp_path / "measures.csv").exists()
 
 
 def test_measures_of_two_models(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -178,7 +168,10 @@ def test_features_of_a_sample_of_many_images(tmp_path: Path, monkeypatch: pytest
     rows = sorted(sorted(ids, key=lambda image: key("images for features", 0, image))[:40])
     assert row["cka"] == pytest.approx(similarity("cka", *(inputs.logits[name][rows] for name in ("m0", "m1"))))
     assert row["agreement"] == pytest.approx(np.mean(inputs.prediction["m0"] == inputs.prediction["m1"]))
-    assert read_sidecar(tmp_path / "pairs.csv")["facts"]["n_images"] == {"prediction": 60, "feature": 40}
+    assert read_sidecar(tmp_path / "results/tiny/analysis/measures_pairs.csv")["facts"]["n_images"] == {
+        "prediction": 60,
+        "feature": 40,
+    }
 
 
 def test_ensembles_by_the_book(tmp_path: Path):
@@ -199,7 +192,7 @@ def test_ensembles_by_the_book(tmp_path: Path):
     pairs = table[table["size"] == 2]
     relation = tables["relation"].set_index("size")
     assert relation.loc[2, "spearman"] == pytest.approx(spearmanr(pairs["mean_sat"], pairs["error_reduction"])[0])
-    means = tables["by_clusters"].set_index(["size", "n_clusters"])
+    means = tables["clusters"].set_index(["size", "n_clusters"])
     assert means.loc[(2, 1), "accuracy"] == pytest.approx(pairs[pairs["n_clusters"] == 1]["accuracy"].mean())
     for text in ("mean SAT of the members", "(%)", "2 members", "3 members", "clusters that the members come from"):
         assert text in inputs.figure
@@ -218,7 +211,7 @@ def test_no_ensemble_at_all(tmp_path: Path):
     inputs = Inputs(tmp_path, n_models=2)
     tables = inputs.ensembles(4)
     assert all(table.empty for table in tables.values())
-    assert tables["by_clusters"].columns.tolist()[:3] == ["size", "n_clusters", "n_sets"]
+    assert tables["clusters"].columns.tolist()[:3] == ["size", "n_clusters", "n_sets"]
     assert "No ensemble" in inputs.figure
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sat.__main__ import main
+from analysed import call
 from sat.models.classifier import build as build_classifier
 from sat.models.classifier import plan_blueprint, save_classifier
 from sat.store import hdf5
@@ -39,7 +39,7 @@ def test_a_teacher_of_other_classes_is_named(tmp_path: Path, capsys: pytest.Capt
     step = Step("distil", 1, params, dict.fromkeys(("train_images", "eval_images", "teacher"), SOURCE.recipe))
     words = ["--train-images", str(tmp_path / "train.h5"), "--eval-images", str(tmp_path / "eval.h5")]
     words += ["--teacher", str(teacher), "--out", str(tmp_path / "0.safetensors")]
-    assert main(["distil", "--step", step.json, *words]) == 1
+    assert call("distil", step.json, words=words) == 1
     said = capsys.readouterr().err
     assert "teacher 'big': tells 7 classes apart, and the student 4" in said and "distillation.teachers" in said
     assert not (tmp_path / "0.safetensors").exists()
@@ -58,7 +58,7 @@ def test_a_folder_of_training_images(tmp_path: Path, capsys: pytest.CaptureFixtu
     folder_of_images(root)
     manifest = Step("manifest", 1, {"source": "folder"})
     out = tmp_path / "manifest.csv"
-    assert main(["manifest", "--step", manifest.json, "--root", str(root), "--out", str(out)]) == 0
+    assert call("manifest", manifest.json, words=["--root", root, "--out", out]) == 0
     names = {}
     for split in ("train", "eval"):
         params = {"source": "folder", "canvas": 32, "crop_pct": 1.0, "train_fraction": 0.0, "on_bad_image": "stop"}
@@ -66,7 +66,7 @@ def test_a_folder_of_training_images(tmp_path: Path, capsys: pytest.CaptureFixtu
             "images", 1, {**params, "split": split, "seed": 0, "train_folder": folder}, {"manifest": manifest.recipe}
         )
         path = tmp_path / f"{split}.h5"
-        status = main(["images", "--step", step.json, "--manifest", str(out), "--root", str(root), "--out", str(path)])
+        status = call("images", step.json, words=["--manifest", out, "--root", root, "--out", path])
         if folder == "elsewhere":
             assert status == 1 and "'images.train_folder'" in capsys.readouterr().err
             return

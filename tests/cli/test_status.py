@@ -13,7 +13,7 @@ import pytest
 
 from conftest import ROOT
 from projects import SNAKEMAKE
-from sat.status.progress import QUIET, job_of, progress
+from sat.status.progress import QUIET, progress
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -31,7 +31,7 @@ def status(project):
 
 
 def jobs_of(plan):
-    return {job_of(artefact, step) for artefact, step in plan.artefacts().items()}
+    return set(plan.jobs())
 
 
 def test_before_anything_ran(write_study, tmp_path):

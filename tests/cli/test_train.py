@@ -6,9 +6,7 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +28,36 @@ SETTINGS = {
     "dropout": 0.1,
     "drop_path": 0.1,
 }
+# The command, but that it is killed in the middle of the epoch after the first checkpoint.
+KILLED = """
+import os
+import signal
+import sys
+import torch
+from sat.__main__ import main
+from sat.store.checkpoint import Checkpoint
+write, backward = Checkpoint.write, torch.Tensor.backward
+left = []
+def write_and_count(*words):
+    write(*words)
+    left[:] = range(3)
+def backward_or_die(*words, **more):
+    if left and left.pop() == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return backward(*words, **more)
+Checkpoint.write, torch.Tensor.backward = write_and_count, backward_or_die
+sys.exit(main())
+"""
 
 
-def words(project: Project, out: str, *more: str) -> list[str]:
-    """The command line as Snakemake would call it, with other settings and another output."""
-    step = Plan(load_study([project.folder / "config.yaml"], {"training": SETTINGS})).weights("vit")
-    return ["train", "--step", step.json, "--images", "results/tiny/images/train.h5", "--out", out, *more]
+def step(project: Project) -> str:
+    """The step of a training with other settings."""
+    return Plan(load_study([project.folder / "config.yaml"], {"training": SETTINGS})).weights("vit").json
+
+
+def words(out: str, *more: str) -> list[str]:
+    """The command line as Snakemake would call it, with another output."""
+    return ["train", "--images", "results/tiny/images/train.h5", "--out", out, *more]
 
 
 def checkpoints(project: Project, out: str) -> list[Path]:
@@ -49,27 +71,19 @@ def sidecar(project: Project, out: str) -> dict[str, Any]:
 def test_a_killed_training_resumes_to_the_same_bytes(project: Project) -> None:
     killed, whole = "results/tiny/killed.safetensors", "results/tiny/whole.safetensors"
     environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "sat", *words(project, killed, "--checkpoint-seconds", "0")]
-    log = project.folder / "killed.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(command, cwd=project.folder, env=environment, stderr=stream)
-    deadline = time.monotonic() + 120
-    while not checkpoints(project, killed):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    # Not right after the epoch's end.
-    time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = len(re.findall(r"epoch \d of 5: ", log.read_text()))
-    assert 1 <= done < 5, "killed in the middle"
+    command = (sys.executable, "-c", KILLED, *words(killed, "--checkpoint-seconds", "0"))
+    first_try = project.call(*command, environment=environment, given=step(project))
+    assert first_try.returncode == -signal.SIGKILL, first_try.stderr
+    assert len(checkpoints(project, killed)) == 1
+    done = len(re.findall(r"epoch \d of 5: ", first_try.stderr))
+    assert done == 1, "killed in the middle"
     assert not (project.folder / killed).exists()
 
     # Other processes that prepare images, and another time between checkpoints.
-    again = project.sat(*words(project, killed, "--workers", "2"))
+    again = project.sat(*words(killed, "--workers", "2"), given=step(project))
     assert again.returncode == 0, again.stderr
     assert f"{done} of 5 epochs are there" in again.stderr
-    uninterrupted = project.sat(*words(project, whole))
+    uninterrupted = project.sat(*words(whole), given=step(project))
     assert uninterrupted.returncode == 0, uninterrupted.stderr
     first, second = sidecar(project, killed), sidecar(project, whole)
     assert first["sha256"] == second["sha256"]
@@ -90,7 +104,8 @@ def test_images_that_are_read_one_at_a_time_give_the_same_weights(project: Proje
     digests = []
     for number, how in enumerate((["-m", "sat"], ["-c", code])):
         out = f"results/tiny/{number}.safetensors"
-        done = project.call(sys.executable, *how, *words(project, out, "--workers", "2"), environment=environment)
+        command = (sys.executable, *how, *words(out, "--workers", "2"))
+        done = project.call(*command, environment=environment, given=step(project))
         assert done.returncode == 0, done.stderr
         digests.append(sidecar(project, out)["sha256"])
     assert digests[0] == digests[1]

@@ -117,11 +117,13 @@ def test_training_that_was_stopped_ends_in_the_same_weights(images, blueprint, o
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_learns_and_resumes(images, blueprint, precision):
     settings = Training(**{**SETTINGS, "epochs": 3, "precision": precision})
+    # Half precision is slow on a CPU.
+    part = images[0][:192], images[1][:192]
     kept = Kept(stop=2)
     with pytest.raises(KeyboardInterrupt):
-        train(blueprint, *images, settings, seed=(0, "m"), checkpoint=kept)
+        train(blueprint, *part, settings, seed=(0, "m"), checkpoint=kept)
     kept.stop = None
-    whole, again = (train(blueprint, *images, settings, seed=(0, "m"), checkpoint=item) for item in (None, kept))
+    whole, again = (train(blueprint, *part, settings, seed=(0, "m"), checkpoint=item) for item in (None, kept))
     assert whole.history[-1]["loss"] < whole.history[0]["loss"]
     assert same(whole.classifier.net.state_dict(), again.classifier.net.state_dict())
     assert all(value.dtype == torch.float32 for value in whole.classifier.parameters())
@@ -217,7 +219,7 @@ def test_a_loss_that_explodes_is_an_error(images, blueprint):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"optimiser": "adamv"}, "adamw"),
+        ({"optimiser": "adamv"}, "did you mean adam"),
         ({"optimiser": "adahessian"}, "adamw"),
         ({"optimiser": "kron"}, "adamw"),
         ({"auto_augment": "rand-q3"}, "rand-m9"),

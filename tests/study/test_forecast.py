@@ -18,8 +18,8 @@ def test_numbers_of_images(write_study, imagenet):
 
 
 def test_every_artefact_has_needs_and_disk(imagenet):
-    for name in imagenet.plan.artefacts():
-        needs, disk = imagenet.needs(name), imagenet.disk(name)
+    for name, artefact in imagenet.plan.artefacts().items():
+        needs, disk = imagenet.needs(artefact), imagenet.disk(artefact)
         assert disk >= 0
         big = name.startswith(("weights/", "adversarial/", "tiles/")) or (
             name.startswith("clean/") and name.endswith(".h5")
@@ -28,12 +28,12 @@ def test_every_artefact_has_needs_and_disk(imagenet):
 
 
 def test_disk_against_sizes_by_hand(imagenet):
-    raw = 5000 * 3 * 224 * 224
-    assert 0.4 * raw < imagenet.disk("adversarial/resnet50.h5") < raw
-    assert imagenet.disk("weights/resnet50.safetensors") == 4 * 25_557_032
+    raw, artefacts = 5000 * 3 * 224 * 224, imagenet.plan.artefacts()
+    assert 0.4 * raw < imagenet.disk(artefacts["adversarial/resnet50.h5"]) < raw
+    assert imagenet.disk(artefacts["weights/resnet50.safetensors"]) == 4 * 25_557_032
     # int16 predictions of 8 targets on 8 sources.
-    assert imagenet.disk("tiles/c1-000/c1-001.h5") == 2 * 64 * 5000
-    assert imagenet.disk("clean/resnet50.h5") == 2 * 1000 * 50_000
+    assert imagenet.disk(artefacts["tiles/c1-000/c1-001.h5"]) == 2 * 64 * 5000
+    assert imagenet.disk(artefacts["clean/resnet50.h5"]) == 2 * 1000 * 50_000
 
 
 def test_larger_models_and_more_attempts_ask_for_more(imagenet):
@@ -50,7 +50,8 @@ def test_a_student_with_a_teacher_asks_for_more_than_one_alone():
     alone, small, large = (forecast.distil(name) for name in ("_alone", "efficientnet_b2", "convit_base"))
     assert forecast.train("deit_tiny").minutes < alone.minutes < small.minutes < large.minutes
     assert alone.mem_mb < small.mem_mb < large.mem_mb
-    assert forecast.needs("distilled/convit_base/2.safetensors") == large
+    student = forecast.plan.distilled("convit_base", 2)
+    assert forecast.needs(student) == large
     # Float32, as all weights.
-    assert forecast.disk("distilled/convit_base/2.safetensors") == 4 * 5_717_416
+    assert forecast.disk(student) == 4 * 5_717_416
     assert forecast.n_images == {"train": 1_281_167, "eval": 50_000, "attack": 5000}

@@ -84,12 +84,16 @@ def test_same_and_bump(package):
     assert tuple(versions()) == entries()
 
 
-def test_digest_follows_imports_within_functions():
-    found = stages._imported("sat.stages.attack")
+def test_digest_follows_imports_within_functions(package):
+    found = stages._imported(["sat.stages.attack"])
     assert {"sat.attacks.interface", "sat.models.classifier", "sat.store.hdf5", "sat.seeds"} <= set(found)
     assert not [module for module in found if module.startswith(("sat.report", "sat.analyses"))]
     assert all(isinstance(tree, ast.Module) for tree in found.values())
-    assert code_digest("attack") == code_digest("attack")
+    before = code_digest("attack")
+    for name, counts in (("report/style.py", False), ("store/hdf5.py", True)):
+        file = package / name
+        file.write_text(file.read_text() + "\nCHANGED = 1\n")
+        assert (code_digest("attack") != before) == counts, name
 
 
 @pytest.mark.parametrize(
@@ -107,19 +111,19 @@ def test_digest_follows_imports_within_functions():
 )
 def test_a_digest_sees_what_runs(package, text, seen):
     (package / "attacks/mine.py").write_text(f"UNIT = None\n{text}\n")
-    assert ("sat.attacks.noise" in stages._imported("sat.attacks.mine")) == seen
+    assert ("sat.attacks.noise" in stages._imported(["sat.attacks.mine"])) == seen
 
 
 def recipes(given, **raised):
     plan = Plan(given, versions={**versions(), **{name.replace("__", "/"): 2 for name in raised}})
-    return {name: step.recipe for name, step in plan.artefacts().items()}
+    return {name: artefact.step.recipe for name, artefact in plan.artefacts().items()}
 
 
 def test_the_version_of_an_attack_changes_what_is_made_with_it(write_study):
     fast = {"fast": {"attack": {"method": "fgsm"}}, "few": {"attack_images": 16}}
     given = load_study([write_study(variants=fast)])
     before = recipes(given)
-    assert "versions" not in Plan(given).adversarial("vit").params
+    assert "versions" not in Plan(given).adversarial("vit").step.params
 
     def differ(**raised):
         after = recipes(given, **raised)
@@ -132,8 +136,8 @@ def test_the_version_of_an_attack_changes_what_is_made_with_it(write_study):
     shared = {name for name in before if name.startswith(("images/", "weights/", "clean/", "study.json"))}
     assert differ(attacks__pgd_linf=2) == set(before) - own - shared
     plan = Plan(given, versions={**versions(), "attacks/fgsm": 3})
-    assert plan.adversarial("vit", "fast").params["versions"] == {"fgsm": 3}
-    assert "versions" not in plan.adversarial("vit").params
+    assert plan.adversarial("vit", "fast").step.params["versions"] == {"fgsm": 3}
+    assert "versions" not in plan.adversarial("vit").step.params
 
 
 def test_the_version_of_a_measure_changes_the_measures_alone(write_study):
@@ -147,7 +151,9 @@ def test_the_version_of_a_measure_changes_the_measures_alone(write_study):
         "figures/measures.svg",
     }
     assert recipes(given, measures__jensen_shannon=2) == before
-    assert Plan(given, versions={**versions(), "measures/cka": 2}).measures.params["versions"] == {"cka": 2}
+    assert Plan(given, versions={**versions(), "measures/cka": 2}).analysis("measures")[0].step.params["versions"] == {
+        "cka": 2
+    }
 
 
 def test_the_command_lists_and_settles_units(capsys):
@@ -155,4 +161,23 @@ def test_the_command_lists_and_settles_units(capsys):
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == list(entries())
     assert main(["stages", "bump", "attacks/pgd"]) == 1
-    assert "no such stage or unit: attacks/pgd; there are study, " in capsys.readouterr().err
+    assert "no such stage or unit: attacks/pgd; there are attack, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "seen"),
+    [
+        ("study/config.py", []),
+        ("study/plan.py", []),
+        ("study/study.py", []),
+        ("study/table.py", []),
+        ("study/training.py", ["distil", "train"]),
+        ("analyses/groups/__init__.py", ["groups"]),
+        ("analyses/groups/means.py", ["groups"]),
+        ("stages/gate.py", ["gate"]),
+    ],
+)
+def test_a_change_is_asked_about_where_it_can_matter_alone(package, file, seen):
+    """A lock that asks about every stage at each new config key says nothing."""
+    change(package, file)
+    assert drifted() == seen

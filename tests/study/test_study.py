@@ -13,7 +13,8 @@ from sat.study.attack import AttackSettings, grey_levels
 from sat.study.config import config_schema
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
-from sat.study.study import load_study
+from sat.study.study import build_study, load_study
+from sat.study.table import document
 
 
 def fault(path: Path) -> str:
@@ -119,6 +120,277 @@ def test_a_fault_of_the_table_names_file_row_and_column(write_study, row, place,
     assert advice in message
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"min-accuracy": 0.5}, ["unknown key 'min-accuracy'", "write min_accuracy."]),
+        ({"atack": {}}, ["unknown key 'atack'", "did you mean attack?"]),
+        ({"attack": {"step-size": 5}}, ["unknown key 'attack.step-size'", "did you mean step"]),
+        ({"attack.steps": 5}, ["unknown key 'attack.steps'", "write attack: {steps: 5}."]),
+        ({"attack.step-size": 5}, ["unknown key 'attack.step-size'", "write attack: {KEY: 5}", "steps"]),
+        ({"images.canvass": 32}, ["unknown key 'images.canvass'", "did you mean canvas?"]),
+        ({"atack.steps": 5}, ["unknown key 'atack.steps'", "did you mean attack"]),
+        ({"training.fine_tune": True}, ["write training: {fine_tune: true}."]),
+        ({"eps": "8/255"}, ["unknown key 'eps'", "eps is a key of attack: write attack: {eps: 8/255}."]),
+        ({"training": {"epoch": 5}}, ["unknown key 'training.epoch'", "did you mean epochs?"]),
+        ({"clusters": {"K": 2}}, ["unknown key 'clusters.K'", "did you mean k?"]),
+        ({"variants": {"a-b": {"atack": {}}}}, ["unknown key 'variants.a-b.atack'", "did you mean attack"]),
+        ({"something_else": 1}, ["unknown key 'something_else'", "remove it or correct its spelling."]),
+        ({"images": {"source": "digits", "attack_images": 0}}, ["'images.attack_images'"]),
+        ({"training": {"optimiser": "adamx"}}, ["key 'training.optimiser'", "did you mean adamax"]),
+        ({"training": {"optimiser": "kron"}}, ["key 'training.optimiser'", "cannot be used"]),
+        ({"training": {"schedule": "cosin"}}, ["key 'training.schedule'", "'cosine'", "not 'cosin'"]),
+        ({"groups": ["familly"]}, ["key 'groups'", "models.csv has no column 'familly'", "did you mean family?"]),
+        ({"groups": ["colour"]}, ["key 'groups'", "no column 'colour'", "there are model, architecture,"]),
+        ({"groups": ["family", "stem"]}, ["key 'groups'", "column 'stem'", "is empty for all models in use"]),
+        ({"groups": ["training.epochs"]}, ["key 'groups'", "column 'training.epochs'", "is empty"]),
+        ({"groups": [], "compare_to": "models.csv"}, ["key 'compare_to'", "key 'groups' is empty"]),
+        ({"compare_to": "model.csv"}, ["key 'compare_to'", "there is no file", "did you mean models.csv?"]),
+        ({"reference": "nothing/at/all"}, ["key 'reference'", "there is no file"]),
+        (
+            {"reference": "models.csv", "reference_names": "realised_name"},
+            ["key 'reference_names'", "column 'realised_name'", "is not there"],
+        ),
+    ],
+)
+def test_what_a_config_names_must_be_there(write_study, change, words):
+    path = write_study(**change)
+    message = fault(path)
+    assert str(path) in message and "the whole file" not in message
+    assert all(word in message for word in words), message
+
+
+def test_keys_given_by_a_command_are_explained_too(write_study):
+    with pytest.raises(SatError, match=r"unknown key 'attack\.steps'; write attack: \{steps: 5\}\."):
+        load_study([write_study()], {"attack.steps": 5})
+
+
+def test_a_reference_without_a_column_of_names_goes_by_the_models_own(write_study):
+    load_study([write_study(reference="models.csv")])
+    load_study([write_study(reference="models.csv", reference_names="released_name")])
+    rows = [{**row, "theirs": row["model"].upper()} for row in ROWS]
+    load_study([write_study(rows, reference="models.csv", reference_names="theirs")])
+    rows = [{**row, "theirs": ""} for row in ROWS]
+    path = write_study(rows, reference="models.csv", reference_names="theirs")
+    assert "column 'theirs'" in fault(path) and "is empty for all models in use" in fault(path)
+
+
+def test_every_column_may_be_a_grouping(write_study):
+    rows = [
+        {
+            **row,
+            "stem": "3s2",
+            "released.stem": "7s2" if row["model"] == "vit" else "",
+            "training.fine_tune": "false" if row["model"] == "vit" else "",
+            "mean": "0.5",
+            "made_by": "us",
+            "input_size": "32",
+        }
+        for row in ROWS
+    ]
+    columns = ["architecture", "cohort", "use", "stem", "released.stem", "training.fine_tune", "mean", "made_by"]
+    study = load_study([write_study(rows, groups=[*columns, "input_size"])])
+    assert {column: cells["vit"] for column, cells in study.groupings.items()} == {
+        "architecture": "test_vit",
+        "cohort": "1",
+        "use": "yes",
+        "stem": "3s2",
+        "released.stem": "7s2",
+        "training.fine_tune": "false",
+        "mean": "0.5 0.5 0.5",
+        "made_by": "us",
+        "input_size": "32",
+    }
+    assert study.groupings["released.stem"]["resnet"] == ""
+    study = load_study([write_study(rows, groups=["stem"], components="released")])
+    assert study.groupings["stem"] == {"byobnet": "3s2", "resnet": "3s2", "vit": "7s2"}
+
+
+def test_a_column_of_the_tables_own_may_be_empty_beside_others(write_study):
+    rows = [{**row, "recipe": ""} for row in ROWS]
+    assert set(load_study([write_study(rows, groups=["recipe", "family"])]).groupings) == {"family"}
+    message = fault(write_study(rows, groups=["recipe"]))
+    assert "column 'recipe'" in message and "is empty for all models in use" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("study: a\nattack: {steps: 3}\nseed: 1\nattack: {eps: 8/255}\n", ["lines 2 and 4", "key 'attack'"]),
+        ("study: a\nattack:\n  steps: 3\n  step: 1\n  steps: 4\n", ["lines 3 and 5", "key 'attack.steps'"]),
+        ("study: a\n'seed': 1\nseed: 2\n", ["lines 2 and 3", "key 'seed'"]),
+        ("study: a\nvariants:\n  x: {}\n  x: {attack_images: 3}\n", ["lines 3 and 4", "key 'variants.x'"]),
+    ],
+)
+def test_a_key_that_stands_twice(tmp_path, text, words):
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    message = fault(path)
+    assert all(word in message for word in [str(path), *words])
+
+
+def test_snakemake_hands_over_a_merged_config_and_the_files_are_read_again(write_study):
+    path = write_study()
+    config = yaml.safe_load(path.read_text())
+    build_study(config, [path])
+    path.write_text(path.read_text() + "\ntile_size: 3\n")
+    with pytest.raises(SatError, match="key 'tile_size' stands twice"):
+        build_study(config, [path])
+
+
+def test_anchors_and_merge_keys_are_no_keys_that_stand_twice(write_study):
+    path = write_study()
+    extra = "variants:\n  a: &a {attack_images: 3}\n  b: {<<: *a}\n  c: *a\n"
+    path.write_text(path.read_text() + extra)
+    assert set(load_study([path]).config.variants) == {"a", "b", "c"}
+
+
+def test_a_date_is_a_name(write_study):
+    path = write_study()
+    path.write_text(path.read_text().replace("study: tiny", "study: 2024-05-01"))
+    assert load_study([path]).name == "2024-05-01"
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("inputsize", ["row 1: column 'inputsize'", "did you mean input_size?", "'groups'"]),
+        ("Input size", ["column 'Input size'", "did you mean input_size?"]),
+        ("familly", ["column 'familly'", "did you mean family?"]),
+        ("normalization", ["column 'normalization'", "did you mean normalisation?"]),
+        ("relesed.stem", ["column 'relesed.stem'", "did you mean released.stem?"]),
+        ("released.stems", ["column 'released.stems'", "no such component", "did you mean released.stem?"]),
+        ("released.colour", ["no such component", "they are base_architecture"]),
+        ("training.epoch", ["column 'training.epoch'", "no such setting", "did you mean training.epochs or"]),
+        ("training.speed", ["column 'training.speed'", "no such setting", "they are fine_tune, epochs,"]),
+        ("check-point", ["column 'check-point'", "did you mean checkpoint?"]),
+    ],
+)
+def test_a_column_that_is_spelled_like_a_known_one(write_study, header, words):
+    message = fault(write_study([{**row, header: ""} for row in ROWS]))
+    assert "models.csv, row 1" in message
+    assert all(word in message for word in words), message
+
+
+def test_a_column_that_the_study_names_is_no_slip(write_study):
+    rows = [{**row, "mode": "fast", "initialisation": "a", "recipe": "b"} for row in ROWS]
+    assert "did you mean model?" in fault(write_study(rows))
+    assert set(load_study([write_study(rows, groups=["mode"])]).groupings) == {"mode"}
+
+
+@pytest.mark.parametrize(
+    ("row", "place", "advice"),
+    [
+        ({"architecture": "test_resnett"}, "row 5, column 'architecture'", "did you mean test_resnet"),
+        ({"architecture": "hf-hub:timm/x.y", "weights": "hub"}, "row 5, column 'architecture'", "is a place"),
+        (
+            {"architecture": "test_resnet.r160", "weights": "hub"},
+            "row 5, column 'architecture'",
+            "did you mean test_resnet.r160_in1k?",
+        ),
+        ({"training.optimiser": "adamx"}, "row 5, column 'training.optimiser'", "did you mean adamax"),
+        ({"training.schedule": "cosin"}, "row 5, column 'training.schedule'", "'cosine'"),
+        ({"training.epochs": "0"}, "row 5, column 'training.epochs'", "greater than or equal to 1"),
+        ({"training.epochs": "[1"}, "row 5, column 'training.epochs'", "expected ',' or ']'"),
+        ({"mean": "0.1 much 0.3"}, "row 5, column 'mean'", "one number or three"),
+        ({"gmacs": "nan"}, "row 5, column 'gmacs'", "'nan' is not a number above 0"),
+        ({"gmacs": "-1"}, "row 5, column 'gmacs'", "'-1' is not a number above 0"),
+        ({"n_parameters": "1.5"}, "row 5, column 'n_parameters'", "'1.5' is not a whole number from 1 on"),
+        ({"input_size": "224px"}, "row 5, column 'input_size'", "'224px' is not a whole number"),
+    ],
+)
+def test_a_fault_of_a_row_says_what_would_be_right(write_study, row, place, advice):
+    others = [{**dict.fromkeys(row, ""), **other} for other in ROWS]
+    message = fault(write_study([*others, {**ROWS[0], "model": "another", **row}]))
+    assert f"models.csv, {place}" in message
+    assert advice in message
+
+
+def test_what_a_row_may_hold(write_study):
+    retired = {**ROWS[0], "model": "old", "architecture": "of_another_timm", "use": "no"}
+    tagged = {**ROWS[0], "model": "tagged", "architecture": "test_resnet.my_own_tag"}
+    assert len(load_study([write_study([*ROWS, retired, tagged])]).used) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ["is empty", "model, architecture, weights, family"]),
+        (b"\n\n", ["is empty"]),
+        (b"\nmodel,architecture,weights,family\na,test_vit,train,b\n", ["row 1: is empty"]),
+        (b"model;architecture;weights;family\na;test_vit;train;b\n", ["row 1", "separated by semicolons", "commas"]),
+        (b"model\tarchitecture\tweights\tfamily\na\ttest_vit\ttrain\tb\n", ["row 1", "separated by tabs"]),
+        (
+            "model,architecture,weights,family\na,test_vit,train,b\nc,test_vit,train,schön\n".encode("latin-1"),
+            ["row 3", "byte 21 is 0xf6", "'ö' in Latin-1", "save the file as UTF-8"],
+        ),
+        ("model,architecture,weights,family\na,test_vit,train,b\n".encode("utf-16"), ["UTF-16", "as UTF-8"]),
+        (b"modell,architecture,weights,family\n", ["missing column(s) model", "'modell' should be model"]),
+    ],
+)
+def test_a_table_that_is_no_table(write_study, tmp_path, content, words):
+    path = write_study()
+    (tmp_path / "models.csv").write_bytes(content)
+    message = fault(path)
+    assert "models.csv" in message and "'utf-8' codec" not in message
+    assert all(word in message for word in words), message
+
+
+def test_a_config_in_latin_1(write_study):
+    path = write_study()
+    path.write_bytes(path.read_bytes() + "# schön\n".encode("latin-1"))
+    assert "0xf6" in fault(path) and "UTF-8" in fault(path)
+
+
+def folder_study(write_study, tmp_path, *files, **more):
+    for file in files:
+        (tmp_path / "pictures" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / file).touch()
+    images = {"source": "folder", "root": "pictures", "canvas": 32, "train_fraction": 0.5, **more}
+    return write_study(images=images)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["cat/1.png", "cat/2.png"], ["one class alone", "'cat'"]),
+        (["cat/1.png", "notes.txt", "__MACOSX/x", ".git/x"], ["one class alone", "'cat'"]),
+        (["1.png", "2.JPG"], ["without class folders", "2 files"]),
+    ],
+)
+def test_images_that_are_no_classes(write_study, tmp_path, files, words):
+    message = fault(folder_study(write_study, tmp_path, *files))
+    assert "'images.root'" in message and all(word in message for word in [str(tmp_path / "pictures"), *words])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [],
+        ["cat/1.png", "dog/1.png", "stray.png"],
+        ["val/cat/1.png", "val/dog/1.png"],
+        ["cat.tar"],
+        ["notes.txt"],
+    ],
+)
+def test_images_that_may_be_classes(write_study, tmp_path, files):
+    load_study([folder_study(write_study, tmp_path, *files)])
+
+
+def test_a_class_map_may_name_one_class(write_study, tmp_path):
+    (tmp_path / "map.txt").write_text("dog\ncat\n")
+    load_study([folder_study(write_study, tmp_path, "cat/1.png", class_map="map.txt")])
+    (tmp_path / "pictures/cat/1.png").rename(tmp_path / "pictures/1.png")
+    (tmp_path / "pictures/cat").rmdir()
+    assert "without class folders" in fault(folder_study(write_study, tmp_path, class_map="map.txt"))
+
+
+def test_the_documentation_of_columns_is_in_step():
+    assert (ROOT / "docs/columns.md").read_text() == document(), (
+        "PYTHONPATH=workflow python -m sat.study.table > docs/columns.md"
+    )
+
+
 def test_missing_and_double_columns_are_named(write_study, tmp_path):
     path = write_study([{name: text for name, text in row.items() if name != "family"} for row in ROWS])
     assert "missing column(s) family" in fault(path)
@@ -139,8 +411,7 @@ def test_training_columns_override_the_config_for_their_row(write_study):
     assert study.model["resnet"].training == {}
     rows[0]["training.epochs"] = "few"
     message = fault(write_study(rows))
-    assert "row 2" in message
-    assert "'epochs'" in message
+    assert "row 2, column 'training.epochs': input should be a valid integer" in message
 
 
 def test_components_released_and_inferred(write_study):
@@ -243,7 +514,8 @@ import sys
 sys.modules["torch"] = sys.modules["timm"] = None
 from sat.study.plan import Plan
 from sat.study.plan import Plan
-from sat.study.study import load_study
+from sat.study.study import build_study, load_study
+from sat.study.table import document
 print(len(Plan(load_study(["config.yaml"])).artefacts()))
 """
     done = subprocess.run(
@@ -285,15 +557,19 @@ def test_fine_tuned_models_have_an_artefact_to_start_from(write_study):
     plan = Plan(load_study([write_study(rows, training={"fine_tune": True})]))
     artefacts = plan.artefacts()
     assert {name for name in artefacts if name.startswith("pretrained/")} == {"pretrained/resnet.safetensors"}
-    stages = {row["model"]: artefacts[f"weights/{row['model']}.safetensors"].stage for row in rows}
+    stages = {row["model"]: artefacts[f"weights/{row['model']}.safetensors"].step.stage for row in rows}
     assert stages == {"resnet": "train", "vit": "hub", "byobnet": "train"}
     assert (
-        artefacts["weights/resnet.safetensors"].inputs["pretrained"]
-        == artefacts["pretrained/resnet.safetensors"].recipe
+        artefacts["weights/resnet.safetensors"].step.inputs["pretrained"]
+        == artefacts["pretrained/resnet.safetensors"].step.recipe
     )
     assert "images/train.h5" in artefacts
-    assert plan.similarity.params["published_top1"] == {"vit": 50.0}, "accuracies on other images are not compared"
-    assert all(Forecast(plan).needs(name) for name in artefacts if name.startswith(("pretrained/", "weights/")))
+    assert plan.similarity("")[0].step.params["published_top1"] == {"vit": 50.0}, (
+        "accuracies on other images are not compared"
+    )
+    assert all(
+        Forecast(plan).needs(artefacts[name]) for name in artefacts if name.startswith(("pretrained/", "weights/"))
+    )
 
 
 def test_fine_tuning_needs_training_images(write_study):
@@ -312,7 +588,7 @@ def test_a_student_that_is_not_trained_here(write_study):
 
 def distilled(write_study, rows=None, **asked):
     plan = Plan(load_study([write_study(rows, distillation={"student": "vit", **asked})]))
-    return {name: step.recipe for name, step in plan.artefacts().items() if name.startswith("distilled/")}
+    return {name: made.step.recipe for name, made in plan.artefacts().items() if name.startswith("distilled/")}
 
 
 def test_what_makes_a_distilled_student(write_study):

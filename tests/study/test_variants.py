@@ -8,7 +8,6 @@ import pytest
 from conftest import ROOT
 from projects import SNAKEMAKE
 from sat.errors import SatError
-from sat.status.progress import job_of
 from sat.study.attack import AttackSettings
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
@@ -26,7 +25,7 @@ def plan(write_study, **changes):
 
 
 def recipes(given):
-    return {name: step.recipe for name, step in given.artefacts().items() if name != "study.json"}
+    return {name: made.step.recipe for name, made in given.artefacts().items() if name != "study.json"}
 
 
 def test_a_study_without_variants_is_what_it_was(write_study):
@@ -52,9 +51,9 @@ def test_fewer_images_alone_take_no_attack(write_study):
     varied = plan(write_study, variants=VARIANTS)
     few = [name for name in varied.artefacts() if name.startswith("variants/few/")]
     assert few and all(name.startswith("variants/few/similarity/") for name in few)
-    assert varied.similarity_of("few").inputs == varied.similarity.inputs
-    assert varied.similarity_of("few").params["attack_images"] == 16
-    assert varied.adversarial("vit", "l2").params == {
+    assert varied.similarity("few")[0].step.inputs == varied.similarity("")[0].step.inputs
+    assert varied.similarity("few")[0].step.params["attack_images"] == 16
+    assert varied.adversarial("vit", "l2").step.params == {
         "model": "vit",
         "method": "pgd_l2",
         "eps": 6.0 * 255,
@@ -64,7 +63,7 @@ def test_fewer_images_alone_take_no_attack(write_study):
         "seed": 0,
         "attack_images": 32,
     }
-    assert varied.tile("c1-000", "c1-000", "l2").params["noise"] == {"eps": 1530.0, "seed": 0, "norm": "l2"}
+    assert varied.tile("c1-000", "c1-000", "l2").step.params["noise"] == {"eps": 1530.0, "seed": 0, "norm": "l2"}
 
 
 def test_a_change_of_one_variant_touches_no_other(write_study):
@@ -90,14 +89,14 @@ def test_what_a_method_does_not_use_reruns_nothing(write_study):
 def test_forecast_and_status_know_variants(write_study):
     varied = plan(write_study, variants=VARIANTS)
     forecast = Forecast(varied)
-    for name in varied.artefacts():
-        assert ("adversarial/" in name) <= (forecast.needs(name) is not None and forecast.disk(name) > 0)
-    assert forecast.disk("variants/weak/adversarial/vit.h5") == forecast.disk("adversarial/vit.h5")
+    artefacts = varied.artefacts()
+    for name, artefact in artefacts.items():
+        assert ("adversarial/" in name) <= (forecast.needs(artefact) is not None and forecast.disk(artefact) > 0)
+    own = forecast.disk(artefacts["adversarial/vit.h5"])
+    assert forecast.disk(artefacts["variants/weak/adversarial/vit.h5"]) == own
     # Two bytes a value instead of one, 32 of 48 images.
-    assert forecast.disk("variants/l2/adversarial/vit.h5") == pytest.approx(
-        4 / 3 * forecast.disk("adversarial/vit.h5"), 1e-4
-    )
-    names = {job_of(name, step) for name, step in varied.artefacts().items()}
+    assert forecast.disk(artefacts["variants/l2/adversarial/vit.h5"]) == pytest.approx(4 / 3 * own, 1e-4)
+    names = set(varied.jobs())
     assert {
         "variants/weak/attack/vit",
         "variants/weak/evaluate/c1-000/c1-001",

@@ -73,7 +73,7 @@ from sat.study.study import load_study
 file = sys.argv[1]
 given = {"attack": {"method": "mine", "leap": 2}}
 plan = Plan(load_study([file], given))
-step = plan.adversarial("vit")
+step = plan.adversarial("vit").step
 assert step.params == {
     "model": "vit", "method": "mine", "eps": 24, "step": 8, "steps": 3, "leap": 2, "seed": 0
 }, step.params
@@ -134,7 +134,7 @@ from sat.study.plan import Plan
 from sat.study.study import load_study
 
 plan = Plan(load_study([sys.argv[1]], {"measures": ["cka", "mine"]}))
-assert plan.measures.params["measures"] == ["cka", "mine"]
+assert plan.analysis("measures")[0].step.params["measures"] == ["cka", "mine"]
 assert "mine" in config_schema()["properties"]["measures"]["items"]["enum"]
 assert "mine" not in Config.model_fields["measures"].default
 assert drifted() == ["measures/mine"]
@@ -196,9 +196,9 @@ def test_an_unknown_name_is_told_those_that_are_near():
     [
         (
             {"measures": ["cka", "ckka"]},
-            "key 'measures': unknown measure 'ckka'; did you mean cka? There are agreement, ",
+            "key 'measures.1': unknown measure 'ckka'; did you mean cka? There are agreement, ",
         ),
-        ({"measures": ["CKA"]}, "key 'measures': unknown measure 'CKA'; there are agreement, "),
+        ({"measures": ["CKA"]}, "key 'measures.0': unknown measure 'CKA'; there are agreement, "),
         ({"measures": "cka"}, "key 'measures': input should be a valid array, not 'cka'"),
         ({"attack": {"method": "pgd"}}, "key 'attack.method': unknown attack 'pgd'; did you mean pgd_l2"),
         ({"attack": {"method": "pgd_l3", "eps": 3.0}}, "did you mean pgd_l2"),

@@ -13,7 +13,6 @@ from scipy.stats import ttest_rel
 
 from conftest import ADDED, ROWS
 from projects import Project, locked_copy
-from sat.status.progress import job_of
 from sat.store.artefact import read_sidecar
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -77,7 +76,7 @@ def test_two_teachers_and_one_seed_give_tables_and_no_correlation(shared: Projec
 
 def test_logs_are_where_status_looks(shared: Project):
     plan = Plan(load_study([shared.folder / "config.yaml"]))
-    jobs = {job_of(name, step) for name, step in plan.artefacts().items() if step.stage.startswith("distil")}
+    jobs = {name for name, made in plan.jobs().items() if made[0].step.stage.startswith("distil")}
     assert all((shared.results / f"logs/{job}.log").exists() for job in jobs) and len(jobs) == 4
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import h5py
@@ -14,7 +16,7 @@ import pytest
 
 from conftest import ADDED, ROWS
 from projects import ANALYSES, Project
-from sat.study.lock import STAGES
+from sat.study.lock import stages
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -150,7 +152,7 @@ DESCENDANTS = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", stages())
 def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Project, stage: str):
     project.raise_version(stage)
     assert rules(project.planned()) == DESCENDANTS[stage] - {"all"}
@@ -166,7 +168,7 @@ def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Pr
         ({"ensembles": {"sizes": [2]}}, {"study", "ensembles"}),
         ({"measures": ["agreement"]}, {"study", "measures"}),
         ({"resampling": {"replicates": 50}}, {"study", "stability"}),
-        ({"groups": ["family", "architecture"]}, {"study"}),
+        ({"groups": ["family", "architecture"]}, {"study", "groups", "figures"}),
         ({"tile_size": 1}, {"study", "evaluate", *BELOW}),
         ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "attack", "evaluate", *BELOW}),
         ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study"}),
@@ -179,11 +181,61 @@ def test_a_setting_reruns_what_depends_on_it(project: Project, change: dict[str,
     assert rules(project.planned()) == expected - {"all"}
 
 
+KEYS = {
+    "min_accuracy=0.01": {"study", "gate"},
+    "eps_s=0.5": {"study", *BELOW},
+    "min_whitebox=0.5": {"study", *BELOW},
+    "confidence=0.9": {"study", *BELOW},
+    "tile_size=1": {"study", "evaluate", *BELOW},
+    "attack={eps: 16/255, step: 8/255, steps: 3}": {"study", "attack", "evaluate", *BELOW},
+    "clusters={k: 3}": {"study", "clusters", "ensembles", "stability", "figures"},
+    "ensembles={sizes: [2]}": {"study", "ensembles"},
+    "resampling={replicates: 50}": {"study", "stability"},
+    "measures=[agreement]": {"study", "measures"},
+}
+"""Settings, each with what a change of it alone reruns."""
+
+
+@pytest.mark.parametrize(
+    "pair", list(combinations(KEYS, 2)), ids=lambda pair: " and ".join(key.split("=")[0] for key in pair)
+)
+def test_two_settings_at_once_rerun_what_each_reruns(finished: Project, pair: tuple[str, str]):
+    """A job that must run must not hide that its descendants have other settings too."""
+    assert rules(finished.planned("--config", *pair)) == (KEYS[pair[0]] | KEYS[pair[1]]) - {"all"}
+
+
+def test_one_call_brings_two_changed_settings_to_their_end(project: Project):
+    project.configure(min_accuracy=0.01, attack={"eps": "16/255", "step": "8/255", "steps": 3})
+    planned = project.planned()
+    assert len(planned["gate"]) == len(planned["attack"]) == 3
+    project.run()
+    assert project.planned() == {}
+    assert project.sat("verify").returncode == 0
+
+
+def test_a_gate_that_fails_keeps_its_model_from_being_attacked(project: Project):
+    accuracy = {
+        path.name.split(".")[0]: json.loads(path.read_text())["facts"]["accuracy"]
+        for path in project.results.glob("clean/*.h5.json")
+    }
+    worst, *others = sorted(accuracy, key=accuracy.__getitem__)
+    between = (accuracy[worst] + accuracy[others[0]]) / 2
+    before = project.state("adversarial/*.h5")
+    project.configure(min_accuracy=between, attack={"eps": "16/255", "step": "8/255", "steps": 3})
+    done = project.snakemake("--keep-going")
+    assert done.returncode != 0 and f"model {worst!r}: gets " in done.stdout + done.stderr
+    after = project.state("adversarial/*.h5")
+    assert all(after[f"adversarial/{name}.h5"] != before[f"adversarial/{name}.h5"] for name in others)
+    assert after.get(f"adversarial/{worst}.h5", before[f"adversarial/{worst}.h5"]) == before[f"adversarial/{worst}.h5"]
+    log = project.results / f"logs/attack/{worst}.log"
+    assert '"eps": 16' not in log.read_text() and "'eps': 16" not in log.read_text()
+
+
 def test_a_space_in_a_shell_command_reruns_nothing(project: Project):
-    rule = project.folder / "workflow/rules/attack.smk"
-    text = rule.read_text()
-    rule.write_text(text.replace("python -m sat attack", "python  -m sat attack"))
-    assert rule.read_text() != text
+    rules = project.folder / "workflow/rules/common.smk"
+    text = rules.read_text()
+    rules.write_text(text.replace('f"python -m sat ', 'f"python  -m sat '))
+    assert rules.read_text() != text
     assert project.planned() == {}
 
 
@@ -264,7 +316,7 @@ def test_readers_refuse_what_another_step_made(project: Project):
     step = Plan(load_study([project.folder / "config.yaml"])).adversarial("vit")
     inputs = {"weights": "weights/vit.safetensors", "images": "images/attack.h5", "clean": "clean/vit.h5"}
     words = [word for name, path in inputs.items() for word in (f"--{name}", f"results/tiny/{path}")]
-    done = project.sat("attack", "--step", step.json, *words, "--out", "results/tiny/out.h5")
+    done = project.sat("attack", *words, "--out", "results/tiny/out.h5", given=step.json)
     assert done.returncode == 1
     assert "results/tiny/clean/vit.h5: was made by another step" in done.stderr
     assert "Traceback" not in done.stderr

@@ -23,15 +23,47 @@ def test_lint_is_clean():
     assert done.returncode == 0, done.stderr
 
 
-def test_every_rule_is_complete():
-    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
-    rules = re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert len(rules) >= 10
-    for name, body in rules:
-        for part in ("output:", "log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "gpu=", "conda:", "shell:"):
-            assert part in body, f"rule {name} has no {part}"
-        # At scale a rule's retries would repeat within the old allocation.
-        assert "retries:" not in body
+PROBE = """
+include: "{snakefile}"
+
+import json, sys
+
+for rule in workflow.rules:
+    if rule.name != "all":
+        asked = {{key: rule.resources.get(key) is not None for key in ("mem_mb", "runtime", "gpu", "_cores")}}
+        asked |= {{"output": bool(rule.output), "log": bool(rule.log), "benchmark": bool(rule.benchmark)}}
+        asked |= {{"conda": bool(rule.conda_env), "shell": bool(rule.shellcmd)}}
+        print("RULE", json.dumps([rule.name, asked, sorted(rule.params.keys())]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "study", ["config.yaml", "studies/ablation_digits.yaml", "studies/distill_digits.yaml", "matrix"]
+)
+def test_every_rule_is_complete(tmp_path: Path, study: str):
+    """Asked of Snakemake, which knows the rules that are made in a loop too."""
+    file = ROOT / study
+    if study == "matrix":
+        file = tmp_path / "study.yaml"
+        (tmp_path / "sat.csv").write_text("model,a,b\na,4,1\nb,1,4\n")
+        file.write_text("study: given\nmatrix: sat.csv\nclusters: {k: 2}\n")
+    (tmp_path / "Snakefile").write_text(PROBE.format(snakefile=ROOT / "Snakefile"))
+    words = ["--dry-run", "--quiet", "all", "--configfile", str(file)]
+    done = subprocess.run([SNAKEMAKE, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rules = {
+        name: (asked, params)
+        for name, asked, params in (json.loads(text) for text in re.findall(r"^RULE (.*)$", done.stderr, re.MULTILINE))
+    }
+    plan = Plan(load_study([file]))
+    assert set(plan.analyses) <= set(rules)
+    assert {artefact.step.stage for artefact in plan.artefacts().values()} <= set(rules)
+    for name, (asked, params) in rules.items():
+        assert all(asked.values()), (name, asked)
+        # One param more would run every job again.
+        assert params == ["step"], name
+    # At scale a rule's own retries would repeat within the old allocation.
+    assert not any("retries:" in path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
 
 
 def test_dry_run_needs_no_torch(tmp_path: Path):
@@ -103,14 +135,14 @@ def test_a_model_that_is_not_accurate_stops_the_run_or_is_flagged(project: Proje
 
 def test_sidecars_name_the_inputs_that_the_plan_and_the_rules_name(finished: Project):
     plan = Plan(load_study([finished.folder / "config.yaml"]))
-    recipes = {name: step.recipe for name, step in plan.artefacts().items()}
-    for name, step in plan.artefacts().items():
+    recipes = {name: made.step.recipe for name, made in plan.artefacts().items()}
+    for name, made in plan.artefacts().items():
         path = finished.results / name
         sidecar = json.loads(
             path.read_text() if path.suffix == ".json" else path.with_name(path.name + ".json").read_text()
         )
-        assert sidecar["recipe"] == step.recipe
-        assert set(sidecar["inputs"]) == set(step.inputs), name
+        assert sidecar["recipe"] == made.step.recipe
+        assert set(sidecar["inputs"]) == set(made.step.inputs), name
         for given in sidecar["inputs"].values():
             for entry in given if isinstance(given, list) else [given]:
                 assert recipes[entry["path"].removeprefix("results/tiny/")] == entry["recipe"]

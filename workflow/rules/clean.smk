@@ -1,7 +1,3 @@
-localrules:
-    gate,
-
-
 rule clean:
     input:
         **made(
@@ -40,6 +36,7 @@ rule gate:
         f"{RESULTS}/logs/gate/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/gate/{{model}}.tsv"
+    localrule: True
     conda:
         ENV
     resources:

@@ -1,14 +1,4 @@
 # What is read over a network is read where Snakemake itself runs: compute nodes may have none.
-localrules:
-    manifest,
-
-
-if study.config.images.over_network:
-
-    localrules:
-        images,
-
-
 # The user's own paths are resources and no params: images that have moved are the same images.
 # A folder is no input: its time says nothing. 'snakemake --forcerun manifest' takes a changed one.
 rule manifest:
@@ -18,6 +8,7 @@ rule manifest:
         f"{RESULTS}/logs/images/manifest.log",
     benchmark:
         f"{RESULTS}/benchmarks/images/manifest.tsv"
+    localrule: True
     conda:
         ENV
     resources:
@@ -39,6 +30,7 @@ rule images:
         f"{RESULTS}/logs/images/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/images/{{split}}.tsv"
+    localrule: study.config.images.over_network
     conda:
         ENV
     resources:

@@ -1,7 +1,3 @@
-localrules:
-    matrix,
-
-
 # The matrix of a study that starts from one. The step holds its digest, so a moved file is the same matrix.
 rule matrix:
     output:
@@ -10,6 +6,7 @@ rule matrix:
         f"{RESULTS}/logs/similarity/matrix.log",
     benchmark:
         f"{RESULTS}/benchmarks/similarity/matrix.tsv"
+    localrule: True
     conda:
         ENV
     resources:

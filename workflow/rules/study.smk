@@ -1,7 +1,3 @@
-localrules:
-    study,
-
-
 rule study:
     output:
         f"{RESULTS}/study.json",
@@ -9,6 +5,7 @@ rule study:
         f"{RESULTS}/logs/study/study.log",
     benchmark:
         f"{RESULTS}/benchmarks/study/study.tsv"
+    localrule: True
     conda:
         ENV
     resources:

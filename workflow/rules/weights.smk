@@ -1,11 +1,6 @@
 # Three ways to one path, chosen by the column `weights` of the model table: train, hub, or the
 # path of a checkpoint. Each ends as weights/<model>.safetensors, with its blueprint inside. Where a
 # model is fine-tuned, what the hub or the checkpoint gives goes to pretrained/ and train starts from there.
-localrules:
-    hub,
-    checkpoint,
-
-
 # So many downloads at once, unless --resources downloads=N says otherwise.
 if "downloads" not in workflow.global_resources:
     workflow.register_resource("downloads", 4)
@@ -46,6 +41,7 @@ rule hub:
         f"{RESULTS}/benchmarks/{{place}}.tsv"
     wildcard_constraints:
         place=any_of(plan.given("hub")),
+    localrule: True
     conda:
         ENV
     resources:
@@ -67,6 +63,7 @@ rule checkpoint:
         f"{RESULTS}/benchmarks/{{place}}.tsv"
     wildcard_constraints:
         place=any_of(plan.given("checkpoint")),
+    localrule: True
     conda:
         ENV
     resources:

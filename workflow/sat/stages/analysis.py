@@ -1,4 +1,4 @@
-"""Run the analysis that a step names: open inputs, call it, write its answer."""
+"""Run the analysis that a step names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Correlations, and their p under permutation."""
+"""Correlations, and their p where the models of one matrix are permuted (Mantel 1967, Cancer Research 27, 209-220)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 # A projection that leaves less than this share of a vector's length leaves rounding.
 _ROUNDING = 1e-7
 
@@ -94,3 +95,68 @@ def permutation_p(observed: float, permuted: Floats) -> float:
         return float("nan")
     # Equal orders of addition are not promised: what is equal up to rounding counts as equal.
     return float((1 + (np.abs(permuted) >= abs(observed) - 1e-9).sum()) / (1 + len(permuted)))
+
+
+def rank_mantel(
+    first: Floats, second: Floats, covariates: list[Floats], permutations: int, random: np.random.Generator
+) -> tuple[float, float]:
+    """Spearman's correlation of two matrices over unordered pairs, and Mantel's two-sided p.
+
+    Parameters
+    ----------
+    first, second : float array, shape (n, n)
+        Symmetric; the models of the first are permuted.
+    covariates : list of float array, shape (pairs,)
+        Their ranks are regressed out of both, anew for each permutation (Legendre 2000, method 1).
+    permutations : int
+    random : Generator
+
+    Returns
+    -------
+    float, float
+        NaN where one of both, or what covariates leave of it, does not vary.
+    """
+    a, b = np.triu_indices(len(first), 1)
+    # Permuting the models permutes the pairs, so ranks are taken once.
+    ranks = np.zeros_like(first)
+    ranks[a, b] = ranks[b, a] = rankdata(first[a, b])
+    correlate = RankCorrelation(second[a, b], covariates).with_ranks
+    observed = correlate(ranks[a, b])
+    orders = (random.permutation(len(first)) for _ in range(permutations))
+    return observed, permutation_p(observed, np.array([correlate(ranks[order[a], order[b]]) for order in orders]))
+
+
+def stratified_mantel_p(
+    first: Floats, second: Floats, mask: Bools, inside: Bools, permutations: int, random: np.random.Generator
+) -> float:
+    """Mantel's one-sided p of Pearson's correlation: how often a relabelling agrees at least as well.
+
+    Parameters
+    ----------
+    first, second : float array, shape (n, n)
+        The models of the second are permuted. Pairs that are NaN do not count.
+    mask : bool array, shape (n, n)
+        Pairs that count.
+    inside : bool array, shape (n,)
+        Models of a group: labels move within it, and within the rest, so that the group's pairs stay its pairs.
+    permutations : int
+    random : Generator
+
+    Returns
+    -------
+    float
+        The true labelling counts as one of them; NaN where the correlation is NaN, or without permutations.
+    """
+    a = first[mask]
+    measured = pearson(a, second[mask])
+    if np.isnan(measured) or permutations < 1:
+        return float("nan")
+    strata = [np.flatnonzero(inside), np.flatnonzero(~inside)]
+    order = np.arange(len(first))
+    as_good = 0
+    for _ in range(permutations):
+        for stratum in strata:
+            order[stratum] = random.permutation(stratum)
+        # A relabelling that gives back the same matrix differs by rounding only.
+        as_good += pearson(a, second[np.ix_(order, order)][mask]) >= measured - 1e-12
+    return (1 + as_good) / (1 + permutations)

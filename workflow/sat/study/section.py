@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,7 +37,48 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
-def explain(error: ValidationError, section: str = "") -> str:
+def closest(name: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """Known names that are spelled like another, the closest first.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+    cutoff : float
+        Least likeness, from 0 to 1.
+
+    Returns
+    -------
+    list of str
+        Up to three. Case, dashes and spaces make no difference.
+    """
+    plain: dict[str, str] = {}
+    for word in known:
+        plain.setdefault(_plain(word), word)
+    return [plain[word] for word in get_close_matches(_plain(name), plain, 3, cutoff)]
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:
+    """The end of a message about an unknown name.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+    otherwise : str
+        What is said where nothing is close.
+    cutoff : float
+        Least likeness, from 0 to 1.
+    """
+    near = closest(name, known, cutoff)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-\s]+", "_", name.strip()).casefold()
+
+
+def explain(error: ValidationError, section: str = "", kind: type[BaseModel] | None = None, raw: object = None) -> str:
     """All faults of a pydantic error as one paragraph, each with its key.
 
     Parameters
@@ -43,6 +86,10 @@ def explain(error: ValidationError, section: str = "") -> str:
     error : pydantic.ValidationError
     section : str
         Key of what was validated; the whole file by default.
+    kind : type, optional
+        What it was validated as. Its keys are what an unknown key is compared with.
+    raw : object, optional
+        What was validated. It tells keys of any spelling from pydantic's own names for the branches of a union.
 
     Returns
     -------
@@ -50,23 +97,119 @@ def explain(error: ValidationError, section: str = "") -> str:
     """
     faults = []
     for fault in error.errors(include_url=False):
-        # Branches of a union end the path with the branch's own name; a reader wants the key alone.
-        path = [
-            str(part) for part in fault["loc"] if re.fullmatch(r"[A-Za-z0-9_]+", str(part)) and part not in _BRANCHES
-        ]
+        path = _path(fault, raw)
         key = ".".join([section, *path] if section else path) or "the whole file"
         match fault["type"]:
             case "extra_forbidden":
-                message = f"unknown key '{key}'; remove it or correct its spelling"
+                advice = _advice(path, fault["input"], kind) or "remove it or correct its spelling"
+                message = f"unknown key '{key}'; {advice}"
             case "missing":
                 message = f"key '{key}' is missing"
-            case "value_error":
-                message = f"key '{key}': {fault['ctx']['error']}"
             case _:
-                message = f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, not {fault['input']!r}"
+                message = f"key '{key}': {reason(fault)}"
         if message not in faults:
             faults.append(message)
-    return "; ".join(faults) + "."
+    text = "; ".join(faults)
+    return text if text.endswith("?") else f"{text}."
+
+
+def reason(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, without its key.
+
+    Parameters
+    ----------
+    fault : mapping
+        One of the errors of a `pydantic.ValidationError`.
+    """
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    return f"{fault['msg'][0].lower()}{fault['msg'][1:]}, not {fault['input']!r}"
 
 
 _BRANCHES = {"str", "float", "int", "constrained-int"}
+
+
+def _path(fault: Mapping[str, Any], raw: object) -> list[str]:
+    """Keys that lead to a fault. Pydantic's path also names branches of unions, which no reader has written."""
+    parts: Sequence[str | int] = fault["loc"]
+    ends_with_key = fault["type"] in ("extra_forbidden", "missing")
+    if raw is None:
+        inner = parts[:-1] if ends_with_key else parts
+        path = [str(part) for part in inner if re.fullmatch(r"[A-Za-z0-9_]+", str(part)) and part not in _BRANCHES]
+        return [*path, *(str(part) for part in parts[len(inner) :])]
+    path = []
+    place = raw
+    for number, part in enumerate(parts):
+        known: Any = dict(enumerate(place)) if isinstance(place, list) else place
+        if isinstance(known, Mapping) and part in known:
+            place = known[part]
+        elif not (ends_with_key and number == len(parts) - 1):
+            continue
+        path.append(str(part))
+    return path
+
+
+def _advice(path: Sequence[str], value: object, kind: type[BaseModel] | None) -> str:
+    """What to write in place of an unknown key; empty where nothing is known."""
+    *outer, name = path
+    section = next(_sections(_annotation(kind, outer)), None)
+    if section is None:
+        return ""
+    fields = section.model_fields
+    first, *inner = (part.replace("-", "_") for part in name.split("."))
+    if inner:
+        # A dot is how our messages write a key of a section; in the file it is nested.
+        if first not in fields:
+            return did_you_mean(first, fields)
+        known = _keys(fields[first].annotation)
+        if known and ".".join(inner) not in known:
+            near = did_you_mean(inner[0], known)
+            return f"write {first}: {{KEY: {_flow(value)}}}; " + (near or f"its keys are {', '.join(known)}")
+        return f"write {first}: {{{': {'.join(inner)}: {_flow(value)}{'}' * len(inner)}"
+    if first in fields:
+        return f"write {first}"
+    if homes := [home for home, field in fields.items() if first in _keys(field.annotation)]:
+        return f"{first} is a key of {homes[0]}: write {homes[0]}: {{{first}: {_flow(value)}}}"
+    return did_you_mean(first, fields)
+
+
+def _annotation(annotation: Any, path: Iterable[str]) -> Any:
+    """Type that is declared for a key, or None."""
+    for part in path:
+        below = None
+        for member in _members(annotation):
+            if isinstance(member, type) and issubclass(member, BaseModel) and part in member.model_fields:
+                below = member.model_fields[part].annotation
+            elif get_origin(member) in (dict, list, tuple):
+                below = get_args(member)[1 if get_origin(member) is dict else 0]
+        annotation = below
+    return annotation
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Members of a union, or of a type that is annotated; otherwise the type itself."""
+    origin, members = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _members(members[0])
+    elif members and origin not in (dict, list, tuple):
+        for member in members:
+            yield from _members(member)
+    else:
+        yield annotation
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    for member in _members(annotation):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            yield member
+
+
+def _keys(annotation: Any) -> list[str]:
+    return [name for section in _sections(annotation) for name in section.model_fields]
+
+
+def _flow(value: object) -> str:
+    """A value as it is written within braces, shortened where it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float | str) and str(value) else "..."

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat import units
 from sat.errors import SatError
+from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
 from sat.study.config import Config
+from sat.study.reading import check_keys_stand_once, read_text
 from sat.study.section import explain
-from sat.study.table import Model, read_matrix_models, read_tables
+from sat.study.table import Model, known_columns, read_matrix_models, read_tables
 from sat.study.training import Training
 from sat.units.analysis import Analysis
 
@@ -59,15 +61,18 @@ class Study(BaseModel):
     @cached_property
     def groupings(self) -> dict[str, dict[str, str]]:
         """Group of every model in use, by column of the config's `groups`."""
-        found = {}
-        for column in self.config.groups:
-            cells = {
-                name: self.model[name].family if column == "family" else self.model[name].groups.get(column, "")
-                for name in self.used
-            }
-            if any(cells.values()):
-                found[column] = cells
-        return found
+        found = {column: self.cells(column) for column in self.config.groups}
+        return {column: cells for column, cells in found.items() if any(cells.values())}
+
+    def cells(self, column: str) -> dict[str, str]:
+        """Cell of every model in use in any column of the model table.
+
+        Parameters
+        ----------
+        column : str
+            A component has the values that the study's key `components` chooses.
+        """
+        return {name: self.model[name].cell(column, self.config.components) for name in self.used}
 
     @cached_property
     def columns(self) -> dict[str, dict[str, str]]:
@@ -164,6 +169,9 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         With file, row and key, if anything is wrong.
     """
     where = " + ".join(str(file) for file in files)
+    for file in files:
+        # Whoever has read the file has lost what stood twice in it.
+        check_keys_stand_once(file)
     valid = _validated(
         Config, {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items()}, where
     )
@@ -189,8 +197,10 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
             user_files[key] /= "similarity/sat.csv"
     for key, path in user_files.items():
         # Images may lie on another machine than the one that plans; the other files are small and are read here.
-        if key != "images.root" and not path.is_file():
-            raise SatError(f"{where}: key '{key}': there is no file {path}.")
+        if key != "images.root":
+            check_file(path, key, where)
+    if valid.images.source == "folder":
+        check_image_folder(user_files["images.root"], valid.images.class_map is not None, where)
     models: tuple[Model, ...]
     if valid.matrix:
         if tables or valid.images.source != "none":
@@ -202,7 +212,9 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         for key, given in (("models", tables), ("images", valid.images.source != "none")):
             if not given:
                 raise SatError(f"{where}: key '{key}' is missing; a study has models and images, or a matrix.")
-        models, checkpoints = read_tables([_locate(folder, table) for table in tables])
+        models, checkpoints = read_tables(
+            [_locate(folder, table) for table in tables], {*valid.groups, valid.reference_names}
+        )
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
     study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files)
@@ -226,7 +238,27 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         if fault := unit.fault(study):
             raise SatError(f"{where}: {fault}.")
     _check_distillation(study, where)
+    _check_columns(study, where, " and ".join(tables) or str(user_files.get("components", valid.matrix)))
     return study
+
+
+def _check_columns(study: Study, where: str, tables: str) -> None:
+    """Columns of the model table that the config names."""
+    config = study.config
+    rows = [study.model[name] for name in study.used]
+    free = {column: [row.groups.get(column, "") for row in rows] for row in rows for column in row.groups}
+    known = ["family"] if config.matrix else list(known_columns())
+    if config.groups != ["family"]:
+        cells = {column: list(study.cells(column).values()) for column in known} | free
+        check_groupings(config.groups, cells, free, where, tables)
+    if config.compare_to and not config.groups:
+        raise SatError(
+            f"{where}: key 'compare_to': its mean stands beside those of the groups, and key 'groups' is empty; name a "
+            "column there, or remove compare_to."
+        )
+    # By default, a table without such a column holds the reference's own names.
+    if config.reference and config.reference_names != Config.model_fields["reference_names"].default:
+        check_reference_names(config.reference_names, free, where, tables)
 
 
 def _check_distillation(study: Study, where: str) -> None:
@@ -262,11 +294,10 @@ def _locate(folder: Path, name: str) -> Path:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
+    text = read_text(file, "the config file")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SatError(f"{file}: cannot be read ({error.strerror}); give a study's config file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise SatError(f"{file}: is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(content, dict):
         raise SatError(f"{file}: holds no 'key: value' lines; see config.yaml for an example.")
@@ -287,7 +318,9 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
 
 
 def _validated(kind: type[Valid], raw: object, where: str) -> Valid:
+    # YAML reads 2024-05-01 as a date.
+    text = json.dumps(raw, default=str)
     try:
-        return kind.model_validate_json(json.dumps(raw))
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        raise SatError(f"{where}: {explain(error)}") from None
+        raise SatError(f"{where}: {explain(error, kind=kind, raw=json.loads(text))}") from None

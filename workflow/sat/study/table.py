@@ -1,66 +1,164 @@
-"""Model tables: CSV files with a row a model."""
+"""Model tables: CSV files with a row a model.
+
+A column is declared once, as a field of `Model`: its type and bounds, its docstring, and how the text of a cell is
+read. Parsing, the known columns, the messages and docs/columns.md follow from that.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+import ast
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from sat.errors import SatError
 from sat.study.components import COMPONENTS, check_component
-from sat.study.section import check_name, explain
+from sat.study.names import check_architecture
+from sat.study.reading import read_csv
+from sat.study.section import check_name, closest, did_you_mean, reason
 from sat.study.training import Training
 
-REQUIRED = ("model", "architecture", "weights", "family")
-TRAINING = "training."
-RELEASED = "released."
-NUMBERS = {"cohort": int, "input_size": int, "n_parameters": int, "gmacs": float, "published_top1": float}
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin")
 """Files of weights: safetensors, or what torch.load reads with weights_only."""
+OF_REFERENCE = ("released_name", "same_as", "checkpoint")
+"""Columns without a field of their own that the comparison with a reference reads."""
+CLOSE = 0.8
+"""Likeness to a known column, from which on an unknown one is taken for a slip."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How the text of a cell becomes the value of a field."""
+
+    read: Callable[[str], Any] = str
+    """What makes a value of a text that is not empty; a ValueError says what is wrong. Type and bounds of the field
+    are checked afterwards."""
+    right: str = ""
+    """What a cell should hold, for the message about one that cannot be read or is out of bounds. Without it, the
+    ValueError speaks for itself."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How several columns become one field, which holds their cells by the columns' names."""
+
+    names: Collection[str]
+    read: Callable[[str, str], Any]
+    """What makes a value of a column's name and a text that is not empty; a ValueError says what is wrong."""
+    kind: str
+    """What one of them is, for messages."""
+    prefix: str = ""
+    """What stands before the names in the header."""
+    listed: bool = True
+    """Whether the documentation has a line for each."""
+
+
+def _name(text: str) -> str:
+    return check_name(text)
+
+
+def _weights(text: str) -> str:
+    if text in ("train", "hub") or text.endswith(CHECKPOINTS) or (text.startswith("hub@") and text != "hub@"):
+        return text
+    raise ValueError(
+        f"{text!r} is neither train, nor hub (or hub@REVISION), nor the path of a checkpoint ({', '.join(CHECKPOINTS)})"
+    )
+
+
+def _use(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return text.lower() == "yes"
+
+
+def _channels(text: str) -> tuple[float, ...]:
+    """One number for all channels, or three with spaces between."""
+    values = tuple(float(word) for word in text.split())
+    if len(values) not in (1, 3):
+        raise ValueError(f"{len(values)} numbers")
+    return values * 3 if len(values) == 1 else values
+
+
+def _component(name: str, text: str) -> str:
+    check_component(name, text)
+    return text
+
+
+def _setting(name: str, text: str) -> Any:
+    """A setting of `training`, read as a config file would."""
+    try:
+        value = yaml.safe_load(text)
+        Training.model_validate({name: value})
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    except ValidationError as error:
+        raise ValueError(reason(error.errors(include_url=False)[0])) from None
+    return value
+
+
+_WHOLE = Cell(int, "a whole number from 1 on")
+_POSITIVE = Cell(float, "a number above 0")
+# A number of grey levels would blind the model without an error.
+_CHANNELS = Cell(_channels, "one number or three, in units of [0, 1], such as 0.485 0.456 0.406")
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Model(BaseModel):
     """A row of a model table."""
 
+    # Pydantic could read the docstrings too, but in every import, and so in every job of a cluster.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str
-    """Unique name."""
-    architecture: str
+    model: Annotated[str, Cell(_name)]
+    """Unique name of the model in the study. It becomes a file name."""
+    architecture: Annotated[str, Cell()]
     """Name of a timm architecture, with its tag where weights come from the hub."""
-    weights: str
+    weights: Annotated[str, Cell(_weights)]
     """`train`; `hub`, or `hub@REVISION` to pin a commit of the repository; or the path of a checkpoint, relative to
     the table."""
-    family: str
-    """What the model is expected to be like; written before anything is measured."""
-    cohort: int = Field(1, ge=1)
-    """Models added together."""
-    use: bool = True
-    """`no` retires the model: it is left out of every result, and its files stay."""
-    input_size: int | None = Field(None, ge=1)
-    """Side in pixels of the model's own input; the canvas for trained models where empty."""
-    n_parameters: int | None = Field(None, ge=1)
-    """Parameters, for memory estimates."""
-    gmacs: float | None = Field(None, gt=0)
-    """Billion multiply-accumulates an image, for run-time estimates."""
-    published_top1: float | None = Field(None, gt=0, le=100)
+    family: Annotated[str, Cell()]
+    """What the model is expected to be like, written before anything is measured."""
+    cohort: Annotated[int, Field(ge=1), _WHOLE] = 1
+    """Number of the group of models that were added together. A new cohort touches no file of an old one."""
+    use: Annotated[bool, Cell(_use)] = True
+    """`yes` or `no`. `no` retires the model: it is left out of every result, and its files stay."""
+    input_size: Annotated[int | None, Field(ge=1), _WHOLE] = None
+    """Side in pixels of the model's own input. Where it is empty, models trained here take the canvas, and others the
+    size of their architecture."""
+    n_parameters: Annotated[int | None, Field(ge=1), _WHOLE] = None
+    """Number of parameters, for the estimate of memory."""
+    gmacs: Annotated[Positive | None, _POSITIVE] = None
+    """Billions of multiply-accumulates an image, for the estimate of run time."""
+    published_top1: Annotated[Annotated[Positive, Field(le=100)] | None, Cell(float, "a percentage")] = None
     """Top-1 accuracy that the weights' authors state at the model's own input size, in per cent."""
-    mean: tuple[float, ...] | None = None
-    """Of each channel, in units of [0, 1], where it differs from that of the architecture."""
-    std: tuple[float, ...] | None = None
-    """Of each channel, in units of [0, 1], where it differs from that of the architecture."""
-    components: dict[str, str] = Field(default_factory=dict)
-    """Columns of the paper's components (see sat.study.components); input_size is one of them."""
-    released: dict[str, str] = Field(default_factory=dict)
-    """Components that the paper's authors released with another value: columns named `released.<component>`."""
-    training: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the study's `training` that differ for this model: columns named `training.<key>`."""
+    mean: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...] | None, _CHANNELS] = None
+    """Mean of each channel that training subtracted. Where it is empty, that of the architecture."""
+    std: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...] | None, _CHANNELS] = None
+    """Standard deviation that training divided each channel by. Where it is empty, that of the architecture."""
+    # The dump of a row keeps input_size out of the components: it has a field of its own.
+    components: Annotated[
+        dict[str, str], Cells([name for name in COMPONENTS if name != "input_size"], _component, "component")
+    ] = Field(default_factory=dict)
+    """Value of one of the paper's components; `input_size` is one of them. See sat.study.components."""
+    released: Annotated[
+        dict[str, str], Cells(COMPONENTS, _component, "component", prefix="released.", listed=False)
+    ] = Field(default_factory=dict)
+    """Value of a component that the paper's authors released, where it is another one than the table's own."""
+    training: Annotated[
+        dict[str, Any],
+        Cells(Training.model_fields, _setting, "setting of training", prefix="training.", listed=False),
+    ] = Field(default_factory=dict)
+    """Setting of the study's `training` that differs for this model."""
     groups: dict[str, str] = Field(default_factory=dict)
-    """All other columns of the table: any grouping that a user wants to compare."""
+    """Any other column is a grouping that can be compared; name it in the config's key `groups`."""
 
     @property
     def source(self) -> str:
@@ -84,13 +182,99 @@ class Model(BaseModel):
         size = {"input_size": str(self.input_size)} if self.input_size else {}
         return {**self.components, **size, **(self.released if which == "released" else {})}
 
+    def cell(self, column: str, which: str = "inferred") -> str:
+        """Text of any column of the table; empty where there is none.
 
-def read_tables(files: Iterable[Path]) -> tuple[tuple[Model, ...], dict[str, Path]]:
+        Parameters
+        ----------
+        column : str
+        which : {'inferred', 'released'}
+            Which values of a component are meant.
+        """
+        if column in self.groups:
+            return self.groups[column]
+        if column in COMPONENTS:
+            return self.component_values(which).get(column, "")
+        name, key = known_columns().get(column, ("groups", column))
+        value = getattr(self, name)
+        if isinstance(value, dict):
+            value = value.get(key)
+        if isinstance(value, tuple):
+            return " ".join(map(str, value))
+        if isinstance(value, bool):
+            # `use` is yes or no; a setting is written as in a config file.
+            return ("yes" if value else "no") if name == "use" else str(value).lower()
+        return "" if value is None else str(value)
+
+
+@cache
+def known_columns() -> dict[str, tuple[str, str]]:
+    """Field of `Model` and key within it, by column of a model table. Groupings, which may have any name, are not here.
+
+    Returns
+    -------
+    dict of str to tuple of str and str
+        The key is the column's name where the field holds nothing else.
+    """
+    found = {}
+    for name, field in Model.model_fields.items():
+        match _reader(field):
+            case Cell():
+                found[name] = (name, name)
+            case Cells() as cells:
+                found |= {f"{cells.prefix}{key}": (name, key) for key in cells.names}
+    return found
+
+
+def document() -> str:
+    """Content of docs/columns.md."""
+    lines = [
+        "# Columns of a model table",
+        "",
+        "Written from the declarations in workflow/sat/study/table.py by:",
+        "",
+        "    PYTHONPATH=workflow python -m sat.study.table > docs/columns.md",
+        "",
+        "| column | must be filled | what it holds |",
+        "|---|---|---|",
+    ]
+    body = next(node for node in ast.parse(inspect.getsource(Model)).body if isinstance(node, ast.ClassDef)).body
+    texts = {
+        field.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+    for name, field in Model.model_fields.items():
+        reader, text = _reader(field), texts[name]
+        required = "yes" if field.is_required() else ""
+        if isinstance(reader, Cells) and reader.listed:
+            lines += [
+                f"| `{reader.prefix}{key}` | | A component: {COMPONENTS[key].description}. Values: "
+                f"{COMPONENTS[key].allowed}. |"
+                for key in reader.names
+            ]
+        elif isinstance(reader, Cells):
+            lines.append(f"| `{reader.prefix}<{reader.kind.split()[0]}>` | | {text} |")
+        else:
+            column = f"`{name}`" if reader else "any other"
+            right = f" Write {reader.right}." if isinstance(reader, Cell) and reader.right else ""
+            lines.append(f"| {column} | {required} | {text}{right} |")
+    return "\n".join(lines) + "\n"
+
+
+def _reader(field: FieldInfo) -> Cell | Cells | None:
+    return next((entry for entry in field.metadata if isinstance(entry, Cell | Cells)), None)
+
+
+def read_tables(files: Iterable[Path], groupings: Collection[str] = ()) -> tuple[tuple[Model, ...], dict[str, Path]]:
     """Read model tables into one tuple of rows.
 
     Parameters
     ----------
     files : iterable of Path
+    groupings : collection of str, optional
+        Columns that the study names itself. They are no slips, whatever they are spelled like.
 
     Returns
     -------
@@ -108,7 +292,7 @@ def read_tables(files: Iterable[Path]) -> tuple[tuple[Model, ...], dict[str, Pat
     checkpoints: dict[str, Path] = {}
     seen: dict[str, str] = {}
     for file in files:
-        for place, row in _read_table(file):
+        for place, row in _read_table(file, groupings):
             # Names that differ by case alone would share a file on some systems.
             earlier = seen.setdefault(row.model.casefold(), place)
             if earlier != place:
@@ -148,10 +332,10 @@ def read_matrix_models(matrix: Path, components: Path | None) -> tuple[Model, ..
     SatError
         If a file cannot be read, or a model of the matrix has no row.
     """
-    names = [name for name in _read_csv(matrix)[0][1][1:] if name]
+    names = [name for name in read_csv(matrix, "an empty cell and the names of the models")[0][1][1:] if name]
     rows: dict[str, dict[str, str]] = {name: {} for name in names}
     if components:
-        (_, header), *lines = _read_csv(components)
+        (_, header), *lines = read_csv(components, "a column of the models' names and the names of the components")
         rows = {cells[0]: dict(zip(header[1:], cells[1:], strict=False)) for _, cells in lines if any(cells)}
         if missing := [name for name in names if name not in rows]:
             raise SatError(
@@ -171,22 +355,10 @@ def read_matrix_models(matrix: Path, components: Path | None) -> tuple[Model, ..
     return tuple(Model(**fields) for fields in cells)
 
 
-def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
-    (_, header), *lines = _read_csv(file)
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
-        raise SatError(
-            f"{file}, row 1: missing column(s) {', '.join(missing)}; a model table needs {', '.join(REQUIRED)}."
-        )
-    twice = {name for name in header if header.count(name) > 1 or not name}
-    if twice:
-        raise SatError(
-            f"{file}, row 1: column names must differ and not be empty; these do not: "
-            f"{', '.join(map(repr, sorted(twice)))}."
-        )
-    for column in header:
-        if column.startswith(RELEASED) and column.removeprefix(RELEASED) not in COMPONENTS:
-            raise SatError(f"{file}, row 1: column '{column}': no such component; they are {', '.join(COMPONENTS)}.")
+def _read_table(file: Path, groupings: Collection[str]) -> Iterator[tuple[str, Model]]:
+    required = [name for name, field in Model.model_fields.items() if field.is_required()]
+    (_, header), *lines = read_csv(file, f"the names of the columns, among them {', '.join(required)}")
+    _check_header(file, header, required, groupings)
     for number, cells in lines:
         if not any(cells):
             continue
@@ -196,115 +368,90 @@ def _read_table(file: Path) -> Iterable[tuple[str, Model]]:
         yield place, _row(dict(zip(header, cells, strict=True)), place)
 
 
-def _read_csv(file: Path) -> list[tuple[int, list[str]]]:
-    """Lines of a CSV file with their numbers, the header first, cells stripped."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SatError(f"{file}: the table cannot be read ({reason}).") from None
-    return lines or [(1, [])]
+def _check_header(file: Path, header: list[str], required: list[str], groupings: Collection[str]) -> None:
+    """Columns that are missing, stand twice, or are spelled like a known one."""
+    known = known_columns()
+    if missing := [name for name in required if name not in header]:
+        spelled = [(other[0], name) for name in missing if (other := closest(name, set(header) - set(known), CLOSE))]
+        hint = f" {' and '.join(f'{other!r} should be {name}' for other, name in spelled)}." if spelled else ""
+        raise SatError(
+            f"{file}, row 1: missing column(s) {', '.join(missing)}; a model table needs {', '.join(required)}.{hint}"
+        )
+    if twice := {name for name in header if header.count(name) > 1 or not name}:
+        raise SatError(
+            f"{file}, row 1: column names must differ and not be empty; these do not: "
+            f"{', '.join(map(repr, sorted(twice)))}."
+        )
+    for column in header:
+        if column in known:
+            continue
+        for field in Model.model_fields.values():
+            cells = _reader(field)
+            if isinstance(cells, Cells) and cells.prefix and column.startswith(cells.prefix):
+                those = f"they are {', '.join(cells.names)}."
+                advice = did_you_mean(column, [f"{cells.prefix}{name}" for name in cells.names], those, CLOSE)
+                raise SatError(f"{file}, row 1: column '{column}': no such {cells.kind}; {advice}")
+        if column in groupings or column in OF_REFERENCE:
+            continue
+        if near := closest(column, [*known, *OF_REFERENCE], CLOSE):
+            raise SatError(
+                f"{file}, row 1: column '{column}' is not known; did you mean {near[0]}? If it is a grouping, "
+                "list it in the config's key 'groups', or give it another name."
+            )
+
+
+@cache
+def _place(column: str) -> tuple[str, str, Cell | Cells | None]:
+    """Field that a column belongs to, key within it, and how its cells are read."""
+    name, key = known_columns().get(column, ("groups", column))
+    return name, key, _reader(Model.model_fields[name])
 
 
 def _row(cells: dict[str, str], place: str) -> Model:
-    for name in REQUIRED:
-        if not cells[name]:
-            raise SatError(f"{place}, column '{name}': is empty; every model needs one.")
+    values: dict[str, Any] = {}
+    for column, text in cells.items():
+        name, key, reader = _place(column)
+        try:
+            if reader is None:
+                values.setdefault(name, {})[key] = text
+            elif not text:
+                if Model.model_fields[name].is_required():
+                    raise ValueError("is empty; every model needs one")
+            elif isinstance(reader, Cells):
+                values.setdefault(name, {})[key] = reader.read(key, text)
+            else:
+                values[name] = reader.read(text)
+        except ValueError as error:
+            right = reader.right if text and isinstance(reader, Cell) else ""
+            fault = f"{text!r} is not {right}" if right else str(error)
+            raise SatError(_sentence(f"{place}, column '{column}': {fault}")) from None
     try:
-        check_name(cells["model"])
-    except ValueError as error:
-        raise SatError(f"{place}, column 'model': {error}.") from None
-    use = cells.get("use", "").lower() or "yes"
-    if use not in ("yes", "no"):
-        raise SatError(f"{place}, column 'use': {cells['use']!r} is neither yes nor no.")
-    _check_weights(cells, place)
-    numbers: dict[str, Any] = {}
-    for name, kind in NUMBERS.items():
-        if cells.get(name):
-            numbers[name] = _number(cells[name], kind)
-            if numbers[name] is None or (name == "published_top1" and numbers[name] > 100):
-                right = "whole number from 1 on" if kind is int else "number above 0"
-                right = "percentage" if name == "published_top1" else right
-                raise SatError(f"{place}, column '{name}': {cells[name]!r} is not a {right}.")
-    training = {name: yaml.safe_load(text) for name, text in cells.items() if name.startswith(TRAINING) and text}
-    try:
-        Training.model_validate({name.removeprefix(TRAINING): value for name, value in training.items()})
-    except (ValidationError, yaml.YAMLError) as error:
-        reason = explain(error) if isinstance(error, ValidationError) else f"{error}."
-        raise SatError(f"{place}, columns '{TRAINING}...': {reason}") from None
-    components: dict[str, str] = {}
-    released: dict[str, str] = {}
-    for column, cell in cells.items():
-        name = column.removeprefix(RELEASED)
-        if name in COMPONENTS and column not in NUMBERS and cell:
-            try:
-                check_component(name, cell)
-            except ValueError as error:
-                raise SatError(f"{place}, column '{column}': {error}.") from None
-            (components if name == column else released)[name] = cell
-    known = {*REQUIRED, *NUMBERS, *COMPONENTS, "use", "mean", "std"}
-    required: dict[str, Any] = {name: cells[name] for name in REQUIRED}
-    return Model(
-        **required,
-        **numbers,
-        use=use == "yes",
-        mean=_channels(cells, "mean", place),
-        std=_channels(cells, "std", place),
-        components=components,
-        released=released,
-        training={name.removeprefix(TRAINING): value for name, value in training.items()},
-        groups={
-            name: cell
-            for name, cell in cells.items()
-            if name not in known and not name.startswith((TRAINING, RELEASED))
-        },
-    )
-
-
-def _check_weights(cells: dict[str, str], place: str) -> None:
-    weights, architecture = cells["weights"], cells["architecture"]
-    if weights == "train" or weights.endswith(CHECKPOINTS):
-        return
-    if weights != "hub" and not (weights.startswith("hub@") and len(weights) > len("hub@")):
+        row = Model.model_validate(values)
+    except ValidationError as error:
+        # Pydantic's path starts with the field, which has one column of its name.
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        reader = _place(name)[2]
+        right = reader.right if isinstance(reader, Cell) else ""
+        said = f"{cells[name]!r} is not {right}" if right else reason(first)
+        raise SatError(_sentence(f"{place}, column '{name}': {said}")) from None
+    if row.source == "hub" and "." not in row.architecture:
         raise SatError(
-            f"{place}, column 'weights': {weights!r} is neither train, nor hub (or hub@REVISION), nor the path of a "
-            f"checkpoint ({', '.join(CHECKPOINTS)})."
+            f"{place}, column 'architecture': {row.architecture!r} has no tag. With weights from the hub a bare name "
+            f"means other weights in another version of timm; 'python -m sat describe {row.architecture}' prints the "
+            "name with its tag."
         )
-    if "." not in architecture:
-        raise SatError(
-            f"{place}, column 'architecture': {architecture!r} has no tag. With weights from the hub a bare name means "
-            f"other weights in another version of timm; 'python -m sat describe {architecture}' prints the name with "
-            "its tag."
-        )
+    if row.use:
+        try:
+            check_architecture(row.architecture, row.source == "hub")
+        except ValueError as error:
+            raise SatError(_sentence(f"{place}, column 'architecture': {error}")) from None
+    return row
 
 
-def _channels(cells: dict[str, str], column: str, place: str) -> tuple[float, ...] | None:
-    """Mean or standard deviation: one number, or three with spaces between."""
-    words = cells.get(column, "").split()
-    if not words:
-        return None
-    try:
-        values = tuple(float(word) for word in words)
-        # A number of grey levels would blind the model without an error.
-        if (
-            len(values) not in (1, 3)
-            or not all(0 <= value <= 1 for value in values)
-            or (column == "std" and 0 in values)
-        ):
-            raise ValueError
-    except ValueError:
-        raise SatError(
-            f"{place}, column '{column}': {cells[column]!r} is not one number or three, in units of [0, 1], such as "
-            "0.485 0.456 0.406."
-        ) from None
-    return values * 3 if len(values) == 1 else values
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
-def _number(text: str, kind: type[int] | type[float]) -> float | None:
-    try:
-        value = kind(text)
-    except ValueError:
-        return None
-    return value if 0 < value < float("inf") else None
+if __name__ == "__main__":
+    print(document(), end="")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from sat.study.names import check_optimiser
 from sat.study.section import Count, Section
 
 
@@ -60,6 +61,12 @@ class Training(Section):
     """Stochastic depth: share of residual branches that are dropped in the last block; less in those before."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the forward pass where PyTorch deems it safe; weights and their updates are float32 in any case."""
+
+    @field_validator("optimiser")
+    @classmethod
+    def _check_optimiser(cls, value: str) -> str:
+        check_optimiser(value)
+        return value
 
     @field_validator("auto_augment")
     @classmethod

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from sat.analyses.clusters.spectral import without_nan
 from sat.seeds import generator
-from sat.statistics.correlation import RankCorrelation, permutation_p
+from sat.statistics.correlation import rank_mantel
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def against_sat(
             row |= {f"{prefix}spearman": np.nan, f"{prefix}mantel_p": np.nan}
             if n >= least:
                 covariates = pair_accuracies([accuracy[model] for model in models]) if prefix else []
-                row[f"{prefix}spearman"], row[f"{prefix}mantel_p"] = _mantel(
+                row[f"{prefix}spearman"], row[f"{prefix}mantel_p"] = rank_mantel(
                     sat.loc[models, models].to_numpy(float),
                     other.loc[models, models].to_numpy(float),
                     covariates,
@@ -93,19 +93,6 @@ def pair_accuracies(accuracy: list[float]) -> list[Floats]:
     share = np.array(accuracy, float)
     a, b = np.triu_indices(len(share), 1)
     return [(share[a] + share[b]) / 2, np.abs(share[a] - share[b])]
-
-
-def _mantel(
-    sat: Floats, other: Floats, covariates: list[Floats], permutations: int, random: np.random.Generator
-) -> tuple[float, float]:
-    a, b = np.triu_indices(len(sat), 1)
-    # Permuting the models permutes the pairs, so ranks are taken once.
-    ranks = np.zeros_like(sat)
-    ranks[a, b] = ranks[b, a] = rankdata(sat[a, b])
-    correlate = RankCorrelation(other[a, b], covariates).with_ranks
-    observed = correlate(ranks[a, b])
-    orders = (random.permutation(len(sat)) for _ in range(permutations))
-    return observed, permutation_p(observed, np.array([correlate(ranks[order[a], order[b]]) for order in orders]))
 
 
 def family_separation(measures: Mapping[str, pd.DataFrame], families: Mapping[str, str]) -> pd.DataFrame:

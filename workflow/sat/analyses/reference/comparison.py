@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat.seeds import generator
-from sat.statistics.correlation import pearson
+from sat.statistics.correlation import pearson, stratified_mantel_p
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -117,17 +117,7 @@ def _agreement(
     n = int(known.sum())
     measured = pearson(a, b)
     ranks = pearson(*(pd.Series(values[known]).rank().to_numpy(float) for values in (a, b)))
-    p = float("nan")
-    if not np.isnan(measured) and permutations > 0:
-        strata = [np.flatnonzero(inside), np.flatnonzero(~inside)]
-        order = np.arange(len(ours))
-        as_good = 0
-        for _ in range(permutations):
-            for stratum in strata:
-                order[stratum] = random.permutation(stratum)
-            # A relabelling that gives back the same matrix differs by rounding only.
-            as_good += pearson(a, other[np.ix_(order, order)][mask]) >= measured - 1e-12
-        p = (1 + as_good) / (1 + permutations)
+    p = stratified_mantel_p(ours, other, mask, inside, permutations, random)
     offset = (a - b)[known]
     mean = float(offset.mean()) if n else float("nan")
     sd = float(offset.std(ddof=1)) if n > 1 else float("nan")

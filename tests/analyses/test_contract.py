@@ -1,0 +1,70 @@
+"""What every declared analysis keeps to, ours and those that are added."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from conftest import ROOT
+from sat import units
+from sat.study.config import Core
+from sat.study.plan import Plan
+from sat.study.study import load_study
+
+NAMES = units.names("analyses")
+HEAVY = ("torch", "timm", "pandas", "matplotlib", "seaborn", "h5py", "sklearn", "scipy")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_shown_has_a_caption(name: str):
+    unit = units.declarations("analyses")[name]
+    for kind, shown in (("table", unit.tables), ("figure", unit.figures)):
+        for what, place in shown.items():
+            captions = [ROOT / f"workflow/report/{stem}.rst" for stem in (what, f"{what}_{kind}")]
+            assert place is None or any(path.is_file() for path in captions), what
+            if place:
+                assert place.section and place.title and not place.title.endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_inputs_are_known_and_its_function_takes_its_params(name: str, write_study):
+    unit, module = units.declarations("analyses")[name], units.module("analyses", name)
+    assert unit.optional <= set(unit.inputs)
+    assert len(set(unit.inputs.values())) == len(unit.inputs), "inputs are told apart by their paths"
+    plan = Plan(load_study([write_study()]))
+    made = {path for other in units.declarations("analyses").values() for path in other.outputs}
+    for path in unit.inputs.values():
+        assert path in made or plan.find(path) is not None
+    first, *others = inspect.signature(module.run).parameters.values()
+    assert first.name == "given" and all(other.kind is inspect.Parameter.KEYWORD_ONLY for other in others)
+    if name in plan.analyses:
+        params = unit.params(plan)
+        needed = {other.name for other in others if other.default is inspect.Parameter.empty}
+        assert needed <= set(params) <= {other.name for other in others}
+    assert inspect.getdoc(module) and inspect.getdoc(module.run)
+
+
+def test_no_two_declare_one_output_or_one_key():
+    declared = units.declarations("analyses").values()
+    outputs = Counter(path for unit in declared for path in unit.outputs)
+    keys = Counter(key for unit in declared if unit.settings for key in unit.settings.model_fields)
+    assert {**outputs, **keys} == dict.fromkeys([*outputs, *keys], 1)
+    assert not set(keys) & set(Core.model_fields)
+
+
+def test_declarations_import_nothing_heavy():
+    """The Snakefile imports them in every job."""
+    code = (
+        "import sys; from sat import units; import sat.study.plan\n"
+        "for kind in ('attacks', 'measures', 'analyses'): units.declarations(kind)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
