@@ -214,8 +214,15 @@ def pair_table(pool: Pool, sat: pd.DataFrame, confidence: float) -> pd.DataFrame
 
 
 def _spread(replicates: list[Floats], size: int) -> Floats:
-    """Standard error over replicates; NaN without any."""
-    return np.nanstd(np.stack(replicates), axis=0, ddof=1) if replicates else np.full(size, np.nan)
+    """Standard error over the replicates that know a value; NaN with fewer than two."""
+    if not replicates:
+        return np.full(size, np.nan)
+    values = np.stack(replicates)
+    known = np.isfinite(values)
+    n = known.sum(axis=0)
+    mean = np.where(known, values, 0).sum(axis=0) / np.maximum(n, 1)
+    squares = (np.where(known, values - mean, 0) ** 2).sum(axis=0)
+    return np.asarray(np.sqrt(squares / np.where(n > 1, n - 1, np.nan)))
 
 
 def _interval(values: Floats, spread: Floats, confidence: float) -> tuple[Floats, Floats]:
