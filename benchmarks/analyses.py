@@ -1,4 +1,4 @@
-"""Analyses of a thousand models: seconds of each, beside the plain way to the same numbers."""
+"""Time of the analyses of a thousand models, compared with the plain way to the same numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(repeats: int) -> Table:
     off = ~np.eye(N, dtype=bool)
 
     def loop(columns: pd.DataFrame) -> None:
-        """The plain way: compare the labels of all pairs anew for each permutation."""
+        """Compute it the plain way: compare the labels of all pairs again for each permutation."""
         for name in columns:
             label = columns[name].to_numpy(object)
             for row in order:

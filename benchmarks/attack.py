@@ -1,4 +1,4 @@
-"""Speed of our PGD against the least that any PGD must do, and against two libraries."""
+"""Speed of our PGD, compared with the least work that any PGD must do and with two libraries."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _compare(architecture: str, repeats: int) -> tuple[object, ...]:
     def from_foolbox() -> Tensor:
         return linf(model, unit, target, epsilons=EPS / 255)[1]
 
-    # Peers that do other work would make ratios meaningless. The calls also warm up.
+    # Ratios mean nothing if the libraries compute something else. These calls also warm up.
     bound()
     mine, *others = ours(), (from_torchattacks() * 255).round(), (from_foolbox() * 255).round()
     equal = torch.stack([mine == other for other in others]).all(0).float().mean().item()

@@ -1,4 +1,4 @@
-"""What all benchmarks share: ratios of interleaved runs, tables, and small studies in a copy of the project."""
+"""Shared code of all benchmarks: ratios of interleaved runs, tables, and small studies in a copy of the project."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-# As the Snakefile does it, so that nothing needs to be installed.
+# The Snakefile does the same, so nothing needs to be installed.
 sys.path.insert(0, str(ROOT / "workflow"))
-# Before anything imports torch, and for every process that is started from here.
+# This must happen before anything imports torch. Processes that are started from here inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 SNAKEMAKE = ("-m", "snakemake")
@@ -47,7 +47,7 @@ class Table:
 
 
 def interleave(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each contender, run in turn: a neighbour on the machine slows all of them alike."""
+    """Time the contenders in turn, so that other work on the machine slows all of them alike; seconds of each."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, call in contenders.items():
@@ -58,18 +58,18 @@ def interleave(contenders: Mapping[str, Callable[[], object]], repeats: int) -> 
 
 
 def ratio(seconds: Iterable[float], peer: Iterable[float]) -> str:
-    """Median, and least to greatest, of the ratios of runs that stood next to each other."""
+    """Median, minimum and maximum of the ratios of runs that took place next to each other."""
     found = [mine / other for mine, other in zip(seconds, peer, strict=True)]
     return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
 
 
 def say(what: str) -> None:
-    """Tell who waits at the terminal; tables alone go to standard output."""
+    """Print a progress line on standard error; standard output holds the tables alone."""
     print(f"{what} ...", file=sys.stderr, flush=True)
 
 
 class Project:
-    """A copy of the project in a temporary folder, whose studies derive from config.yaml."""
+    """A copy of the project in a temporary folder; its studies derive from config.yaml."""
 
     def __init__(self) -> None:
         self._temporary = TemporaryDirectory(prefix="sat-benchmark-")
@@ -79,7 +79,7 @@ class Project:
             shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
     def add_study(self, study: str, models: Mapping[str, str], **settings: Any) -> None:
-        """Write a study of models, given with their architectures; settings are merged over the default study's."""
+        """Write a study of the given models and architectures; settings are merged over those of the default study."""
         config = yaml.safe_load((ROOT / "config.yaml").read_text())
         for key, value in {"study": study, "models": f"{study}.csv", **settings}.items():
             config[key] = {**config[key], **value} if isinstance(value, Mapping) else value
@@ -89,7 +89,7 @@ class Project:
         (self.folder / f"{study}.csv").write_text(table + "\n")
 
     def add_imagenet69(self, study: str, **settings: Any) -> None:
-        """Write the study of 69 models under another name; settings replace its own."""
+        """Write the study of 69 models under another name; `settings` replace those of the study."""
         config = yaml.safe_load((ROOT / "studies/imagenet69.yaml").read_text())
         config |= {"study": study, "models": str(ROOT / "studies/imagenet69.csv"), **settings}
         self.config(study).write_text(yaml.safe_dump(config))
@@ -101,7 +101,7 @@ class Project:
         return self.folder / "results" / study
 
     def snakemake(self, study: str, *arguments: str, program: Sequence[str] = SNAKEMAKE) -> str:
-        """Run Snakemake on one core, whatever the machine has: ratios are of work, not of idle cores."""
+        """Run Snakemake on one core, so that ratios compare work and do not depend on the number of cores."""
         return self.run("--cores", "1", "--configfile", str(self.config(study)), *arguments, program=program)
 
     def run(self, *arguments: str, program: Sequence[str] = SNAKEMAKE) -> str:
@@ -115,7 +115,7 @@ class Project:
 
 @cache
 def tiny_project() -> Project:
-    """A project with the small study 'tiny'; made once a run, since several benchmarks use it."""
+    """Make a project with the small study 'tiny', once per run, because several benchmarks use it."""
     project = Project()
     project.add_study(
         "tiny",

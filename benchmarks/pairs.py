@@ -1,4 +1,4 @@
-"""Tiles against one process a pair: what it costs to start Python and load a model for every pair."""
+"""Cost of one process per pair instead of tiles: each process starts Python and loads a model."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from harness import TINY, Table, interleave, ratio, tiny_project
 def run(repeats: int) -> Table:
     project = tiny_project()
     results = project.results("tiny")
-    # Of each run, the seconds of every evaluate command, as Snakemake itself has recorded them.
+    # For each run: the seconds of every evaluate command, as Snakemake itself has recorded them.
     commands: dict[int, list[list[float]]] = {8: [], 1: []}
 
     def evaluate(size: int) -> None:
         for stale in ("tiles", "benchmarks/evaluate"):
             shutil.rmtree(results / stale)
-        # Forced, as Snakemake does not miss a tile while what was made from it is there.
+        # The run is forced: Snakemake does not notice a missing tile while the files made from it exist.
         project.snakemake("tiny", "--config", f"tile_size={size}", "--until", "evaluate", "--forcerun", "evaluate")
         records = [file.read_text().splitlines() for file in results.glob("benchmarks/evaluate/*/*.tsv")]
         commands[size].append([float(row["s"]) for lines in records for row in csv.DictReader(lines, delimiter="\t")])

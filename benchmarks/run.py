@@ -1,4 +1,4 @@
-"""Run benchmarks and print a table each: ``python benchmarks/run.py [NAME...] [--repeats N] [--write]``."""
+"""Run benchmarks and print one table for each: ``python benchmarks/run.py [NAME...] [--repeats N] [--write]``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main() -> None:
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     if arguments.write and arguments.names:
-        # Tables of several days and machines under one date would mislead.
+        # A file with tables from several days or machines under one date would mislead.
         parser.error("--write runs every benchmark; give no NAME")
     if arguments.repeats < 1:
         parser.error("--repeats starts at 1")

@@ -1,4 +1,4 @@
-"""What Snakemake itself costs: a dry run of everything, and a run with nothing to do."""
+"""Time that Snakemake itself takes: a dry run of everything, and a run with nothing to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sat.store.artefact import sidecar_path
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
-# Snakemake sleeps a tenth of a second for every job that it touches: eight minutes of 4,761 tiles.
+# Snakemake sleeps for a tenth of a second after every job that it touches: eight minutes for 4,761 tiles.
 TOUCHING = (
     "-c",
     "from snakemake.executors.touch import Executor; Executor.SLEEPING_TIME = 0; "
@@ -20,7 +20,7 @@ TOUCHING = (
 
 def run(repeats: int) -> Table:
     project = tiny_project()
-    # The benchmark of pairs leaves other tiles behind.
+    # The benchmark `pairs` leaves tiles of another size behind.
     project.snakemake("tiny")
     rows = [_time(project, "tiny", len(TINY), 8, repeats)]
     for size in (8, 1):
@@ -41,7 +41,7 @@ def _time(project: Project, study: str, models: int, tile_size: int, repeats: in
     printed: dict[str, str] = {}
 
     def dry_run() -> None:
-        # Under another name, where no results are.
+        # The study gets another name, under which there are no results.
         printed["dry run"] = project.snakemake(study, "--dry-run", "--config", "study=unmade")
 
     def no_op() -> None:
@@ -59,7 +59,7 @@ def _time(project: Project, study: str, models: int, tile_size: int, repeats: in
 
 
 def _pretend_finished(project: Project, study: str) -> None:
-    """Give Snakemake all files of a study, empty, and the metadata of jobs that have made them."""
+    """Write all files of a study, empty, and Snakemake's metadata of the jobs that would have made them."""
     say(f"pretending that {study} is finished")
     for name in Plan(load_study([project.config(study)])).artefacts():
         path = project.results(study) / name

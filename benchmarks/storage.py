@@ -1,4 +1,4 @@
-"""Size of adversarial sets against the adversarial images as raw uint8."""
+"""Size of adversarial sets, relative to the adversarial images as raw uint8."""
 
 from __future__ import annotations
 

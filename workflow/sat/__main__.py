@@ -1,4 +1,4 @@
-"""Entry of the command line: ``sat``, or ``python -m sat``."""
+"""Entry point of the command line: ``sat``, or ``python -m sat``."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0; 1 after a mistake that its maker can mend; 2 if the
-        words are no command.
+        Exit status: 0 on success, 1 after a mistake that the user can correct,
+        2 if the command line is not valid.
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # 'sat plan | head': nobody reads on, and Python would complain once more when it closes the stream.
+        # As in 'sat plan | head': the reader has gone, and Python would raise again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -51,13 +51,13 @@ def _run(name: str, words: list[str]) -> int:
     if not command:
         print(unknown(name), file=sys.stderr)
         return 2
-    # Nothing that imports make is garbage; looking for it takes 2 of the 7 s in which torch and timm start.
+    # Imports leave no garbage to collect, and the search for it takes 2 of the 7 s in which torch and timm start.
     gc.disable()
     module = importlib.import_module(command.module)
     parser = argparse.ArgumentParser(prog=f"sat {name}", description=module.__doc__)
     module.add_arguments(parser)
     if parser.get_default("passed_on") is not None and "--" in words:
-        # The command calls Snakemake, and what stands after -- is for that.
+        # The command calls Snakemake, and passes on to it what follows --.
         place = words.index("--")
         parser.set_defaults(passed_on=words[place + 1 :])
         words = words[:place]

@@ -2,9 +2,8 @@
 
 
 class SatError(Exception):
-    """A mistake that its maker can mend.
+    """A mistake that the user can correct.
 
-    The message is one paragraph that says what is wrong, where (file, row,
-    key), and what would be right. The command line prints it without a
-    traceback.
+    The message is one paragraph. It says what is wrong, where it is wrong (file,
+    row, key), and what would be right. The command line prints it without a traceback.
     """

@@ -17,16 +17,16 @@ Item = TypeVar("Item")
 def progress(
     items: Iterable[Item], description: str, total: int | None = None, size: Callable[[Item], int] = lambda item: 1
 ) -> Iterator[Item]:
-    """Show progress: a moving bar on a terminal, now and then a line in a log file.
+    """Show progress: as a bar on a terminal, and as a line from time to time in a log file.
 
     Parameters
     ----------
     items : iterable
     description : str
     total : int, optional
-        Sum of the sizes, if it is not the number of items.
+        Sum of the sizes; the number of items by default.
     size : callable, optional
-        How much of the total an item is.
+        Size of an item; 1 by default.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""Random numbers keyed by what they are for, never by position or order of execution."""
+"""Random numbers that depend on their purpose, and never on position or order of execution."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 
 def key(*parts: object) -> int:
-    """A 128-bit key of a purpose.
+    """Make a 128-bit key from a purpose.
 
     Parameters
     ----------
     *parts : object
-        The purpose in words, the study's seed, an image id, a model name.
+        The purpose in words, and for example the study's seed, an image id or a model name.
 
     Returns
     -------
@@ -24,5 +24,5 @@ def key(*parts: object) -> int:
 
 
 def generator(*parts: object) -> np.random.Generator:
-    """A generator of its own for each purpose; see `key`."""
+    """Make a generator of random numbers for one purpose; see `key`."""
     return np.random.Generator(np.random.Philox(key=key(*parts)))

@@ -1,1 +1,1 @@
-"""The analyses: each a unit that makes tables and figures of a study's results; see `sat.units`."""
+"""The analyses. Each is a unit that makes tables and figures from a study's results; see `sat.units`."""

@@ -1,6 +1,6 @@
-"""Importances that chance alone makes: SAT fitted to components that were given to other models.
+"""Importances by chance alone: SAT is fitted to components that were given to other models.
 
-It is an analysis of its own, because its fits take longest and only few settings touch them.
+This is an analysis of its own, because its fits take longest and depend on few settings.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 class Importance(Section):
-    """Which components matter: gradient boosting on pairs."""
+    """Which components of an architecture matter, by gradient boosting on pairs of models."""
 
     preset: Literal["default", "paper"] = "default"
-    """`default`: scikit-learn's settings; `paper`: 500 stages of depth 12, as recollected, not verified."""
+    """`default`: scikit-learn's settings. `paper`: 500 stages of depth 12, from memory, not verified."""
     splits: Annotated[int, Field(ge=30)] = 30
-    """Splits by models, for what is predicted of models not seen."""
+    """Number of splits by models, which test predictions for models that the regression has not seen."""
     permutations: Annotated[int, Field(ge=19)] = 199
-    """Fits with components given to other models, for the null band."""
+    """Number of fits with components given to other models, which give the null band."""
 
 
 class Settings(Section):
-    """Keys of the config file; the analysis `components` reads them too."""
+    """Keys of the config file. The analysis `components` reads them too."""
 
     importance: Importance = Importance()
 
@@ -57,7 +57,7 @@ UNIT = Analysis(
 
 
 def run(given: Given, *, preset: str, permutations: int, seed: int, components: dict[str, dict[str, str]]) -> Answer:
-    """Permute and fit, a permutation at a time.
+    """Fit the regression once for each permutation of the components.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def run(given: Given, *, preset: str, permutations: int, seed: int, components: 
     permutations : int
     seed : int
     components : dict of str to dict
-        Components by model.
+        Components of every model.
 
     Returns
     -------

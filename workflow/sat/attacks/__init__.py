@@ -1,1 +1,1 @@
-"""Attacks on models, and every model tried on every other model's adversarial images."""
+"""Attacks on models, and the evaluation of every model on every other model's adversarial images."""

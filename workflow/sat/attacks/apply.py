@@ -22,20 +22,20 @@ def attack(
     params: Mapping[str, Any],
     device: str = "cpu",
 ) -> Attacked:
-    """Attack one batch as a step's params say.
+    """Attack one batch with the method and settings of a step's params.
 
     Parameters
     ----------
     classifier : Classifier
-        Frozen.
+        The model to attack, frozen.
     images : uint8 array, shape (n, 3, S, S)
         Grey levels of the canvas.
     labels : int array, shape (n,)
         True classes.
     ids : int array, shape (n,)
-        Of the images; random numbers are keyed by them.
+        Ids of the images; random numbers are keyed by them.
     params : mapping
-        method, eps (grey levels), the method's settings and, where it is seeded, seed and model.
+        Keys method, eps (in grey levels), the method's settings and, if the method is seeded, seed and model.
     device : str
 
     Returns

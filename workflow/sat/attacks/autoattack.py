@@ -24,11 +24,11 @@ UNIT = Attack(
     selection="first_success",
     seeded=True,
     lattice=False,
-    # 100 steps on all images, and about 4,500 gradients' worth on those that resist: here taken for one in nine.
+    # 100 steps on all images, and work worth about 4,500 gradients on images that resist, assumed to be one in nine.
     cost=600,
 )
 TARGETS = 9
-"""Classes that the standard version aims at, besides the true one."""
+"""Number of target classes of the standard version; the true class is not among them."""
 
 
 def run(
@@ -42,20 +42,20 @@ def run(
 ) -> Attacked:
     """Attack one batch with the standard AutoAttack in the L-infinity norm (Croce & Hein, ICML 2020).
 
-    APGD on the cross-entropy, targeted APGD, targeted FAB and Square: each
-    tries the images that those before it left standing, and what fools first is
-    kept. An image that withstands all four stays as it is.
+    It runs APGD on the cross-entropy, targeted APGD, targeted FAB and Square. Each
+    attacks the images that the attacks before it did not fool, and the first image
+    that fools the model is kept. An image that withstands all four stays unchanged.
 
     Parameters
     ----------
     classifier : Classifier
-        Frozen.
+        The model to attack, frozen.
     images : uint8 array, shape (n, 3, S, S)
         Grey levels of the canvas; their classes are predicted correctly.
     labels : int array, shape (n,)
         True classes.
     eps : int
-        Grey levels.
+        Radius of the ball in grey levels.
     draws : Draws
     device : str
 
@@ -71,12 +71,14 @@ def run(
 
     Notes
     -----
-    The package draws for a batch, not for an image. So images go through it in
-    slices of 16 by their place, whatever the batch, seeded by all seeds of the
-    slice: a slice depends on its own images alone, an image on its 15 neighbours.
+    The package draws random numbers for a batch, not for each image. So images are
+    attacked in slices of 16, by their place and independent of the batch size. A
+    slice is seeded by the seeds of all its images. So the result of a slice depends
+    on its own images alone, and that of an image on its 15 neighbours.
 
-    Less than ten classes are fewer targets. The targeted loss of APGD needs four
-    classes; three take the untargeted one, two the cross-entropy alone.
+    With fewer than ten classes there are fewer targets. The targeted loss of APGD
+    needs four classes. Three classes use the untargeted loss, two the cross-entropy
+    alone.
     """
     import numpy as np
     import torch
@@ -93,11 +95,11 @@ def run(
             "attack.method is autoattack, and the package pyautoattack is not installed; "
             "pip install pyautoattack==0.2.0 (envs/requirements.txt), or choose another method."
         ) from None
-    # It tells every step; what it warns of (randomised or dynamic defences) goes to the log.
+    # The package logs every step. Only its warnings (of randomised or dynamic defences) go to our log.
     logging.getLogger("auto-attack").setLevel(logging.WARNING)
 
     def model(unit: Tensor) -> Tensor:
-        # It wants gradients as plain rows; going through rows makes them so on the way back.
+        # The package needs gradients that are contiguous rows. Reshaping to rows and back makes them so.
         rows = unit.flatten(1).unflatten(1, unit.shape[1:])
         logits: Tensor = classifier(rows.contiguous(memory_format=torch.channels_last))
         return logits
@@ -121,6 +123,6 @@ def run(
 
 
 def attacks_for(classes: int) -> list[str]:
-    """AutoAttack's attacks for a number of classes; from four on, those of its standard version."""
+    """AutoAttack's attacks for a number of classes; from four classes on, those of its standard version."""
     directed = ["apgd-t"] if classes >= 4 else ["apgd-dlr"] if classes == 3 else []
     return ["apgd-ce", *directed, "fab-t", "square"]

@@ -1,4 +1,4 @@
-"""Every target on every source's adversarial images."""
+"""Evaluation of every target on every source's adversarial images."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from sat.models.batches import Batch
 from sat.models.classifier import Classifier, predict
 
 ABSENT = -1
-"""Prediction where the source was not attacked."""
+"""Stands for the prediction on an image on which the source was not attacked."""
 
 
 def perturb(images: NDArray[np.uint8], perturbation: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Add perturbations to images, within 0 to 255.
+    """Add perturbations to images, and clip the result to 0 to 255.
 
     Parameters
     ----------
     images : uint8 array, shape (n, 3, S, S)
     perturbation : int array, same shape
-        Grey levels.
+        Perturbations in grey levels.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def evaluate(
     batch: int | Batch,
     device: str = "cpu",
 ) -> NDArray[np.int16]:
-    """Predictions of a target on a source's adversarial images.
+    """Predict a source's adversarial images with a target.
 
     Parameters
     ----------
@@ -47,15 +47,15 @@ def evaluate(
     perturbation : int array, shape (n, 3, S, S)
         Grey levels.
     attacked : bool array, shape (n,)
-        Images that the source was attacked on.
+        The images on which the source was attacked.
     batch : int or Batch
-        Images at once; a multiple of 16.
+        Number of images at once; a multiple of 16.
     device : str
 
     Returns
     -------
     int16 array, shape (n,)
-        Predicted class, -1 where the source was not attacked.
+        Predicted classes, -1 where the source was not attacked.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def evaluate(
         If a logit is not finite.
     """
     prediction = np.full(len(images), ABSENT, np.int16)
-    # Some batches at a time, so that 5,000 images of 224 px need not be in memory twice.
+    # The loop takes 16 batches at a time, so that 5,000 images of 224 px need not be in memory twice.
     size = 16 * (batch.size if isinstance(batch, Batch) else batch)
     for start in range(0, len(images), size):
         part = slice(start, start + size)

@@ -1,4 +1,4 @@
-"""The gradient that every attack of ours climbs."""
+"""The gradient that all our own attacks follow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from sat.models.classifier import Classifier
 
 SMALLEST = float(torch.finfo(torch.float32).tiny)
-"""Stands for the norm of a gradient that is zero everywhere."""
+"""Replaces the norm of a gradient that is zero everywhere."""
 
 
 def loss_gradient(classifier: Classifier, unit: Tensor, target: Tensor) -> Tensor:
-    """Gradient of the sum of the cross-entropies by the images, so that none depends on its neighbours.
+    """Compute the gradient of the sum of the cross-entropies, so that no image depends on its neighbours.
 
     Parameters
     ----------

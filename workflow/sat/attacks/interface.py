@@ -1,4 +1,4 @@
-"""What an attack gets to draw random numbers with, and what it gives."""
+"""What an attack draws random numbers from, and what it returns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sat.seeds import generator, key
 class Draws:
     """Random numbers for each image of a batch, keyed by seed, image and model.
 
-    An image's place in the batch and its neighbours play no part.
+    They depend neither on an image's place in the batch nor on its neighbours.
     """
 
     ids: NDArray[np.integer]
@@ -26,29 +26,30 @@ class Draws:
     """Name of the attacked model."""
 
     def generators(self, purpose: str) -> Iterator[np.random.Generator]:
-        """A generator for each image, in order.
+        """Yield a generator for each image, in order.
 
         Parameters
         ----------
         purpose : str
-            What the numbers are for, in words; another purpose gives other numbers.
+            What the numbers are for, in words. Another purpose gives other numbers.
         """
         return (generator(purpose, self.seed, int(image), self.model) for image in self.ids)
 
     def keys(self, purpose: str) -> NDArray[np.uint64]:
-        """A whole number for each image, to seed a library with: uint64 array, shape (n,)."""
+        """Whole numbers to seed a library with, one for each image: uint64 array, shape (n,)."""
         return np.array([key(purpose, self.seed, int(image), self.model) % 2**64 for image in self.ids], np.uint64)
 
 
 @dataclass(frozen=True)
 class Attacked:
-    """What an attack on a batch of images gives."""
+    """What an attack on a batch of images returns."""
 
     perturbation: NDArray[np.int8] | NDArray[np.int16]
-    """Grey levels, shape (n, 3, S, S); never beyond eps, never out of 0 to 255 on its image."""
+    """Perturbations in grey levels, shape (n, 3, S, S). At most eps, and within 0 to 255 when added to the image."""
     fooled: NDArray[np.bool_]
-    """Whether the attacked model itself errs, shape (n,)."""
+    """Whether the attacked model itself is fooled, shape (n,)."""
     zero_gradients: NDArray[np.int64]
     """Number of steps in which the gradient was zero everywhere, shape (n,)."""
     fooled_unrounded: NDArray[np.bool_] | None = None
-    """Whether it erred before the perturbation was rounded to grey levels, shape (n,); None where nothing was."""
+    """Whether it was fooled before the perturbation was rounded to grey levels, shape (n,). None if the attack needs no
+    rounding."""

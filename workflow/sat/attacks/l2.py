@@ -25,16 +25,16 @@ def ascend(
     start: NDArray[np.floating] | None = None,
     device: str = "cpu",
 ) -> Attacked:
-    """Attack one batch by steps along the gradient; the last iterate, no early stop.
+    """Attack one batch by steps along the gradient; keep the last iterate, without early stopping.
 
-    ``d <- d + step * gradient / |gradient|``, shortened to eps where it is
-    longer, then ``d <- clip(x + d) - x``: in fractions of grey levels, and
-    rounded at the end (`sat.attacks.rounding`).
+    A step is ``d <- d + step * gradient / |gradient|``. Where d is longer than eps, it
+    is shortened to eps. Then ``d <- clip(x + d) - x``. Steps are in fractions of grey
+    levels, and the result is rounded at the end (`sat.attacks.rounding`).
 
     Parameters
     ----------
     classifier : Classifier
-        Frozen.
+        The model to attack, frozen.
     images : uint8 array, shape (n, 3, S, S)
         Grey levels of the canvas.
     labels : int array, shape (n,)
@@ -43,7 +43,7 @@ def ascend(
         L2 norms in grey levels.
     steps : int
     start : float array, shape (n, 3, S, S), optional
-        Perturbation to start from, in grey levels; none by default.
+        Perturbation to start from, in grey levels; zero by default.
     device : str
 
     Returns
@@ -81,25 +81,25 @@ def _into_ball(clean: Tensor, change: Tensor, eps: float) -> Tensor:
 
 
 def _length(change: Tensor) -> Tensor:
-    # In double precision, where the squares of small gradients do not vanish.
+    # Squares of small gradients would vanish in single precision.
     return change.double().square().sum((1, 2, 3), keepdim=True).sqrt().float()
 
 
 def random_start(draws: Draws, shape: tuple[int, ...], eps: float) -> NDArray[np.float32]:
-    """Perturbations of any direction, and of a length uniform from 0 to eps.
+    """Draw perturbations of random direction, whose length is uniform from 0 to eps.
 
     Parameters
     ----------
     draws : Draws
     shape : tuple of int
-        Of one image.
+        Shape of one image.
     eps : float
-        Grey levels.
+        Radius of the ball in grey levels.
 
     Returns
     -------
     float32 array, shape (n, *shape)
-        Grey levels.
+        Perturbations in grey levels.
     """
     starts = np.empty((len(draws.ids), *shape), np.float32)
     for start, random in zip(starts, draws.generators("random start in L2"), strict=True):

@@ -1,7 +1,7 @@
-"""Steps on the lattice of grey levels within an L-infinity ball: what PGD, FGSM and MI-FGSM share.
+"""Steps on the lattice of grey levels within an L-infinity ball, which PGD, FGSM and MI-FGSM share.
 
-The state is an integer perturbation, so what is attacked, stored and evaluated
-is the same tensor, and the bound is exact by construction.
+The state is an integer perturbation. So the same tensor is attacked, stored and
+evaluated, and the bound is exact by construction.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ def ascend(
     momentum: float | None = None,
     device: str = "cpu",
 ) -> Attacked:
-    """Attack one batch by steps along the gradient's sign; the last iterate, no early stop.
+    """Attack one batch by steps along the gradient's sign; keep the last iterate, without early stopping.
 
-    ``d <- clip(d + step * sign(gradient), -eps, eps)``, then
-    ``d <- clip(x + d, 0, 255) - x``; the model sees ``(x + d) / 255``. The loss
+    A step is ``d <- clip(d + step * sign(gradient), -eps, eps)``, and then
+    ``d <- clip(x + d, 0, 255) - x``. The model sees ``(x + d) / 255``. The loss
     is the sum of the cross-entropies, so an image's gradient does not depend on
     its neighbours.
 
     Parameters
     ----------
     classifier : Classifier
-        Frozen.
+        The model to attack, frozen.
     images : uint8 array, shape (n, 3, S, S)
         Grey levels of the canvas.
     labels : int array, shape (n,)
         True classes.
     eps, step : int
-        Grey levels.
+        Radius of the ball and step size, in grey levels.
     steps : int
     start : int array, shape (n, 3, S, S), optional
-        Perturbation to start from, in grey levels; none by default.
+        Perturbation to start from, in grey levels; zero by default.
     momentum : float, optional
-        If it is given, a step follows the sign of the gathered gradient,
-        ``g <- momentum * g + gradient / |gradient|_1`` of each image.
+        If it is given, a step follows the sign of the accumulated gradient of each
+        image, ``g <- momentum * g + gradient / |gradient|_1``.
     device : str
 
     Returns
@@ -64,7 +64,7 @@ def ascend(
         If a gradient is not finite.
     """
     count = len(images)
-    # In the layout of the gradient, so that no step has to rearrange anything.
+    # The images have the memory layout of the gradient, so that no step has to rearrange anything.
     clean = padded(images).to(device, torch.int16, memory_format=torch.channels_last)
     target = padded(np.asarray(labels, np.int64)).to(device)
     if start is None:
@@ -98,15 +98,15 @@ def _onto_lattice(clean: Tensor, change: Tensor, eps: int) -> Tensor:
 
 
 def random_start(draws: Draws, shape: tuple[int, ...], eps: int) -> NDArray[np.int16]:
-    """Whole grey levels drawn uniformly from -eps to eps.
+    """Draw whole grey levels uniformly from -eps to eps.
 
     Parameters
     ----------
     draws : Draws
     shape : tuple of int
-        Of one image.
+        Shape of one image.
     eps : int
-        Grey levels.
+        Radius of the ball in grey levels.
 
     Returns
     -------

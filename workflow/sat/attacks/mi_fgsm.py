@@ -21,7 +21,7 @@ class Settings(Steps):
     """Keys of the config's section `attack`."""
 
     momentum: Annotated[float, Field(ge=0)] = 1.0
-    """Decay of the gathered gradient: 1 in the paper, 0 forgets all but the last."""
+    """Decay factor of the accumulated gradient: 1 in the paper. With 0, only the last gradient counts."""
 
 
 UNIT = Attack(summary="steps with momentum", norm="linf", settings=Settings, cost="steps")
@@ -38,10 +38,10 @@ def run(
     momentum: float,
     device: str = "cpu",
 ) -> Attacked:
-    """Attack one batch with MI-FGSM: steps along the sign of gathered gradients (Dong et al., CVPR 2018).
+    """Attack one batch with MI-FGSM: steps along the sign of accumulated gradients (Dong et al., CVPR 2018).
 
-    The gradient is gathered for each image alone, and the attack starts from
-    the image itself. Parameters, result and errors are those of
+    The gradient is accumulated for each image separately, and the attack starts
+    from the image itself. Parameters, result and errors are those of
     `sat.attacks.lattice.ascend`.
     """
     from sat.attacks.lattice import ascend

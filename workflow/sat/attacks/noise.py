@@ -1,4 +1,4 @@
-"""Random noise as large as an attack may be: what a transfer has to be compared with."""
+"""Random noise of the attack's size, with which transfer is compared."""
 
 from __future__ import annotations
 
@@ -13,41 +13,43 @@ from sat.seeds import generator
 
 
 def noise(ids: NDArray[np.integer], shape: tuple[int, ...], params: Mapping[str, Any]) -> NDArray[np.int16]:
-    """Noise within the ball of an attack, keyed by seed and image: the same for all models.
+    """Draw noise within the ball of an attack, keyed by seed and image, so that all models get the same.
 
     Parameters
     ----------
     ids : int array, shape (n,)
+        Ids of the images.
     shape : tuple of int
-        Of one image.
+        Shape of one image.
     params : mapping
-        eps (grey levels), seed, and norm where it is not linf.
+        Keys eps (in grey levels), seed, and norm where it is not linf.
 
     Returns
     -------
     int16 array, shape (n, *shape)
-        Not yet clipped to the images' range.
+        Noise that is not yet clipped to the images' range.
     """
     draw = sign_noise_l2 if params.get("norm") == "l2" else sign_noise
     return draw(ids, shape, params["eps"], params["seed"])
 
 
 def sign_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int) -> NDArray[np.int16]:
-    """Noise of +eps or -eps grey levels at every pixel, keyed by seed and image: the same for all models.
+    """Draw +eps or -eps grey levels for every value, keyed by seed and image, so that all models get the same.
 
     Parameters
     ----------
     ids : int array, shape (n,)
+        Ids of the images.
     shape : tuple of int
-        Of one image.
+        Shape of one image.
     eps : int
-        Grey levels.
+        Size of the noise in grey levels.
     seed : int
 
     Returns
     -------
     int16 array, shape (n, *shape)
-        Not yet clipped to the images' range.
+        Noise that is not yet clipped to the images' range.
     """
     draws = [generator("sign noise", seed, int(image)).integers(0, 2, shape, np.int16) for image in ids]
     noise = np.stack(draws)
@@ -57,24 +59,26 @@ def sign_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed:
 
 
 def sign_noise_l2(ids: NDArray[np.integer], shape: tuple[int, ...], eps: float, seed: int) -> NDArray[np.int16]:
-    """Noise of the L2 norm eps, keyed by seed and image: the same for all models.
+    """Draw noise of L2 norm eps, keyed by seed and image, so that all models get the same.
 
-    Plus or minus m grey levels, the least m with which all values together
-    reach eps, at as many random places as stay within it.
+    The noise is plus or minus m grey levels at random places. m is the smallest
+    number with which all values together reach eps. The number of places is the
+    largest that stays within eps.
 
     Parameters
     ----------
     ids : int array, shape (n,)
+        Ids of the images.
     shape : tuple of int
-        Of one image.
+        Shape of one image.
     eps : float
-        Grey levels.
+        L2 norm in grey levels.
     seed : int
 
     Returns
     -------
     int16 array, shape (n, *shape)
-        Not yet clipped to the images' range.
+        Noise that is not yet clipped to the images' range.
     """
     size = math.prod(shape)
     level = min(255, math.ceil(eps / math.sqrt(size)))

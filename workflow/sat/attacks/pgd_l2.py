@@ -41,7 +41,7 @@ def run(
     draws: Draws,
     device: str = "cpu",
 ) -> Attacked:
-    """Attack one batch with L2 PGD; the last iterate, no early stop (Madry et al., ICLR 2018).
+    """Attack one batch with L2 PGD; keep the last iterate, without early stopping (Madry et al., ICLR 2018).
 
     Parameters, result and errors are those of `sat.attacks.l2.ascend`.
     """

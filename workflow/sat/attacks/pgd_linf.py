@@ -40,10 +40,10 @@ def run(
     draws: Draws,
     device: str = "cpu",
 ) -> Attacked:
-    """Attack one batch with L-infinity PGD; the last iterate, no early stop.
+    """Attack one batch with L-infinity PGD; keep the last iterate, without early stopping.
 
-    Madry et al., ICLR 2018, with the lattice of Carlini & Wagner: see
-    `sat.attacks.lattice.ascend`, also for parameters, result and errors.
+    The attack is that of Madry et al. (ICLR 2018), with the lattice of Carlini & Wagner.
+    Parameters, result and errors are those of `sat.attacks.lattice.ascend`.
     """
     from sat.attacks import lattice
 

@@ -1,4 +1,4 @@
-"""From adversarial images of any fraction to whole grey levels within the ball: what is stored, and nothing else."""
+"""Rounding of adversarial images to whole grey levels within the ball, which is how they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sat.models.classifier import Classifier, to_unit
 from sat.units.attack import Norm
 
 SHRINK = 0.999
-"""Factor by which a perturbation that rounding took out of its L2 ball shrinks at least, each time."""
+"""Largest factor by which a perturbation is multiplied, each time that rounding leaves it outside its L2 ball."""
 
 
 def to_grey_levels(
@@ -21,15 +21,16 @@ def to_grey_levels(
 ) -> NDArray[np.int16]:
     """Round adversarial images to grey levels, half to even, and bring them back into the ball.
 
-    L-infinity: what is beyond eps is cut off. L2: an image's perturbation is
-    made smaller by the factor by which it is too long, and rounded again, until
-    it is not; so the stored one is a little shorter than eps, never longer.
+    In L-infinity, values beyond eps are clipped. In L2, a perturbation that is too long
+    is divided by the factor by which it is too long, and rounded again, until it is not
+    too long any more. So a stored perturbation is a little shorter than eps, and never
+    longer.
 
     Parameters
     ----------
     images : uint8 array, shape (n, 3, S, S)
     adversarial : float array, same shape
-        In units of [0, 1].
+        Images in units of [0, 1].
     eps : float
         Radius in grey levels.
     norm : {'linf', 'l2'}
@@ -37,7 +38,7 @@ def to_grey_levels(
     Returns
     -------
     int16 array, same shape
-        Perturbation in grey levels; with the image within 0 to 255.
+        Perturbations in grey levels. Image plus perturbation is within 0 to 255.
     """
     levels = images.astype(np.int16)
     change = np.clip(adversarial.astype(np.float64), 0, 1) * 255 - levels
@@ -63,7 +64,7 @@ def attacked(
     norm: Norm,
     device: str,
 ) -> Attacked:
-    """Round adversarial images, and say whom they fooled before and after.
+    """Round adversarial images, and say which fooled the model before and after.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def attacked(
     images : uint8 array, shape (n, 3, S, S)
     labels : int array, shape (n,)
     adversarial : float Tensor, shape (n or more, 3, S, S)
-        In units of [0, 1]; what is beyond n is padding.
+        Images in units of [0, 1]; those beyond n are padding.
     zero_gradients : int array, shape (n,)
     eps : float
         Radius in grey levels.

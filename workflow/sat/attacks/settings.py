@@ -12,14 +12,14 @@ class Steps(Section):
     """Attacks that take steps."""
 
     step: str | float = "2/255"
-    """Step size, in the unit of eps. From 2 x eps on, every touched pixel is pinned to an end of the L-infinity
-    ball."""
+    """Step size, in the unit of eps. From 2 x eps on, a step moves every pixel that it changes to an end of the
+    L-infinity ball."""
     steps: Count = 10
     """Number of steps."""
 
 
 class RandomStart(Section):
-    """Attacks that may start from a random place."""
+    """Attacks that may start from a random point."""
 
     random_start: bool = True
-    """Start from a random place within the ball, keyed by seed, image and model."""
+    """Start from a random point within the ball, keyed by seed, image and model."""

@@ -16,20 +16,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", default="hub", help="train, hub, hub@REVISION, or a checkpoint's path (default: hub)"
     )
-    parser.add_argument("--name", help="name of the model in the study, where one is added (default: architecture)")
-    parser.add_argument("--family", help="what you expect it to be like (default: the module of timm)")
+    parser.add_argument("--name", help="name of the model in the study, if one model is added (default: architecture)")
+    parser.add_argument("--family", help="family of the models (default: the module of timm that defines them)")
     parser.add_argument(
         "--set",
         nargs="+",
         default=[],
         metavar="COLUMN=VALUE",
-        help="further cells of the rows, over what timm says: input_size=48 mean=0.5 std=0.5",
+        help="further cells of the rows; they override what timm says: input_size=48 mean=0.5 std=0.5",
     )
-    parser.add_argument("--table", help="which table, where the study has several (default: the last)")
+    parser.add_argument("--table", help="the table to extend, if the study has several (default: the last)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Describe the models, write their rows under a new cohort, read the study again."""
+    """Describe the models, write their rows under a new cohort, and read the study again."""
     import os
     import shlex
     from pathlib import Path
@@ -50,12 +50,12 @@ def run(arguments: argparse.Namespace) -> None:
     for column, value in cells.items():
         if not value or column in ("model", "architecture", "weights", "cohort"):
             raise SatError(
-                f"--set {column}={value}: write COLUMN=VALUE, with a column that has no option of its own; "
-                "a new cohort is given by itself."
+                f"--set {column}={value}: write COLUMN=VALUE, with a column that has no option of its own. "
+                "The command itself sets the cohort."
             )
     weights = arguments.weights
     if Path(weights).is_file():
-        # As seen from the table, wherever the command was called.
+        # The path must be relative to the table, wherever the command was called.
         weights = os.path.relpath(weights, table.parent)
     cohort = max(row.cohort for row in study.models) + 1
     rows = []
@@ -64,12 +64,12 @@ def run(arguments: argparse.Namespace) -> None:
             raise SatError(f"{model}: is no architecture; to name the study, write --study {model}.")
         row = describe(model)
         if weights == "train":
-            del row["input_size"]  # the images' own size
+            del row["input_size"]  # this is the images' own size
         name = arguments.name or row["architecture"]
         family = {"family": arguments.family} if arguments.family else {}
         rows.append({"model": name, "weights": weights, "cohort": str(cohort), "use": "yes", **row, **family, **cells})
         if not arguments.name and row["architecture"] != model:
-            print(f"{model}: pinned as {row['architecture']}, the weights that this version of timm takes for it")
+            print(f"{model}: pinned as {row['architecture']}, the weights that this version of timm uses for it")
     added = append_rows(table, rows, check=lambda: study_of(arguments))
     print(f"{table}: {len(rows)} model(s) added as cohort {cohort}: {', '.join(row['model'] for row in rows)}")
     if added:

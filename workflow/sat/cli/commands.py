@@ -1,9 +1,9 @@
-"""The commands there are, found by looking into their folders; none of them is imported.
+"""Finds all commands by reading the files of their folders, without importing them.
 
-A command is a module with ``add_arguments`` and ``run``. Its name is the
-module's, and its summary is the first line of its docstring. Commands for
-people are the modules of ``sat.cli``, each with a ``GROUP``; those that
-Snakemake calls are the modules of ``sat.stages``.
+A command is a module with ``add_arguments`` and ``run``. Its name is that of the
+module, and its summary is the first line of the docstring. Commands for people are
+the modules of ``sat.cli``, each with a ``GROUP``. Commands that Snakemake calls are
+the modules of ``sat.stages``.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("cli", "stages")
 GROUPS = ("Prepare a study", "Run it", "Read its results", "Trust them", "Develop SAT")
-"""Headings of the commands for people, in the order in which they are shown."""
+"""Headings of the commands for people, in the order of the help text."""
 
 
 class Command(NamedTuple):
-    """A command, as its source describes it."""
+    """A command, as its source code describes it."""
 
     name: str
     module: str
     summary: str
     group: str
-    """One of `GROUPS` for a command for people; empty for one that Snakemake calls."""
+    """One of `GROUPS` if the command is for people, empty if Snakemake calls it."""
 
 
 def find(name: str) -> Command | None:
-    """Find the command of a name, commands for people first.
+    """Find a command by its name; commands for people take precedence.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def find(name: str) -> Command | None:
     -------
     Command or None
     """
-    # A name such as ../x would leave the folder.
+    # A name such as ../x would lead out of the folder.
     found = (_read(folder, name) for folder in FOLDERS if name.isidentifier())
     return next(filter(None, found), None)
 
 
 def commands(folder: str) -> list[Command]:
-    """All commands of a folder, sorted by name.
+    """List all commands of a folder, sorted by name.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def commands(folder: str) -> list[Command]:
 
 
 def overview() -> str:
-    """What ``sat --help`` prints: every command on one line."""
+    """Make the text of ``sat --help``: every command on one line."""
     people = commands("cli")
     lines = [
         "usage: sat COMMAND ...",
@@ -71,7 +71,7 @@ def overview() -> str:
 
 
 def unknown(name: str) -> str:
-    """What to say about a command that is not there."""
+    """Make the message for an unknown command."""
     from difflib import get_close_matches
 
     names = [command.name for folder in ("cli", "stages") for command in commands(folder)]

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("ensemble", "teacher"),
         help="ensemble: models whose probabilities are averaged; teacher: a model to distil a student from",
     )
-    parser.add_argument("--size", type=int, help="of an ensemble: number of models to combine")
-    parser.add_argument("--student", metavar="MODEL", help="of a teacher: the model that is to learn from it")
+    parser.add_argument("--size", type=int, help="for an ensemble: number of models to combine")
+    parser.add_argument("--student", metavar="MODEL", help="for a teacher: the model that learns from it")
     parser.add_argument(
         "--from", nargs="+", dest="pool", metavar="MODEL", help="choose among these (default: all models in use)"
     )
@@ -41,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="POINTS",
-        help="of an ensemble: percentage points that its members' mean accuracy may lie below the best (default: 1)",
+        help="for an ensemble: percentage points that its members' mean accuracy may lie below the best (default: 1)",
     )
     add_study(parser, positional=False)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Recommend what is asked for."""
+    """Recommend an ensemble or a teacher."""
     from sat.cli.teachers import recommend_teacher
     from sat.cli.tools import existing_results, study_of
 
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
-    """Choose on one half of the evaluation images, report on the other."""
+    """Choose an ensemble on one half of the evaluation images, and report on the other half."""
     from contextlib import ExitStack
 
     import numpy as np
@@ -74,7 +74,7 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     from sat.store.tables import read_matrix, read_table
 
     plan, results = plan_of(study), existing_results(arguments, study)
-    # What the analyses read, and checked as they check it.
+    # The inputs are those of the analysis `ensembles`, and get the same checks.
     job = Job(plan.analysis("ensembles")[0].step)
     sat = read_matrix(job.input("sat", there(results / "similarity/sat.csv")))
     clusters = read_table(job.input("clusters", there(results / "analysis/clusters.csv")))
@@ -124,14 +124,14 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
 
 
 def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> tuple[NDArray[np.bool_], bool]:
-    """Halve the evaluation images: one half to choose on, the other to report on.
+    """Split the evaluation images into one half to choose on and one half to report on.
 
-    Images are drawn by their ids, so that their order plays no part.
+    Images are drawn by their ids, so that their order does not matter.
 
     Parameters
     ----------
     ids : int array, shape (n,)
-        Of the evaluation images.
+        Ids of the evaluation images.
     attacked : int array
         Ids of the attack images.
     seed : int
@@ -139,10 +139,10 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
     Returns
     -------
     choosing : bool array, shape (n,)
-        Holds all attack images where these are no more than half.
+        The half to choose on. It holds all attack images if these are no more than half.
     remeasured : bool
-        Whether it does not, so that SAT has to be measured anew on those that
-        it holds: the study's SAT has seen images of the other half.
+        Whether it does not hold all attack images. Then the study's SAT has used
+        images of the other half, so SAT must be measured again on this half alone.
     """
     import numpy as np
 
@@ -159,17 +159,17 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
 
 
 def _check(arguments: argparse.Namespace, study: Study) -> None:
-    """Faults that need no results to be found."""
+    """Refuse what can be seen to be wrong without any results."""
     from difflib import get_close_matches
 
     from sat.errors import SatError
 
     if study.config.matrix:
         raise SatError(
-            f"study {study.name}: starts from a matrix, and has no images on which to try {arguments.what}s."
+            f"study {study.name}: starts from a matrix, so it has no images on which to try {arguments.what}s."
         )
     if arguments.what == "teacher" and not arguments.student:
-        raise SatError("recommend teacher: name the model that is to learn: --student MODEL.")
+        raise SatError("recommend teacher: name the student: --student MODEL.")
     if arguments.what == "ensemble" and arguments.size is None:
         raise SatError("recommend ensemble: say how many models to combine: --size 3.")
     if arguments.size is not None and arguments.size < 2:
@@ -185,10 +185,10 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
 
 
 def _pool(arguments: argparse.Namespace, study: Study, weak: set[str]) -> tuple[list[str], list[str]]:
-    """Models to choose among, and those left out because their SAT is too low to choose by."""
+    """Find the models to choose among, and those that are left out because their SAT is too low."""
     from sat.errors import SatError
 
-    # Who names a model knows what he does.
+    # Models that the user names are kept, also those whose SAT is too low.
     left_out = [] if arguments.pool else sorted(weak)
     pool = sorted(set(arguments.pool or study.used) - set(left_out))
     if len(pool) < arguments.size:
@@ -196,7 +196,7 @@ def _pool(arguments: argparse.Namespace, study: Study, weak: set[str]) -> tuple[
         if left_out:
             why = (
                 f" ({', '.join(left_out)}: left out, the attack fails on the model itself, so its SAT is too low; "
-                "--from takes it in)"
+                "name it after --from to include it)"
             )
         raise SatError(
             f"--size {arguments.size}: more members than the {len(pool)} model(s) to choose among{why}; take a smaller "
@@ -206,7 +206,7 @@ def _pool(arguments: argparse.Namespace, study: Study, weak: set[str]) -> tuple[
 
 
 def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[np.bool_]) -> pd.DataFrame:
-    """SAT of some of the attack images.
+    """Compute SAT on some of the attack images.
 
     Parameters
     ----------
@@ -215,6 +215,7 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
         Folder of the study's results.
     models : list of str
     counted : bool array, shape (attack images,)
+        The attack images that count.
 
     Returns
     -------

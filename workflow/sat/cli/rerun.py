@@ -21,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "artefact", metavar="ARTEFACT", help="path of a result, such as results/digits/analysis/groups.csv"
     )
     add_study(parser, positional=False)
-    parser.add_argument("--keep", metavar="FOLDER", help="write there, and keep what was written")
+    parser.add_argument("--keep", metavar="FOLDER", help="folder to write to; the files there are kept")
     parser.epilog = "Under a debugger: python -m pdb -m sat rerun ARTEFACT, or breakpoint() in the code."
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the job in this process; status 1 if something is not as it was."""
+    """Run the job in this process; the status is 1 if a result differs from the existing one."""
     from tempfile import TemporaryDirectory
 
     from sat.cli.tools import plan_of, results_folder, study_of
@@ -65,7 +65,7 @@ def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
         for name, given in made[0].inputs.items()
     }
     if missing := [path for paths in inputs.values() for path in paths if not path.exists()]:
-        raise SatError(f"{missing[0]}: is not there yet, and the job reads it; run snakemake {missing[0]} first.")
+        raise SatError(f"{missing[0]}: is not there yet, but the job reads it; run snakemake {missing[0]} first.")
     outputs = [folder / results / artefact.path for artefact in made]
     for path in outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
 def _call(
     plan: Plan, artefact: Artefact, inputs: Mapping[str, list[Path]], outputs: list[Path], files: Mapping[str, str]
 ) -> None:
-    """Call a stage's command: its arguments are called as the step's inputs, and as its outputs."""
+    """Call a stage's command; its arguments have the names of the step's inputs and outputs."""
     import importlib
 
     module = importlib.import_module(f"sat.stages.{artefact.step.stage}")
@@ -109,18 +109,18 @@ def _call(
 
 
 def _compare(before: Path, now: Path) -> bool:
-    """Say whether two artefacts hold the same."""
+    """Print whether two artefacts have the same content, and return it."""
     from sat.store.artefact import content_account, read_sidecar
 
     if not before.exists():
         print(f"{now}: made; there is no {before} to compare it with")
         return True
     if before.suffix == ".json":
-        # A gate, or the study: what it says of itself but for the circumstances.
+        # A gate or study.json is its own sidecar: compare it without the circumstances of the run.
         old, new = ({key: read_sidecar(path)[key] for key in ("recipe", "facts")} for path in (before, now))
     else:
         old, new = ({**content_account(path)} for path in (before, now))
-        # Another codec gives other bytes and the same arrays.
+        # Another codec gives other bytes for the same arrays, so the digest of the content counts where there is one.
         old, new = ({"content_sha256": account.get("content_sha256", account["sha256"])} for account in (old, new))
     print(f"{before}: {'the same' if old == new else f'not the same as {now}'}")
     return old == new

@@ -1,7 +1,7 @@
 """Go on after Snakemake itself was killed.
 
-The SLURM jobs that it left are cancelled or awaited, the folder is unlocked, and
-Snakemake starts again.
+SLURM jobs that are left are cancelled, or the command waits for them. Then the folder
+is unlocked, and Snakemake starts again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ GROUP = "Run it"
 
 SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
 PAUSE, REMINDER = 5.0, 600.0
-"""Seconds between two looks at the queue, and between two lines about it."""
+"""Seconds between two looks at the queue, and between two log lines about it."""
 
-# Snakemake names all SLURM jobs of a run after the run: a UUID, where wanted with a prefix.
+# Snakemake names all SLURM jobs of a run after the run: a UUID, with a prefix if the user asked for one.
 _RUN = re.compile(r"(?:[\w-]{1,50}_)?[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
 class Left:
-    """A SLURM job that waits or runs."""
+    """A SLURM job that is waiting or running."""
 
     id: str
     state: str
@@ -47,16 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_study(parser)
     parser.add_argument("--profile", default="slurm", help="Snakemake's profile (default: slurm)")
-    parser.add_argument("--wait", action="store_true", help="let the jobs that were left run to their end")
+    parser.add_argument("--wait", action="store_true", help="let the jobs that are left finish")
     parser.set_defaults(passed_on=[])
-    parser.epilog = "What follows -- is handed to snakemake: sat resume -- --keep-going"
+    parser.epilog = "Words after -- are passed on to snakemake: sat resume -- --keep-going"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """End or await the jobs that were left, unlock, take over what they finished, start again."""
+    """Cancel the jobs that are left or wait for them, unlock, take over what they finished, and start again."""
     if main := next(living(Path.cwd()), None):
         raise SatError(
-            f"Snakemake is at work in this folder (process {main}). To stop it and its jobs: kill -INT {main}"
+            f"Snakemake is at work in this folder (process {main}). To stop it and its jobs, run: kill -INT {main}"
         )
     settle(Path.cwd(), arguments.wait)
     chosen = arguments.study != ["config.yaml"]
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not chosen and not Path("config.yaml").exists():
         arguments.study = [str(SNAKEFILE.with_name("config.yaml"))]
     if files := unrecorded([*snakemake, *study], arguments):
-        log.info("finished, and Snakemake does not know: %s", ", ".join(files))
+        log.info("finished without Snakemake's knowledge: %s", ", ".join(files))
         touch = ["--touch", "--force", "--rerun-incomplete", "--cores", "1", "--quiet", "all"]
         if subprocess.run([*snakemake, *touch, *study, "--", *files]).returncode:
             log.warning("Snakemake could not take them over, and may make some again.")
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def living(folder: Path) -> Iterator[str]:
-    """Process ids of Snakemake's main processes that work in a folder, on this machine.
+    """Find the ids of Snakemake's main processes that work in a folder, on this machine.
 
     Parameters
     ----------
@@ -93,11 +93,11 @@ def living(folder: Path) -> Iterator[str]:
         try:
             words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
             here = (process / "cwd").resolve() == folder.resolve()
-            # Of those that are ending nothing is left but the name.
+            # A process that is ending has no command line any more.
             ended = (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
         except OSError:
             continue
-        # Those within jobs are told their mode.
+        # A Snakemake process within a job has the argument --mode; the main process has not.
         if here and not ended and "--mode" not in words and _is_snakemake(words):
             yield process.name
 
@@ -108,13 +108,13 @@ def _is_snakemake(words: list[str]) -> bool:
 
 
 def settle(folder: Path, wait: bool) -> None:
-    """Cancel a folder's jobs, or wait for them, until none waits, runs or ends.
+    """Cancel a folder's jobs, or wait for them, until none is left.
 
     Parameters
     ----------
     folder : Path
     wait : bool
-        Let them run.
+        Whether to wait for the jobs instead of cancelling them.
     """
     told = -REMINDER
     cancelled: set[str] = set()
@@ -127,30 +127,30 @@ def settle(folder: Path, wait: bool) -> None:
             )
         new = [job.id for job in jobs if job.id not in cancelled]
         if new and not wait:
-            # One that ends by itself in this moment is no fault.
+            # scancel fails for a job that ends by itself at this moment, which does no harm.
             subprocess.run(["scancel", *new], capture_output=True, text=True, check=False)
             cancelled.update(new)
         time.sleep(PAUSE if wait else 1.0)
 
 
 def left(folder: Path) -> list[Left]:
-    """The user's SLURM jobs that a run of Snakemake in this folder submitted, and that have not ended.
+    """Find the user's SLURM jobs that a run of Snakemake in this folder submitted and that have not ended.
 
     Parameters
     ----------
     folder : Path
-        A copy of a folder is another folder: its jobs stay.
+        The folder. Jobs of a copy of the folder are not found.
 
     Raises
     ------
     SatError
-        If SLURM does not answer: whether jobs are left is not known then.
+        If SLURM does not answer, because it is then unknown whether jobs are left.
     """
     words = ["squeue", "--me", "--noheader", "--format=%A|%T|%j|%Z"]
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise SatError(f"{error}: to resume, be where SLURM is.") from None
+        raise SatError(f"{error}: call 'sat resume' on a machine that has SLURM.") from None
     if done.returncode:
         raise SatError(f"squeue: {done.stderr.strip()}")
     jobs = [Left(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3]
@@ -159,16 +159,16 @@ def left(folder: Path) -> list[Left]:
 
 
 def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]:
-    """Artefacts that their sidecars prove finished, and that Snakemake would make again or has no record of.
+    """Find finished artefacts that Snakemake would make again, or has no record of.
 
-    Jobs that outlived Snakemake made them.
+    Their sidecars prove that they are finished. Jobs that outlived Snakemake made them.
 
     Parameters
     ----------
     snakemake : list of str
         Beginning of a command line, with the study.
     arguments : argparse.Namespace
-        Which name the study.
+        The arguments that name the study.
     """
     from sat.cli.tools import plan_of, results_folder, study_of
     from sat.status.verify import verify
@@ -178,14 +178,14 @@ def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]
     if done.returncode:
         raise SatError(f"snakemake --summary: {done.stderr.strip()[-2000:]}")
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    # output_file, date, rule, log-file(s), status, plan
+    # The columns are output_file, date, rule, log-file(s), status and plan.
     doubtful = {row[0] for row in rows if len(row) == 6 and (row[3] == "-" or row[4:] != ["ok", "no update"])}
     study = study_of(arguments)
     plan, results = plan_of(study), results_folder(study)
     if not any(f"{results / name}" in doubtful and (results / name).exists() for name in plan.artefacts()):
         return []
     faulty = {str(finding.path) for finding in verify(plan, results)}
-    # The sidecar of a job's only artefact says that the whole job is done.
+    # If a job makes one artefact only, its sidecar proves that the whole job is done.
     single = [made[0] for made in plan.jobs().values() if len(made) == 1 and not made[0].path.endswith(".json")]
     paths = [str(results / artefact.path) for artefact in single]
     return [path for path in paths if path in doubtful and path not in faulty]

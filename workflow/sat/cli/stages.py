@@ -10,17 +10,17 @@ GROUP = "Develop SAT"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "verdict", nargs="?", choices=("same", "bump"), help="the output means the same, or it does not"
+        "verdict", nargs="?", choices=("same", "bump"), help="whether the output still means the same (same) or not"
     )
     parser.add_argument(
         "stages",
         nargs="*",
-        help="stages, or units such as attacks/fgsm; all whose code has changed by default (same only)",
+        help="stages, or units such as attacks/fgsm (default, for same only: all whose code has changed)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print versions, or write the lock."""
+    """Print the versions, or write the lock."""
     from sat.errors import SatError
     from sat.study.lock import drifted, entries, settle, versions
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     if unknown := [stage for stage in arguments.stages if stage not in known]:
         raise SatError(f"no such stage or unit: {', '.join(unknown)}; there are {', '.join(known)}.")
     if arguments.verdict == "bump" and not arguments.stages:
-        raise SatError("name the stages whose output means something else now: sat stages bump attack.")
+        raise SatError("name the stages whose output now has another meaning, as in: sat stages bump attack.")
     if arguments.verdict:
         settle(arguments.stages or drifted(), bump=arguments.verdict == "bump")
     changed = drifted()

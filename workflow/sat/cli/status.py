@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _registered(results: Path) -> dict[str, str]:
-    """Digests of the user's own files as Snakemake last found them: to hash checkpoints would take minutes."""
+    """Digests of the user's own files as Snakemake last found them, since hashing checkpoints would take minutes."""
     from sat.store.user_files import REGISTRY
 
     try:

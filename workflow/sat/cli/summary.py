@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
         tables += ["similarity/most_similar.csv", "similarity/models.csv"]
     for name in tables:
         there(results / name)
-    # A study of a matrix has no gates.
+    # A study that starts from a matrix has no gates.
     models = () if study.config.matrix else study.used
     gates = [read_sidecar(there(results / f"clean/{model}.gate.json")) for model in models]
     inaccurate = {gate["params"]["model"]: gate["facts"]["accuracy"] for gate in gates if not gate["facts"]["passed"]}

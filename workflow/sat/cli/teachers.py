@@ -1,4 +1,4 @@
-"""What `recommend teacher` does: choose by SAT with the student, and say what is known of such a choice."""
+"""The command `recommend teacher`: choose by SAT with the student, and say how far SAT predicts the gain."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
     student : str
         A model in use.
     pool : list of str, optional
-        To choose among; all models in use by default.
+        Models to choose among; all models in use by default.
 
     Raises
     ------
     SatError
-        If results are missing or stale, or there is nobody to choose.
+        If results are missing or stale, or there is no model to choose.
     """
     from sat.analyses.distillation.gains import choose, direction
     from sat.cli.tools import plan_of
@@ -38,18 +38,18 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
     plan = plan_of(study)
     names = sorted(set(pool or study.used) - {student})
     if not names:
-        raise SatError(f"--student {student}: no teacher can be recommended: --from names nobody else.")
+        raise SatError(f"--student {student}: no teacher can be recommended: --from names no other model.")
     candidates, weak = _candidates(plan, results, student, names)
-    # Who names a model knows what he does.
+    # Models that the user names are kept, also those whose SAT is too low.
     left_out = [] if pool else [name for name in names if name in weak]
     candidates = candidates.drop(index=left_out)
     if candidates["sat"].isna().all():
         raise SatError(
             f"--student {student}: no teacher can be recommended: of {len(names)} model(s), {len(left_out)} are "
-            "left out since their attack fails on themselves, and the others have no SAT with it."
+            "left out since their attack fails on themselves, and the others have no SAT with the student."
         )
     gains, related, note = _measured(plan, results, student)
-    # Measured here goes before the paper, whose claim differs between the groups.
+    # What this study measured takes precedence over the paper's claim, which differs between the groups.
     measured = direction(related)
     order = [(measured, "all")] if measured else [("low_sat", "other"), ("high_sat", "same"), ("low_sat", "all")]
     choices = [choice for why, among in order if (choice := choose(candidates, why, among))]
@@ -78,7 +78,7 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
 
 
 def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tuple[pd.DataFrame, set[str]]:
-    """Teachers with SAT to the student and accuracy, both with intervals; and the models whose attack fails."""
+    """Find teachers with SAT to the student and accuracy, both with intervals, and the models whose attack fails."""
     import pandas as pd
 
     from sat.analyses.distillation.gains import relation_to
@@ -89,7 +89,7 @@ def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tu
     from sat.store.tables import read_table
 
     study = plan.study
-    # What the analyses read, and checked as they check it.
+    # The inputs are those that the analyses read, and get the same checks.
     recipe = plan.similarity("")[0].step.recipe
     job = Job(Step("recommend", 1, {}, {"pairs": recipe, "models": recipe}))
     pairs = read_table(job.input("pairs", there(results / "similarity/most_similar.csv")))
@@ -108,7 +108,7 @@ def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tu
 
 
 def _measured(plan: Plan, results: Path, student: str) -> tuple[pd.DataFrame | None, pd.DataFrame | None, str]:
-    """The study's own tables of distillation, if they are of this student; or why not."""
+    """Read the study's own tables of distillation, or say why there are none for this student."""
     from sat.store.artefact import read_sidecar
     from sat.store.tables import read_table
 

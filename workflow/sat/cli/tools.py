@@ -1,4 +1,4 @@
-"""What the commands for people share: they read the study as Snakemake does."""
+"""Code that the commands for people share; they read the study as Snakemake does."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sat.study.plan import Plan
 from sat.study.study import Study, load_study
 
 DEFAULT = ["config.yaml"]
-"""The study of a command that names none."""
+"""The study of a command line that names no study."""
 
 
 class _NameStudy(argparse.Action):
-    """Take a study's files from either spelling, and refuse both at once."""
+    """Accept a study's files in either form (positional or --study), and refuse both at once."""
 
     def __call__(
         self,
@@ -28,11 +28,11 @@ class _NameStudy(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        # Without a file, the positional one is called with its default.
+        # argparse calls the positional action with its default if no file is given.
         if not values or values is self.default:
             return
         if namespace.study is not self.default:
-            parser.error("the study is named twice; give all its files at once: --study FILE ...")
+            parser.error("the study is named twice; give all its files at once, as in --study FILE ...")
         namespace.study = list(values)
 
 
@@ -43,10 +43,10 @@ def add_study(parser: argparse.ArgumentParser, positional: bool = True) -> None:
     ----------
     parser : argparse.ArgumentParser
     positional : bool
-        Whether the study may be named without ``--study`` too. A command that
-        has other positional arguments does not allow that.
+        Whether the study may also be named without ``--study``. A command with
+        other positional arguments does not allow that.
     """
-    about = "config file(s) of the study; each is merged over those before it (default: config.yaml)"
+    about = "config file(s) of the study; a later file overrides those before it (default: config.yaml)"
     if positional:
         parser.add_argument("study", nargs="*", default=DEFAULT, action=_NameStudy, metavar="STUDY", help=about)
     parser.add_argument(
@@ -63,7 +63,7 @@ def add_study(parser: argparse.ArgumentParser, positional: bool = True) -> None:
         default=[],
         action="extend",
         metavar="KEY=VALUE",
-        help="settings over those of the file, as for snakemake --config; within a section: 'attack={steps: 5}'",
+        help="settings that override the file, as in snakemake --config; within a section: 'attack={steps: 5}'",
     )
 
 
@@ -73,7 +73,7 @@ def study_of(arguments: argparse.Namespace) -> Study:
     Raises
     ------
     SatError
-        If there is none, or it is not valid.
+        If there is no study, or it is not valid.
     """
     if arguments.study is DEFAULT and not Path(DEFAULT[0]).exists():
         raise SatError(
@@ -84,7 +84,7 @@ def study_of(arguments: argparse.Namespace) -> Study:
 
 
 def _overrides(words: Sequence[str]) -> dict[str, Any]:
-    """Settings of ``--config``, typed as in YAML."""
+    """Read the settings of ``--config``; values are typed as in YAML."""
     overrides: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -103,12 +103,12 @@ def _overrides(words: Sequence[str]) -> dict[str, Any]:
 
 
 def plan_of(study: Study) -> Plan:
-    """The plan of a study, with the digests of the user's own files."""
+    """Make the plan of a study, with the digests of the user's own files."""
     return Plan(study, register(study.files, results_folder(study), write=False))
 
 
 def results_folder(study: Study) -> Path:
-    """Folder of a study's results, relative to where Snakemake runs."""
+    """Folder of a study's results, relative to the folder where Snakemake runs."""
     return Path("results") / study.name
 
 
@@ -118,8 +118,8 @@ def existing_results(arguments: argparse.Namespace, study: Study) -> Path:
     Raises
     ------
     SatError
-        If it is not where the command was called; says where it is, if it is
-        above that or beside the study.
+        If it is not in the folder where the command was called. The message says
+        where it is, if it is found above that folder or beside the study.
     """
     results, here = results_folder(study), Path.cwd()
     if results.is_dir():
@@ -135,12 +135,12 @@ def existing_results(arguments: argparse.Namespace, study: Study) -> Path:
 
 
 def there(path: Path) -> Path:
-    """A result, if it is there.
+    """Return the path of a result if it exists.
 
     Raises
     ------
     SatError
-        If it is not.
+        If it does not.
     """
     if not path.exists():
         raise SatError(f"{path}: is not there yet; run snakemake first.")

@@ -13,11 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from sat.cli.tools import add_study
 
     add_study(parser)
-    parser.add_argument("--full", action="store_true", help="hash every file whole, which finds bit-rot too")
+    parser.add_argument("--full", action="store_true", help="hash every file whole, which also finds bit rot")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print findings and the command that repairs them; status 1 if there are any."""
+    """Print the findings and the command that repairs them; the status is 1 if there are any."""
     from sat.cli.tools import DEFAULT, existing_results, plan_of, study_of
     from sat.status.verify import verify
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in findings:
         print(f"{finding.kind:<11}{finding.path}: {finding.reason}")
     if not findings:
-        print(f"{total} artefacts of {results}: all as the study asks.")
+        print(f"{total} artefacts of {results}: all are as the study asks.")
         return 0
     present = [finding.path for finding in findings if finding.kind != "missing"]
     print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")

@@ -1,1 +1,1 @@
-"""The images of a study: sampled, and brought to the canvas."""
+"""The images of a study, which are sampled and brought to the canvas."""

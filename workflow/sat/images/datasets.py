@@ -1,4 +1,4 @@
-"""Data sets: scikit-learn's digits, and whatever timm's dataset readers read."""
+"""Data sets: scikit-learn's digits, and all that timm's dataset readers can read."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from sat.errors import SatError
 from sat.seeds import key
 
 PACKAGES = {"hfds": "datasets", "hfids": "datasets", "tfds": "tensorflow-datasets", "wds": "webdataset"}
-"""What a reader needs beside timm."""
+"""The package that each reader needs in addition to timm."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """All images of a data set, without their pixels, in the data set's own order."""
+    """All images of a data set, without their pixels, in the order of the data set."""
 
     names: tuple[str, ...]
-    """Unique: the path within the folder, or the number within a data set that has no names."""
+    """Unique names: the path within the folder, or the number of the image if the data set has no names."""
     labels: NDArray[np.int64]
-    """Outputs of the models that stand for the true classes, shape (n,)."""
+    """True classes, as numbers of the models' outputs, shape (n,)."""
     classes: tuple[str, ...] | None
-    """Names of the classes by label; None where the data set gives numbers alone."""
+    """Names of the classes by label; None if the data set gives numbers only."""
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """A number for each image that depends on its name alone, shape (n,)."""
+        """A number for each image that depends only on its name, shape (n,)."""
         numbers = [int(name) if name.isdecimal() else key(name) % 2**63 for name in self.names]
         return np.array(numbers, np.int64)
 
 
 class Dataset(Protocol):
-    """A data set that lists its images, and reads some of them."""
+    """A data set that lists its images and reads some of them."""
 
     streams: bool
-    """Whether it can only be read from end to end."""
+    """Whether it can only be read from beginning to end."""
 
     @property
     def dropped(self) -> int:
-        """Number of images of the data set that its reader left out; known once a stream has been listed."""
+        """Number of images that the reader left out. For a stream, it is known after the listing."""
 
     def listing(self) -> Listing:
         """List all images."""
@@ -57,19 +57,19 @@ class Dataset(Protocol):
         Parameters
         ----------
         rows : sequence of int
-            Places in the listing.
+            Positions in the listing.
 
         Yields
         ------
         int
-            Place in the listing; the order is the data set's own choice.
+            Position in the listing. The data set decides the order.
         bytes or PIL.Image.Image
-            The file, or what is decoded already.
+            The content of the file, or the image if the reader has decoded it.
         """
 
 
 class Digits:
-    """Scikit-learn's handwritten digits: real scans, 8 x 8 px, 17 grey levels spread over 0 to 255."""
+    """Scikit-learn's handwritten digits: real scans of 8 x 8 px, whose 17 grey levels are spread over 0 to 255."""
 
     streams = False
     dropped = 0
@@ -106,18 +106,18 @@ class TimmDataset:
     def __init__(self, reader: Any, class_map: bool = False) -> None:
         self.reader = reader
         self.class_map = class_map
-        # Readers of streams have neither places nor names.
+        # Readers of streams have neither positions nor names.
         self.streams = not hasattr(reader, "__getitem__")
         self.listed = 0
 
     @property
     def dropped(self) -> int:
-        """Number of images of the data set that its reader left out; known once a stream has been listed."""
+        """Number of images that the reader left out. For a stream, it is known after the listing."""
         declared = getattr(self.reader, "num_samples", 0) if self.streams else 0
         return max(0, declared - self.listed) if declared else 0
 
     def listing(self) -> Listing:
-        """List all images; a stream is read from end to end."""
+        """List all images; a stream is read from beginning to end."""
         labels = np.array([self._label(label) for label in self._labels()], np.int64)
         self.listed = len(labels)
         names = [str(row) for row in range(len(labels))] if self.streams else list(self._names())
@@ -136,18 +136,18 @@ class TimmDataset:
     @staticmethod
     def _label(label: Any) -> int:
         if label is None or np.ndim(label) or int(label) < 0:
-            raise SatError(f"an image has the label {label!r}; a study needs one class an image, from 0 on.")
+            raise SatError(f"an image has the label {label!r}; a study needs one class number per image, from 0 on.")
         return int(label)
 
     def _names(self) -> Iterator[str]:
         samples = getattr(self.reader, "samples", None)
         for row in range(len(self.reader)):
             if samples is None:
-                yield str(row)  # the name of a file would cost reading it
+                yield str(row)  # to know the name of a file, it would have to be read
             elif isinstance(samples[row][0], str):
                 yield Path(self.reader.filename(row)).as_posix()
             else:
-                # Several tars may hold the same names, so theirs come first.
+                # Several tars may hold the same names, so the name of the tar comes first.
                 yield "/".join(part for part in (_tar(samples[row]), self.reader.filename(row)) if part)
 
     def _classes(self, labels: NDArray[np.int64]) -> tuple[str, ...] | None:
@@ -183,11 +183,11 @@ def open_dataset(source: str, root: str | None, split: str, class_map: str | Non
         ``digits``, ``folder``, or the name of a data set with the prefix of
         one of timm's readers (``hfds/``, ``hfids/``, ``tfds/``, ``wds/``).
     root : str, optional
-        Folder or file; the cache of readers that download.
+        Folder or file. For readers that download, it is the cache.
     split : str
-        For readers that know splits.
+        Split of the data set, for readers that know splits.
     class_map : str, optional
-        File with the name of a class a line; the line's number is its label.
+        File with one class name per line. The number of the line is the label.
 
     Returns
     -------
@@ -205,15 +205,15 @@ def open_dataset(source: str, root: str | None, split: str, class_map: str | Non
     name = "" if source == "folder" else source
     if source == "folder" and not Path(root or "").exists():
         raise SatError(
-            f"{root}: is not there; key 'images.root' names the folder of the images: one sub-folder a class, or a "
-            ".tar of such."
+            f"{root}: is not there; key 'images.root' names the folder of the images: one sub-folder per class, or a "
+            ".tar of such folders."
         )
     try:
-        # A folder that holds tars alone is one data set to timm's other reader.
+        # timm's other reader takes a folder that holds only tars as one data set.
         if source == "folder" and Path(root or "").is_dir() and _holds_tars_alone(Path(root or "")):
             from timm.data.readers.reader_image_in_tar import ReaderImageInTar
 
-            # Its cache would be a pickle beside the user's files.
+            # The cache of this reader would be a pickle file beside the user's files.
             reader: Any = ReaderImageInTar(root, class_map=class_map or "", cache_tarinfo=False)
         else:
             options = {"cache_tarinfo": False} if source == "folder" and Path(root or "").is_file() else {}
@@ -223,7 +223,7 @@ def open_dataset(source: str, root: str | None, split: str, class_map: str | Non
         raise SatError(f"images.source {source!r} needs a package: pip install {package} ({error}).") from None
     except SatError:
         raise
-    except Exception as error:  # each library behind a reader has its own
+    except Exception as error:  # each library behind a reader has errors of its own
         if "webdataset" in str(error):
             raise SatError(f"images.source {source!r} needs a package: pip install webdataset.") from None
         reason = " ".join(str(error).split())[:300] or type(error).__name__
@@ -239,27 +239,27 @@ def _holds_tars_alone(root: Path) -> bool:
 
 
 def decode(image: bytes | Image.Image) -> tuple[Image.Image, str | None]:
-    """Decode an image as red, green and blue, upright.
+    """Decode an image to upright RGB.
 
-    Grey, palette, CMYK and transparent images become RGB, 16 bits become 8,
-    and an orientation in the EXIF data is applied.
+    Grey, palette, CMYK and transparent images are converted to RGB, 16 bits are scaled
+    to 8, and an orientation in the EXIF data is applied.
 
     Parameters
     ----------
     image : bytes or PIL.Image.Image
-        A file, or what a reader has decoded already.
+        The content of a file, or an image that a reader has decoded already.
 
     Returns
     -------
     image : PIL.Image.Image
         Mode RGB.
     digest : str or None
-        SHA-256 of the file; None where a reader did not give it.
+        SHA-256 of the file; None if the reader did not give the file.
 
     Raises
     ------
     ValueError
-        If it is no image, is cut off, or is too big to be one.
+        If it is not an image, is truncated, or is too large.
     """
     from PIL import ImageOps
 
@@ -269,9 +269,9 @@ def decode(image: bytes | Image.Image) -> tuple[Image.Image, str | None]:
         opened.load()
         upright = ImageOps.exif_transpose(opened)
         if upright.mode.startswith("I"):
-            # Pillow would cut 16 bits off at 255 instead of scaling them.
+            # Pillow would clip 16-bit values at 255 instead of scaling them.
             upright = Image.fromarray((np.asarray(upright, np.float64) / 257).clip(0, 255).round().astype(np.uint8))
         return upright.convert("RGB"), digest
-    # Pillow's plugins raise whatever comes up when a file is damaged.
+    # Pillow's plugins raise all kinds of errors when a file is damaged.
     except Exception as error:
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None

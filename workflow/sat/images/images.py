@@ -15,9 +15,9 @@ from sat.seeds import generator
 def stratified_permutation(labels: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
     """Permute images so that every prefix holds the classes in their proportions.
 
-    Within a class the order is random. The k-th of m images of a class stands
-    at (k + u) / m of the way, with u random, so that 1,000 images are contained
-    in 5,000.
+    Within a class the order is random. The k-th of m images of a class gets the
+    position (k + u) / m on a scale from 0 to 1, with u random. A sample is a prefix, so
+    the first 1,000 images are contained in the first 5,000.
 
     Parameters
     ----------
@@ -51,13 +51,14 @@ def split_indices(
     labels : int array, shape (n,)
         Labels of the whole data set.
     split : {'train', 'eval', 'attack'}
-        Training and evaluation images are disjoint and make up the data set;
-        attack images are a prefix of the evaluation images.
+        Training and evaluation images are disjoint and together make up the data
+        set. Attack images are a prefix of the evaluation images, so both get the
+        same indices.
     train_fraction : float
         Share of the images that are for training.
     seed : int
     training : bool array, shape (n,), optional
-        The images that are for training, in place of a share.
+        The images that are for training; given instead of a share.
 
     Returns
     -------
@@ -66,7 +67,7 @@ def split_indices(
     """
     if training is not None:
         rows = np.flatnonzero(training if split == "train" else ~training)
-        # As if the others were not there.
+        # The rows are permuted as if the other images did not exist.
         return rows[stratified_permutation(labels[rows], seed)]
     order = stratified_permutation(labels, seed)
     n_eval = len(labels) - round(train_fraction * len(labels))
@@ -79,20 +80,20 @@ def listed_indices(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
     Parameters
     ----------
     wanted : sequence of str
-        Names as the data set has them, or without folder, or without folder
-        and suffix, where that is unique.
+        Names as in the data set. The folder, or the folder and the suffix, may be
+        left out where the name is still unique.
     names : sequence of str
-        Of all images of the data set.
+        Names of all images of the data set.
 
     Returns
     -------
     list of int
-        Place of each in `names`, in the order of the list.
+        Position of each image in `names`, in the order of the list.
 
     Raises
     ------
     ValueError
-        If a name is unknown, stands for several images, or is there twice.
+        If a name is unknown, matches several images, or is listed twice.
     """
     places: dict[str, set[int]] = {}
     for place, name in enumerate(names):
@@ -112,7 +113,7 @@ def listed_indices(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
 
 
 def to_canvas(image: Image.Image, side: int, crop_pct: float) -> NDArray[np.uint8]:
-    """Bring an image to the canvas: resize the short side, crop the centre.
+    """Bring an image to the canvas: resize its short side, and crop the centre.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Measures of how alike two models are, beside SAT: one module each."""
+"""Measures of the similarity of two models other than SAT, each in one module."""

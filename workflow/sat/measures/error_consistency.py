@@ -15,20 +15,20 @@ UNIT = Measure(needs="prediction", labelled=True, title="error consistency\n(Coh
 
 
 def run(arrays: Sequence[Any], labels: Any) -> Floats:
-    """Cohen's kappa of being right: how much oftener two models are right or wrong together than chance has it.
+    """Cohen's kappa of being right: how much more often two models are right or wrong together than by chance.
 
-    (observed - expected) / (1 - expected), where two independent models of the
-    same accuracies p and q would be right or wrong together on
-    expected = p q + (1 - p)(1 - q) of the images; -1 to 1. NaN where that is 1:
-    both always right, or both always wrong. 69 models and 50,000 images take
-    0.3 s.
+    Kappa is (observed - expected) / (1 - expected), from -1 to 1. Two independent models
+    of the same accuracies p and q would be right or wrong together on a share
+    expected = p q + (1 - p)(1 - q) of the images. Kappa is NaN where this share is 1:
+    both models are always right, or both are always wrong. 69 models and 50,000 images
+    take 0.3 s.
 
     References
     ----------
     Geirhos, Meding & Wichmann (2020). Beyond accuracy: quantifying trial-by-trial
     behaviour of CNNs and humans by measuring error consistency. NeurIPS 33.
     """
-    # Counts are whole numbers, and stay exact in float64.
+    # Counts are whole numbers, which are exact in float64.
     right = np.stack([np.asarray(prediction[:]) == labels for prediction in arrays]).astype(np.float64)
     wrong = 1 - right
     n = right.shape[1]

@@ -15,20 +15,21 @@ from sat.units.measure import Measure
 Floats = NDArray[np.float64]
 UNIT = Measure(needs="probability", title="1 - Jensen-Shannon divergence\n(bits)")
 LOGITS = 2**15
-"""Elements of one model's slice of logits: 256 KiB, so that a pair's work stays in the processor's cache."""
+"""Number of elements in one model's slice of logits: 256 KiB, so that the data of a pair fit in the processor's cache.
+"""
 
 
 def run(arrays: Sequence[Any], labels: Any) -> Floats:
     """One minus the Jensen-Shannon divergence of two models' softmax probabilities, averaged over images; 0 to 1.
 
-    The divergence, not its square root (which scipy calls the distance): it adds
-    up over images, and rounding near 0 is not magnified. Its base is 2, so it is
-    1 between probabilities that share no class, and the measure is 0 there.
+    This is the divergence, not its square root, which scipy calls the distance. The
+    divergence adds up over images, and does not magnify rounding near 0. Its base is 2,
+    so it is 1 for probabilities that share no class, and the measure is 0 there.
 
-    Probabilities and sums are float64, in slices of images with all models side
-    by side: each softmax is made once, and memory is 256 KiB a model. A pair
-    costs one logarithm an image and class: 69 models x 1,000 classes take about
-    2 minutes on one core for 10,000 images, and 9 for 50,000.
+    Probabilities and sums are float64. Images are processed in slices, with all models
+    side by side. So each softmax is computed once, and memory is 256 KiB per model. A
+    pair needs one logarithm per image and class: 69 models x 1,000 classes take about 2
+    minutes on one core for 10,000 images, and 9 for 50,000.
 
     References
     ----------
@@ -40,7 +41,7 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
     bits = np.zeros((len(arrays), len(arrays)))
     own = np.zeros(len(arrays))
     for rows in slices(n, max(1, LOGITS // classes)):
-        # Halves, since the mean of two models is then one addition, and exactly p for two equal ones.
+        # Halves are stored, because the mean of two models is then one addition, and exactly p for two equal models.
         half = np.stack([softmax(np.asarray(array[rows], np.float64), axis=1) / 2 for array in arrays])
         own += [_entropy(part + part) for part in half]
         for i, j in combinations(range(len(half)), 2):
@@ -52,8 +53,8 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
 
 
 def _entropy(probability: Floats) -> float:
-    """Sum over all images, in bits."""
-    # 0 log 0 is 0: any number does in place of log 0, and a NaN stays one.
+    """Sum of the entropies over all images, in bits."""
+    # 0 log 0 is 0, so any finite number may replace log 0. NaN remains NaN.
     logarithm = np.maximum(probability, 1e-300)
     np.log2(logarithm, out=logarithm)
     return -float(np.vdot(probability, logarithm))

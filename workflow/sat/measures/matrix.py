@@ -13,28 +13,28 @@ from sat.units.measure import Measure
 
 
 def similarity_matrix(name: str, arrays: Mapping[str, Any], labels: Any = None) -> pd.DataFrame:
-    """Similarity of every two models, each pair once.
+    """Compute the similarity of every two models.
 
     Parameters
     ----------
     name : str
-        Of the measure.
+        Name of the measure.
     arrays : mapping of str to array_like
-        What the measure `needs`, of each model. Only `shape` and slices of
-        rows are taken, so it may be an open HDF5 data set.
+        For each model, the array that the measure `needs`. Only `shape` and slices
+        of rows are used, so it may be an open HDF5 data set.
     labels : int array, shape (n,), optional
-        Needed by a `labelled` measure.
+        True classes; a `labelled` measure needs them.
 
     Returns
     -------
     DataFrame, shape (models, models)
-        Symmetric, in the order of `arrays`; a model that is not finite
-        somewhere has NaN in its row and column, diagonal included.
+        Symmetric matrix in the order of `arrays`. A model whose array is not finite
+        everywhere has NaN in its row and column, diagonal included.
 
     Raises
     ------
     ValueError
-        If there is no such measure, shapes do not fit, there are too few images, or labels are missing.
+        If there is no such measure, shapes do not fit together, there are too few images, or labels are missing.
     """
     unit = module("measures", check_known("measures", name))
     _check(name, unit.UNIT, arrays, labels)
@@ -44,7 +44,7 @@ def similarity_matrix(name: str, arrays: Mapping[str, Any], labels: Any = None) 
 
 
 def similarity(name: str, a: Any, b: Any, labels: Any = None) -> float:
-    """Similarity of two models, from an array each; see `similarity_matrix`."""
+    """Compute the similarity of two models from one array each; see `similarity_matrix`."""
     return float(similarity_matrix(name, {"a": a, "b": b}, labels).iloc[0, 1])
 
 
@@ -53,7 +53,7 @@ def _check(name: str, measure: Measure, arrays: Mapping[str, Any], labels: Any) 
         raise ValueError(f"{name} compares two models or more, not {len(arrays)}")
     shapes = {model: tuple(array.shape) for model, array in arrays.items()}
     axes = 1 if measure.needs == "prediction" else 2
-    # Classes have to be the same ones; features need not.
+    # The classes of two models must be the same, but features may differ.
     alike = {shape if measure.needs == "probability" else shape[0] for shape in shapes.values()}
     if len(alike) > 1 or any(len(shape) != axes for shape in shapes.values()):
         raise ValueError(f"{name}: arrays do not fit together: {shapes}")

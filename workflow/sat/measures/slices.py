@@ -1,4 +1,4 @@
-"""Slices of images, so that no measure needs all of an array in memory at once."""
+"""Slices of images, so that no measure needs a whole array in memory at once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 
 def slices(n: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of n images.
+    """Cut n images into consecutive slices.
 
     Parameters
     ----------
     n : int
     size : int
-        Images of a slice; the last one may have fewer.
+        Number of images in a slice; the last slice may have fewer.
     """
     return (slice(first, min(first + size, n)) for first in range(0, n, size))

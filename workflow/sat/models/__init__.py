@@ -1,1 +1,1 @@
-"""Image classifiers: built, trained, wrapped, asked for predictions."""
+"""Image classifiers: building, training, wrapping, and predicting with them."""

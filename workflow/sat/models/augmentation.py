@@ -1,7 +1,7 @@
-"""Training images as a net gets to see them: in random order, cropped, mirrored, recoloured.
+"""Training images as a network sees them: in random order, cropped, mirrored and recoloured.
 
-What happens to an image depends on the seed, the epoch and the image alone, so
-no number of worker processes and no interruption changes it.
+The augmentation of an image depends only on the seed, the epoch and the image. So
+neither the number of worker processes nor an interruption changes it.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from sat.seeds import key
 from sat.study.training import Training
 
 Batch = tuple[int, NDArray[np.int64]]
-"""Epoch, and numbers of the images of one step."""
+"""The epoch, and the numbers of the images of one step."""
 
 
 class ImageArray(Protocol):
-    """Images by their numbers: an array, or `sat.store.hdf5.Images`."""
+    """Images that are looked up by their numbers: an array, or `sat.store.hdf5.Images`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n, 3, S, S)."""
+        """The shape (n, 3, S, S)."""
 
     def __len__(self) -> int:
         """Number of images."""
 
     def __getitem__(self, rows: Any, /) -> NDArray[np.uint8]:
-        """Images of some rows."""
+        """Get the images of some rows."""
 
 
 def seed_all(*parts: object) -> None:
     """Seed every generator that timm and PyTorch draw from; see `sat.seeds.key`."""
     number = key(*parts)
     random.seed(number)
-    np.random.seed(number % 2**32)  # noqa: NPY002 - timm draws from it
+    np.random.seed(number % 2**32)  # noqa: NPY002 - timm draws from this generator
     torch.manual_seed(number % 2**63)
 
 
 @contextmanager
 def _own_generators() -> Iterator[None]:
-    """Leave the generators of the process as they were."""
+    """Restore the generators of the process afterwards."""
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         yield
@@ -62,7 +62,7 @@ def _own_generators() -> Iterator[None]:
 
 
 def order(count: int, batch_size: int, epoch: int, seed: tuple[object, ...]) -> list[NDArray[np.int64]]:
-    """Numbers of the images of each step of an epoch; an incomplete last batch is left out."""
+    """Draw the image numbers of each step of an epoch; an incomplete last batch is left out."""
     generator = torch.Generator().manual_seed(key("order", *seed, epoch) % 2**63)
     shuffled = torch.randperm(count, generator=generator).numpy()
     return list(shuffled[: count // batch_size * batch_size].reshape(-1, batch_size))
@@ -87,14 +87,14 @@ def load_batches(
     labels : int array, shape (n,)
     settings : Training
     mean : sequence of float
-        What random erasing fills with, in units of [0, 1].
+        Colour that random erasing fills with, in units of [0, 1].
     epochs : sequence of int
     seed : tuple
-        What order and augmentation are keyed by.
+        Key of the order and the augmentation.
     workers : int
-        Processes that prepare batches; 0 prepares them in this one.
+        Number of processes that prepare batches; with 0, this process prepares them.
     pin : bool
-        Put batches where a GPU copies fast from.
+        Whether to put batches into pinned memory, from which a GPU copies fast.
 
     Yields
     ------
@@ -108,14 +108,14 @@ def load_batches(
         sampler=steps,
         num_workers=workers,
         pin_memory=pin,
-        # Its own draws are not to come from the process's generator.
+        # The loader must not draw from the generator of the process.
         generator=torch.Generator(),
     )
     return iter(loader)
 
 
 class _Augmented(Dataset[tuple[Tensor, Tensor]]):
-    """Batches by epoch and numbers."""
+    """Batches that are looked up by epoch and image numbers."""
 
     def __init__(
         self,
@@ -145,26 +145,26 @@ class _Augmented(Dataset[tuple[Tensor, Tensor]]):
             picture = self.transform(Image.fromarray(image.permute(1, 2, 0).numpy()))
             image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
         if self.erase:
-            # timm erases normalised images, whose 0 is the mean.
+            # timm erases with 0, which is the mean of normalised images.
             image = (self.erase(image.to(torch.int16) - self.mean) + self.mean).to(torch.uint8)
         return image
 
 
 def image_transform(settings: Training, side: int, mean: Sequence[float]) -> Compose | None:
-    """What happens to a picture; None where nothing does.
+    """Make the transform of one image; None if the settings leave images unchanged.
 
     Parameters
     ----------
     settings : Training
     side : int
-        Of the canvas, in pixels.
+        Side of the canvas in pixels.
     mean : sequence of float
         Colour that rotations and shifts fill with, in units of [0, 1].
 
     Returns
     -------
     Compose or None
-        Takes and gives PIL images.
+        A function from PIL image to PIL image.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def image_transform(settings: Training, side: int, mean: Sequence[float]) -> Com
 
 
 def _posterize(image: Image.Image, bits: int, **_: Any) -> Image.Image:
-    """As timm has it, which asks for no bits where a policy is strong; Pillow refuses that since version 12."""
+    """Posterize as timm does. A strong policy of timm asks for 0 bits, which Pillow refuses since version 12."""
     reduced: Image.Image = auto_augment.posterize(image, max(bits, 1))
     return reduced
 
@@ -191,7 +191,7 @@ auto_augment.NAME_TO_OP.update({name: _posterize for name in auto_augment.NAME_T
 
 
 def _policy(words: str, side: int, mean: Sequence[float]) -> Any:
-    # As timm's own training has it.
+    # These are the hints of timm's own training script.
     hints: dict[str, Any] = {
         "translate_const": int(side * 0.45),
         "img_mean": tuple(min(255, round(255 * value)) for value in mean),

@@ -1,4 +1,4 @@
-"""Batches of images: whole slices of 16, and fewer at once where the GPU's memory does not hold them."""
+"""Batches of images: whole slices of 16, and smaller batches if the GPU's memory does not hold them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from torch import Tensor
 from sat.errors import SatError
 
 SLICE = 16
-"""Batches are whole multiples of this. Gradients differ in the last bits between
-batches of 1, 7 or 15 and others, and agree between 16, 32, 64, ..."""
+"""Batch sizes are multiples of this number. Gradients from batches of 1, 7 or 15 differ from others in the last bits,
+while those from batches of 16, 32, 64, ... agree."""
 Result = TypeVar("Result")
 
 
 @dataclass
 class Batch:
-    """How many images a model sees at once; halves when they do not fit."""
+    """The number of images that a model sees at once; it is halved when they do not fit."""
 
     size: int
-    """A multiple of 16."""
+    """Number of images, a multiple of 16."""
     on_halve: Callable[[int], None] = lambda size: None
-    """Gets the new size."""
+    """Function that is called with the new size."""
 
     def halve(self) -> None:
-        """Go on with half as many.
+        """Go on with half as many images.
 
         Raises
         ------
         SatError
-            If there are 16 only.
+            If the size is 16 already.
         """
         if self.size <= SLICE:
             raise SatError(
@@ -50,7 +50,7 @@ class Batch:
 def in_batches(
     count: int, batch: Batch, work: Callable[[slice], Result], start: int = 0
 ) -> Iterator[tuple[slice, Result]]:
-    """Work through images in batches; one that does not fit into the GPU's memory is cut.
+    """Work through images in batches; a batch that does not fit into the GPU's memory is halved.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ def in_batches(
         Number of images.
     batch : Batch
     work : callable
-        Gets the slice of a batch.
+        Function that is called with the slice of a batch.
     start : int
-        First image.
+        Number of the first image.
 
     Yields
     ------
     slice
-        Of the images.
+        The slice of images.
     Result
-        What `work` made of it.
+        What `work` returned for it.
     """
     while start < count:
         where = slice(start, min(start + batch.size, count))
@@ -77,7 +77,7 @@ def in_batches(
             full = True
         else:
             full = False
-        # Outside of the handler: the error holds on to what did not fit.
+        # This is outside of the handler, because the error keeps the memory that did not fit alive.
         if full:
             batch.halve()
             torch.cuda.empty_cache()
@@ -87,7 +87,7 @@ def in_batches(
 
 
 def padded(array: NDArray[Any]) -> Tensor:
-    """An array as a Tensor, its last item repeated until the length is a multiple of 16."""
+    """Turn an array into a Tensor, and repeat its last item until the length is a multiple of 16."""
     padding = -len(array) % SLICE
     if padding:
         array = np.concatenate([array, np.repeat(array[-1:], padding, axis=0)])

@@ -1,4 +1,4 @@
-"""The wrapper around every model: canvas in, logits out, with nothing hidden between."""
+"""The wrapper around every model: it takes the canvas and returns logits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sat.models.batches import Batch, in_batches, padded
 
 @dataclass(frozen=True)
 class Blueprint:
-    """All that is needed to build a model around its weights; travels within the weights file."""
+    """All that is needed to build a model around its weights. It is stored in the weights file."""
 
     architecture: str
     """Name of a timm architecture."""
@@ -32,23 +32,23 @@ class Blueprint:
     input_size: int
     """Side in pixels of the model's own input."""
     mean: tuple[float, ...]
-    """Of each channel, in units of [0, 1]."""
+    """Mean of each channel, in units of [0, 1]."""
     std: tuple[float, ...]
-    """Of each channel, in units of [0, 1]."""
+    """Standard deviation of each channel, in units of [0, 1]."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of timm.create_model."""
 
 
 class Classifier(nn.Module):
-    """A model as the study sees it.
+    """A model with its own preprocessing, as the study uses it.
 
-    Resizes the canvas to the model's own input (bicubic, antialiased; not at
-    native size) and normalises, both within the gradient.
+    It resizes the canvas to the model's own input size (bicubic, antialiased) unless
+    the sizes are equal, and normalises. The gradient includes both steps.
 
     Parameters
     ----------
     net : nn.Module
-        Takes normalised images of the blueprint's input size, returns logits.
+        Network that takes normalised images of the blueprint's input size and returns logits.
     blueprint : Blueprint
     """
 
@@ -63,12 +63,12 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(blueprint.std).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of images.
+        """Compute the logits of images.
 
         Parameters
         ----------
         images : float Tensor, shape (n, 3, S, S)
-            In units of [0, 1].
+            Images in units of [0, 1].
 
         Returns
         -------
@@ -78,23 +78,23 @@ class Classifier(nn.Module):
         return logits
 
     def prepare(self, images: Tensor) -> Tensor:
-        """What the net itself gets: images at its own input size, normalised."""
+        """Resize and normalise images, as the network itself expects them."""
         size = self.blueprint.input_size
         if images.shape[-1] != size:
             images = F.interpolate(images, (size, size), mode="bicubic", antialias=True, align_corners=False)
         return (images - self.mean) / self.std
 
     def freeze(self, device: str = "cpu") -> Classifier:
-        """Make ready for inference and attack: eval mode, frozen parameters, on a device.
+        """Prepare the model for inference and attack: evaluation mode, frozen parameters, on a device.
 
-        Frozen parameters also save the activations that only their gradients would need.
+        With frozen parameters, activations that only their gradients need are not kept either.
         """
         return self.requires_grad_(False).eval().place(device)
 
     def place(self, device: str) -> Classifier:
-        """Move to a device, weights in the layout that convolutions are fastest with."""
+        """Move the model to a device, with weights in the memory layout that is fastest for convolutions."""
         self.to(device)
-        # Module.to would also try the five axes of a lambda layer's weights, which have no such layout.
+        # Module.to would fail on a lambda layer's weights: they have five axes, for which there is no such layout.
         for value in (*self.parameters(), *self.buffers()):
             if value.ndim == 4:
                 value.data = value.data.contiguous(memory_format=torch.channels_last)
@@ -102,7 +102,7 @@ class Classifier(nn.Module):
 
 
 def create_net(architecture: str) -> nn.Module:
-    """A timm model with random weights.
+    """Create a timm model with random weights.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def plan_blueprint(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Blueprint:
-    """Blueprint of a model, by what timm says of its architecture.
+    """Make the blueprint of a model from what timm says about its architecture.
 
     Parameters
     ----------
@@ -144,9 +144,9 @@ def plan_blueprint(
         Name of a timm architecture.
     num_classes : int
     input_size : int, optional
-        Side of its input in pixels; the architecture's own by default.
+        Side of its input in pixels; that of the architecture by default.
     mean, std : sequence of float, optional
-        Of each channel, in units of [0, 1]; the architecture's own by default.
+        Mean and standard deviation of each channel, in units of [0, 1]; those of the architecture by default.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def plan_blueprint(
     config: Any = create_net(architecture).pretrained_cfg
     native = int(config["input_size"][-1])
     size = input_size or native
-    # Nets with position embeddings or windows are built for one size; others take any and refuse the option.
+    # Networks with position embeddings or windows are built for one size. Others take any size and refuse the option.
     options = {"img_size": size} if config.get("fixed_input_size") and size != native else {}
     return Blueprint(
         architecture, num_classes, size, tuple(mean or config["mean"]), tuple(std or config["std"]), options
@@ -174,12 +174,12 @@ def build(blueprint: Blueprint, **options: Any) -> Classifier:
     ----------
     blueprint : Blueprint
     **options
-        Further arguments of timm.create_model that training alone needs.
+        Further arguments of timm.create_model that only training needs.
 
     Returns
     -------
     Classifier
-        In training mode, on the CPU.
+        The classifier in training mode, on the CPU.
     """
     net = timm.create_model(
         blueprint.architecture, num_classes=blueprint.num_classes, **{**blueprint.options, **options}
@@ -188,14 +188,14 @@ def build(blueprint: Blueprint, **options: Any) -> Classifier:
 
 
 def classifier_layers(architecture: str) -> tuple[str, ...]:
-    """Names of the layers that give a timm architecture's logits; some have two."""
+    """Names of the layers that compute a timm architecture's logits; some architectures have two."""
     config: Any = timm.get_pretrained_cfg(architecture)
     names = (config and config.classifier) or ()
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def save_classifier(classifier: Classifier, path: Path | str) -> None:
-    """Write a classifier as safetensors, its blueprint in the metadata.
+    """Write a classifier as safetensors, with its blueprint in the metadata.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def save_classifier(classifier: Classifier, path: Path | str) -> None:
 
 
 def read_blueprint(path: Path | str) -> Blueprint | None:
-    """Blueprint in a safetensors file; None if `save_classifier` did not write it.
+    """Read the blueprint in a safetensors file; None if `save_classifier` did not write the file.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def read_blueprint(path: Path | str) -> Blueprint | None:
 
 
 def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
-    """Read a classifier that `save_classifier` wrote, frozen and ready.
+    """Read a classifier that `save_classifier` wrote, and freeze it.
 
     Parameters
     ----------
@@ -251,12 +251,12 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
 
 
 def pick_device(device: str) -> str:
-    """Check that a device is there.
+    """Check that a device is available.
 
     Raises
     ------
     SatError
-        If CUDA is asked for and there is none.
+        If CUDA is asked for and is not available.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise SatError(
@@ -266,7 +266,7 @@ def pick_device(device: str) -> str:
 
 
 def to_unit(levels: Tensor) -> Tensor:
-    """Grey levels 0 to 255 of any type as float32 in [0, 1]: the one way from stored images to a model."""
+    """Convert grey levels 0 to 255 of any type to float32 in [0, 1]. Stored images reach a model only in this way."""
     return levels.to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
 
 
@@ -274,16 +274,16 @@ def to_unit(levels: Tensor) -> Tensor:
 def predict(
     classifier: Classifier, images: NDArray[np.uint8], batch: int | Batch, device: str = "cpu"
 ) -> NDArray[np.float32]:
-    """Logits of images.
+    """Compute the logits of images.
 
     Parameters
     ----------
     classifier : Classifier
-        Frozen.
+        The model, frozen.
     images : uint8 array, shape (n, 3, S, S)
         Grey levels of the canvas.
     batch : int or Batch
-        Images at once; a multiple of 16.
+        Number of images at once; a multiple of 16.
     device : str
 
     Returns
@@ -309,16 +309,16 @@ def predict(
 def features(
     classifier: Classifier, images: NDArray[np.uint8], batch: int | Batch, device: str = "cpu"
 ) -> NDArray[np.float32]:
-    """Features of images before the classifier layer: timm's pre-logits.
+    """Compute the features of images before the classifier layer, which timm calls pre-logits.
 
     Parameters
     ----------
     classifier : Classifier
-        Frozen.
+        The model, frozen.
     images : uint8 array, shape (n, 3, S, S)
         Grey levels of the canvas.
     batch : int or Batch
-        Images at once; a multiple of 16.
+        Number of images at once; a multiple of 16.
     device : str
 
     Returns
@@ -337,7 +337,7 @@ def features(
 def _outputs(
     model: Callable[[Tensor], Tensor], images: NDArray[np.uint8], batch: int | Batch, device: str
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """What a model makes of images, batch by batch, without what padding adds."""
+    """Yield a model's outputs on images, batch by batch, without those of the padding."""
 
     def work(where: slice) -> NDArray[np.float32]:
         unit = to_unit(padded(images[where]).to(device))

@@ -1,9 +1,9 @@
-"""What a timm architecture is made of, read off the model itself, without its weights.
+"""Description of a timm architecture by its components, read from the model itself without its weights.
 
-The model is built on PyTorch's meta device, which knows shapes but holds no
-numbers, and run once on an empty image. Every module that is entered on the
-way is noted, in order, with the modules around it (`Step`). Each of the
-paper's components is then a small question to that list.
+The model is built on PyTorch's meta device, which knows shapes but holds no numbers.
+It is run once on an empty image. Every module that is entered during the run is
+recorded in order, with the modules around it (`Step`). Each of the paper's components
+is then read from this list.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ NORMALISATIONS = {
     **{f"RmsNorm{kind}": "RMSNorm" for kind in ("", "Fp32", "2d", "2dFp32")},
     **{f"SimpleNorm{kind}": "SimpleNorm" for kind in ("", "Fp32", "2d", "2dFp32")},
 }
-"""Class of a module, or of one that it derives from, and its word. Standardised weights are no normalisation layer."""
+"""Word for each class of modules; it also holds for derived classes. Standardised weights are not a normalisation
+layer."""
 
 ACTIVATIONS = {
     **{name: name for name in COMPONENTS["activation"].values},
-    # timm's own forms of the same functions.
+    # These are timm's own forms of the same functions.
     "GELUTanh": "GELU",
     "HardSwish": "Hardswish",
     "HardSwishMe": "Hardswish",
@@ -97,7 +98,7 @@ FINAL_POOLING = {
     "token": "class-token",
     "map": "attention",
 }
-"""timm's words for it, and ours."""
+"""timm's words for the final pooling, and ours."""
 
 SEARCHED = re.compile(
     r"""
@@ -111,17 +112,17 @@ SEARCHED = re.compile(
     """,
     re.VERBOSE,
 )
-"""Start of the names of architectures that came out of a search: the one thing that no module shows.
-The families are those that the paper counts, and their relatives."""
+"""Beginnings of the names of architectures that come from an architecture search, which no module shows. The list holds
+those that the paper counts as searched, and their relatives."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A module entered during the forward pass."""
+    """A module that is entered during the forward pass."""
 
     module: nn.Module
     around: tuple[nn.Module, ...]
-    """The modules whose forward was running, from the model inwards."""
+    """The modules whose forward was running, from the model inwards to the module."""
 
 
 @dataclass
@@ -130,15 +131,16 @@ class Trace:
 
     model: nn.Module
     steps: list[Step] = field(default_factory=list)
-    """In order of execution."""
+    """All steps, in order of execution."""
     softmaxes: list[tuple[nn.Module, ...]] = field(default_factory=list)
-    """For every softmax, or attention that PyTorch computes in one call, the modules whose forward was running."""
+    """For every softmax, and every attention that PyTorch computes in one call: the modules whose forward was running.
+    """
     macs: int = 0
     """Multiply-accumulates."""
 
 
 class _NoteSoftmax(TorchFunctionMode):
-    """Note the calls of softmax, which are functions more often than modules."""
+    """Record the calls of softmax, which is more often a function than a module."""
 
     def __init__(self, trace: Trace, running: list[nn.Module]) -> None:
         super().__init__()
@@ -170,7 +172,7 @@ def describe(architecture: str) -> dict[str, str]:
         If timm knows no such architecture.
     """
     with torch.device("meta"), warnings.catch_warnings():
-        # timm warns of names that it has renamed; the answer holds the new one.
+        # timm warns about names that it has changed; the answer holds the new name.
         warnings.simplefilter("ignore")
         model = create_net(architecture).eval()
     config: Mapping[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
@@ -202,14 +204,14 @@ def describe(architecture: str) -> dict[str, str]:
 
 
 def run(model: nn.Module, input_size: tuple[int, ...]) -> Trace:
-    """Run a model once on an empty image and note what happens.
+    """Run a model once on an empty image, and record what happens.
 
     Parameters
     ----------
     model : nn.Module
-        In evaluation mode.
+        The model, in evaluation mode.
     input_size : tuple of int
-        Channels, height, width.
+        Channels, height and width of an image.
 
     Returns
     -------
@@ -231,24 +233,24 @@ def run(model: nn.Module, input_size: tuple[int, ...]) -> Trace:
         for hook in (module.register_forward_pre_hook(enter), module.register_forward_hook(leave))
     ]
     device = next(model.parameters()).device
-    # Not under torch.no_grad: the counter's hooks want a gradient function, and stop at pit without one.
+    # This does not run under torch.no_grad: the counter's hooks need a gradient function, and fail on pit without one.
     with FlopCounterMode(display=False) as counter, _NoteSoftmax(trace, running):
         model(torch.empty(1, *input_size, device=device))
     for hook in hooks:
         hook.remove()
-    # The counter takes a multiplication and an addition for two.
+    # The counter counts a multiplication and an addition as two operations.
     trace.macs = counter.get_total_flops() // 2
     return trace
 
 
 def base_architecture(trace: Trace, name: str) -> str:
-    """The base architecture.
+    """Find the base architecture.
 
-    A softmax outside channel attention, 2D self-attention and attention
-    pooling is the self-attention of a Transformer. A convolution that mixes
-    neighbours (its kernel is larger than its stride) after the stem makes it a hybrid,
-    and a CNN where there is no self-attention. With neither, linear layers are
-    left to mix positions. Attention without softmax is not seen.
+    A softmax outside channel attention, 2D self-attention and attention pooling counts
+    as the self-attention of a Transformer. A convolution after the stem that mixes
+    neighbours (its kernel is larger than its stride) makes a model with self-attention
+    a hybrid, and a model without self-attention a CNN. With neither, only linear layers
+    can mix positions. Attention without softmax is not detected.
     """
     side = {**CHANNEL_ATTENTION, **SELF_ATTENTION_2D, **ATTENTION_POOLING}
     attends = any(not any(_word(module, side) for module in around) for around in trace.softmaxes)
@@ -263,19 +265,19 @@ def base_architecture(trace: Trace, name: str) -> str:
 
 
 def hierarchical(trace: Trace) -> str:
-    """Whether the features of the body, as timm lists them for feature extraction, lie at more than one resolution."""
+    """Say whether the features of the body, as timm lists them for extraction, have more than one resolution."""
     info: Any = trace.model.feature_info
     return _yes(len({level["reduction"] for level in (info if isinstance(info, list) else info.info)}) > 1)
 
 
 def stem(trace: Trace) -> str:
-    """The convolutions before the first block, as long as each continues the one before."""
+    """Describe the convolutions before the first block, as long as each takes the output of the one before."""
     before = _convolutions(trace.steps[: _first_block(trace)])
-    # A model without blocks, or whose first layer is a block already, has a stem of one convolution.
+    # The stem is one convolution if the model has no blocks, or if its first layer is a block.
     readers = before or _convolutions(trace.steps)
     if not readers:
         return NONE
-    # Of parallel convolutions that all read the image, the widest is the main one.
+    # If parallel convolutions read the image, the widest is the main one.
     channels = readers[0].in_channels
     start = max(
         (conv for conv in readers if conv.in_channels == channels),
@@ -291,35 +293,35 @@ def stem(trace: Trace) -> str:
 
 
 def activation(trace: Trace) -> str:
-    """All activation functions; sigmoids, hard or not, are gates and not in the list."""
+    """List all activation functions. Sigmoids, hard or not, are gates and are left out."""
     functions = (getattr(getattr(step.module, "act_fn", None), "__name__", "") for step in trace.steps)
     named = (ACTIVATION_FUNCTIONS[name] for name in functions if name in ACTIVATION_FUNCTIONS)
     return join([*_words(trace, ACTIVATIONS), *named])
 
 
 def stem_pooling(trace: Trace) -> str:
-    """Whether a pooling layer ran before the first block."""
+    """Say whether a pooling layer runs before the first block."""
     before = trace.steps[: _first_block(trace)]
     return _yes(any(isinstance(step.module, nn.MaxPool2d | nn.AvgPool2d) for step in before))
 
 
 def final_pooling(trace: Trace) -> str:
-    """How features become one vector, as the model, its head, or the pooling layer that ran says by timm's word."""
+    """Say how features become one vector, from timm's word in the model, its head, or the pooling layer."""
     if any(_word(step.module, ATTENTION_POOLING) for step in trace.steps):
         return "attention"
     layers = [step.module for step in trace.steps if isinstance(step.module, SelectAdaptivePool2d)]
     parts = [trace.model, getattr(trace.model, "head", None), *layers]
     named = [getattr(part, word, None) for part in parts for word in ("global_pool", "pool_type")]
-    # Where global_pool is the layer itself, or a layer that does nothing, the word is not here.
+    # If global_pool is the layer itself, or a layer that does nothing, it does not hold the word.
     kinds = [kind for kind in named if isinstance(kind, str) and kind]
     return FINAL_POOLING.get(kinds[0], "other") if kinds else "other"
 
 
 def channel_attention_location(trace: Trace) -> str:
-    """Whether a convolution of the same block follows on the channel attention.
+    """Say whether a convolution of the same block follows the channel attention.
 
-    Where any block ends on it, the location is the end: a block that changes
-    the resolution also has a convolution in its shortcut, which may run last.
+    If any block ends with the channel attention, the location is the end: a block that
+    changes the resolution also has a convolution in its shortcut, which may run last.
     """
     places = set()
     for number, step in enumerate(trace.steps):
@@ -333,20 +335,20 @@ def channel_attention_location(trace: Trace) -> str:
 
 
 def depthwise_convolution(trace: Trace) -> str:
-    """Whether a convolution has as many groups as input channels."""
+    """Say whether a convolution has as many groups as input channels."""
     return _yes(any(1 < conv.groups == conv.in_channels for conv in _convolutions(trace.steps)))
 
 
 def group_convolution(trace: Trace) -> str:
-    """Whether a convolution has groups of more than one input channel."""
+    """Say whether a convolution has groups of more than one input channel."""
     return _yes(any(1 < conv.groups < conv.in_channels for conv in _convolutions(trace.steps)))
 
 
 def _first_block(trace: Trace) -> int:
-    """Number of the step that enters the first block; 0 if there is none.
+    """Find the number of the step that enters the first block; 0 if there is no block.
 
-    A block holds at least two convolutions or linear layers, and is an item of
-    a list of modules, or one of several modules of its class.
+    A block holds at least two convolutions or linear layers. It is an item of a list of
+    modules, or one of several modules of its class.
     """
     items = {
         id(item)
@@ -367,7 +369,7 @@ def _convolutions(steps: list[Step]) -> list[nn.Conv2d]:
 
 
 def _word(module: nn.Module, words: Mapping[str, str]) -> str | None:
-    """Word of the first class that has one, of the module's class and those that it derives from."""
+    """Find the word of the module's class, or else that of the first base class that has one."""
     return next((words[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in words), None)
 
 

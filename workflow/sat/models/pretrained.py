@@ -1,4 +1,4 @@
-"""Weights that somebody else has trained: from the Hugging Face hub, or from a file of the user's."""
+"""Weights that others have trained: from the Hugging Face hub, or from a file of the user."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sat.models.classifier import Classifier, build, classifier_layers, plan_blu
 
 log = logging.getLogger("sat")
 FILES = ("model.safetensors", "pytorch_model.bin")
-"""Names of weights in a repository of the hub, the preferred one first."""
+"""Names of weight files in a repository of the hub, the preferred one first."""
 PAUSE = 2.0
-"""Seconds before a second attempt; twice as many before each further one."""
+"""Seconds before the second attempt. The pause doubles before each further attempt."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Download:
     path: Path
     repository: str
     revision: str
-    """Commit that the file is of."""
+    """Commit of the file."""
     file: str
 
 
@@ -43,7 +43,7 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
     revision : str, optional
         Commit of the repository; the newest by default.
     attempts : int
-        Of a download that breaks off; what has arrived is kept.
+        Number of attempts if a download breaks off. The part that has arrived is kept.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
 
     try:
         config: Any = timm.get_pretrained_cfg(architecture)
-    except RuntimeError:  # a tag that the architecture does not have
+    except RuntimeError:  # the architecture has no such tag
         config = None
     if config is None or not config.hf_hub_id:
         raise SatError(
@@ -67,19 +67,19 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
             f"'sat describe {architecture.split('.')[0]}' prints the name with its default tag."
         )
     names = (config.hf_hub_filename,) if config.hf_hub_filename else FILES
-    # The hub's own client tries a dead name server for half a minute.
+    # The hub's own client would try for half a minute if the name server does not answer.
     offline = constants.HF_HUB_OFFLINE or not _reachable()
     for attempt in range(1, attempts + 1):
         try:
             return _find(config.hf_hub_id, names, revision, offline)
         except SatError:
             raise
-        except Exception as error:  # of the HTTP library, which changes with versions of the hub's client
+        except Exception as error:  # errors of the HTTP library, which depends on the version of the hub's client
             log.warning("%s: attempt %d of %d: %s", config.hf_hub_id, attempt, attempts, _line(error))
         if attempt < attempts:
             time.sleep(PAUSE * 2 ** (attempt - 1))
     raise SatError(
-        f"{config.hf_hub_id}: the download broke off {attempts} times; run Snakemake again, it goes on from there."
+        f"{config.hf_hub_id}: the download broke off {attempts} times; run Snakemake again, and it will continue."
     )
 
 
@@ -92,7 +92,7 @@ def _find(repository: str, names: Sequence[str], revision: str | None, offline: 
             path = Path(hf_hub_download(repository, name, revision=revision, local_files_only=offline))
         except LocalEntryNotFoundError:
             if not offline:
-                raise  # the connection was lost after all
+                raise  # the connection was lost in the meantime
         except EntryNotFoundError:
             pass
         except HfHubHTTPError as error:
@@ -106,7 +106,7 @@ def _find(repository: str, names: Sequence[str], revision: str | None, offline: 
         command = " ".join(["hf download", repository, names[0], *(["--revision", revision] if revision else [])])
         raise SatError(
             f"{repository}: its weights are not in the cache {constants.HF_HUB_CACHE}, and the hub cannot be reached. "
-            f"Where there is internet, with the same HF_HOME, run: {command}"
+            f"On a machine with internet access and the same HF_HOME, run: {command}"
         )
     raise SatError(
         f"{repository}: holds no {' nor '.join(names)}; give the path of a checkpoint in the column 'weights' instead."
@@ -123,7 +123,7 @@ def _reachable() -> bool:
 
     try:
         get_session().head(constants.ENDPOINT, timeout=10)
-    except Exception as error:  # of the HTTP library, which changes with versions of the hub's client
+    except Exception as error:  # errors of the HTTP library, which depends on the version of the hub's client
         log.warning("%s cannot be reached (%s)", constants.ENDPOINT, _line(error))
         return False
     return True
@@ -136,7 +136,7 @@ def load_pretrained(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Classifier:
-    """Build a model around weights as timm distributes them.
+    """Build a model around weights that timm distributes.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def load_pretrained(
     Raises
     ------
     SatError
-        If the weights do not fit the architecture. Random weights are never a way out.
+        If the weights do not fit the architecture. Random weights never replace them.
     """
     config: Any = timm.get_pretrained_cfg(architecture)
     blueprint = plan_blueprint(architecture, config.num_classes, input_size, mean, std)
@@ -162,11 +162,11 @@ def load_pretrained(
         net = timm.create_model(
             architecture,
             pretrained=True,
-            # timm's own way from a file to a model: renames keys, drops the background class, resamples positions.
+            # timm itself loads the file: it renames keys, drops the background class and resamples positions.
             pretrained_cfg_overlay={"file": str(path), "custom_load": False},
             **blueprint.options,
         )
-    except Exception as error:  # whatever a damaged file brings up in torch, safetensors or timm's key filters
+    except Exception as error:  # any error that a damaged file causes in torch, safetensors or timm's key filters
         raise SatError(f"{path}: are no weights of {architecture!r} ({_line(error)}).") from None
     return Classifier(net, blueprint)
 
@@ -178,18 +178,18 @@ def load_checkpoint(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
 ) -> Classifier:
-    """Build a model around a user's checkpoint: a state dict with the architecture's own keys.
+    """Build a model around a user's checkpoint, which is a state dict with the architecture's own keys.
 
     Parameters
     ----------
     architecture : str
         Name of a timm architecture.
     path : path
-        A .safetensors file, or what torch.load reads with weights_only. The
+        A .safetensors file, or a file that torch.load reads with weights_only. The
         number of classes is that of its classifier.
     input_size, mean, std : optional
-        See `plan_blueprint`. Of weights that a study of this project has
-        made, the file itself says them.
+        See `plan_blueprint`. If a study of this project made the weights, the
+        values in the file are the default.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def load_checkpoint(
         state: dict[str, Tensor] = load_state_dict(str(path), use_ema=False)
         if not all(isinstance(value, Tensor) for value in state.values()):
             raise TypeError("it holds other things than tensors")
-    except Exception as error:  # whatever a damaged or foreign file brings up in torch, safetensors or pickle
+    except Exception as error:  # any error that a damaged or foreign file causes in torch, safetensors or pickle
         raise SatError(
             f"{path}: cannot be read as a state dict ({_line(error)}); save one with torch.save(net.state_dict(), ...) "
             "or safetensors."
@@ -237,7 +237,7 @@ def load_checkpoint(
 
 
 def _outputs(architecture: str, state: dict[str, Tensor]) -> int:
-    """Number of classes of a checkpoint: the rows of its classifier."""
+    """Number of classes of a checkpoint, which is the number of rows of its classifier."""
     for name in classifier_layers(architecture):
         if (weight := state.get(f"{name}.weight")) is not None:
             return int(weight.shape[0])

@@ -1,8 +1,8 @@
 """Training a model on the study's own training images.
 
-Everything random is keyed by the seed and the epoch, and the learning rate by
-the number of the step. So the state after an epoch is that of the net, its
-optimiser and the scaling of float16, and whoever goes on from it ends in the
+Everything random is keyed by the seed and the epoch, and the learning rate depends
+on the number of the step. So the state after an epoch consists of the network, its
+optimiser and the scaling of float16, and training that resumes from it ends with the
 same weights.
 """
 
@@ -35,7 +35,7 @@ from sat.study.training import Training
 log = logging.getLogger("sat")
 optim: Any = timm.optim
 LINE = 30.0
-"""Seconds between two lines in the log within an epoch."""
+"""Seconds between two log lines within an epoch."""
 WARMUP_START = 0.01
 """First learning rate of a warm-up, as a share of the highest."""
 
@@ -45,37 +45,37 @@ class Distillation:
     """How a student learns from a teacher."""
 
     kind: Literal["soft", "hard"]
-    """`soft`: from its probabilities; `hard`: from the class that it tells."""
+    """`soft`: from the teacher's probabilities. `hard`: from the class that the teacher predicts."""
     temperature: float = 1.0
-    """Divides the logits of both; of `soft`."""
+    """Divisor of the logits of student and teacher; only `soft` uses it."""
     weight: float = 0.5
-    """Of the teacher in the loss; the labels have the rest."""
+    """Weight of the teacher in the loss. The labels have the rest."""
 
 
 class Checkpoints(Protocol):
-    """Where the state after an epoch is kept: `sat.store.checkpoint.Checkpoint`."""
+    """Storage for the state after an epoch, such as `sat.store.checkpoint.Checkpoint`."""
 
     @property
     def due(self) -> bool:
-        """Whether to write one now."""
+        """Whether to write a checkpoint now."""
 
     def read(self) -> dict[str, Any] | None:
-        """State that was written last."""
+        """Read the state that was written last."""
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace what was written before."""
+        """Replace the state that was written before."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier, and how it came to be."""
+    """A trained classifier, and the record of its training."""
 
     classifier: Classifier
     history: list[dict[str, float]]
-    """A record an epoch: epoch, loss and accuracy on the training batches as they were augmented, learning_rate at its
-    end, seconds."""
+    """One record per epoch: epoch, loss and accuracy on the augmented training batches, learning_rate at the end of the
+    epoch, seconds."""
     n_resumed: int
-    """Epochs that an earlier job had done."""
+    """Number of epochs that an earlier job had finished."""
 
 
 def train(
@@ -102,18 +102,18 @@ def train(
     labels : int array, shape (n,)
     settings : Training
     seed : tuple
-        What everything random is keyed by.
+        Key of everything random.
     device : str
     workers : int
-        Processes that prepare images; they change no result.
+        Number of processes that prepare images. It does not change the result.
     start : mapping of str to Tensor, optional
-        State of a net of the same architecture to begin with; its classifier is replaced by a new one.
+        State of a network of the same architecture to start from. Its classifier is replaced by a new one.
     teacher : callable, optional
-        Gets the augmented images in units of [0, 1], shape (batch, 3, S, S), and gives its logits. Frozen.
+        A frozen model. It takes the augmented images in units of [0, 1], shape (batch, 3, S, S), and returns logits.
     distillation : Distillation, optional
-        Goes with `teacher`.
+        How the student learns from the teacher; given if `teacher` is.
     checkpoint : Checkpoints, optional
-        What to go on from, and where to leave the state after an epoch.
+        Where to resume from, and where to write the state after an epoch.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def train(
     Raises
     ------
     ValueError
-        If there are fewer images than one batch holds, or timm does not know or take a setting.
+        If there are fewer images than one batch holds, or if timm does not know or accept a setting.
     FloatingPointError
         If the loss is not finite.
     """
@@ -147,7 +147,7 @@ def train(
         optimiser.load_state_dict(state["optimiser"])
         scaler.load_state_dict(state["scaler"])
         history = state["history"]
-        log.info("%d of %d epochs are there from a job that was stopped", len(history), settings.epochs)
+        log.info("%d of %d epochs were finished by a job that was stopped", len(history), settings.epochs)
     resumed = len(history)
     epochs = range(resumed + 1, settings.epochs + 1)
     batches = load_batches(
@@ -157,13 +157,13 @@ def train(
     for epoch in epochs:
         seed_all("epoch", *seed, epoch)
         begun = time.monotonic()
-        # Read seldom: a GPU would have to wait.
+        # These are read rarely, because the GPU has to wait each time.
         total, right = torch.zeros((), device=device), torch.zeros((), device=device)
         for step in range(1, steps + 1):
             levels, target = next(batches)
             unit, target = to_unit(levels.to(device, non_blocking=True)), target.to(device, non_blocking=True)
             if settings.noise:
-                # Not randn_like: in the layout of unit it takes three times as long.
+                # randn_like would use the memory layout of `unit`, in which it takes three times as long.
                 unit = unit + settings.noise * torch.randn(unit.shape, device=device)
             if mix:
                 unit, target = mix(unit, target)
@@ -209,11 +209,11 @@ def train(
 
 
 def distillation_loss(loss: Tensor, student: Tensor, teacher: Tensor, distillation: Distillation) -> Tensor:
-    """Loss of a student that hears a teacher beside the labels.
+    """Compute the loss of a student that learns from a teacher and the labels.
 
-    With weight w and temperature T: soft, (1 - w) CE + w T² KL(teacher_T || student_T)
-    (Hinton et al. 2015); hard, (1 - w) CE + w CE of the teacher's class (Touvron
-    et al. 2021, eq. 3, where w is 0.5).
+    Let w be the weight and T the temperature. The soft loss is
+    (1 - w) CE + w T² KL(teacher_T || student_T) (Hinton et al. 2015). The hard loss is
+    (1 - w) CE + w CE of the teacher's class (Touvron et al. 2021, eq. 3, where w is 0.5).
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def build_for_training(blueprint: Blueprint, settings: Training, start: Mapping[
     Raises
     ------
     ValueError
-        If the architecture has no such option, or the weights are of another one.
+        If the architecture lacks an option, or the weights are those of another architecture.
     """
     options = {"drop_rate": settings.dropout, "drop_path_rate": settings.drop_path}
     try:
@@ -281,15 +281,15 @@ def build_for_training(blueprint: Blueprint, settings: Training, start: Mapping[
 
 
 def make_optimiser(classifier: Classifier, settings: Training) -> torch.optim.Optimizer:
-    """One of timm's optimisers, by name.
+    """Make one of timm's optimisers, by its name.
 
     Raises
     ------
     ValueError
-        If timm has none of this name, it needs what is not here, or it cannot be resumed.
+        If timm has no optimiser of this name, if it needs a package that is not installed, or if it cannot be resumed.
     """
     name = settings.optimiser.lower()
-    # Kron draws from a generator of its own, which no checkpoint holds.
+    # Kron draws from a generator of its own, which a checkpoint does not contain.
     names = [
         known
         for known in map(str, optim.list_optimizers())
@@ -306,26 +306,26 @@ def make_optimiser(classifier: Classifier, settings: Training) -> torch.optim.Op
         options["fused"] = True
     try:
         optimiser: torch.optim.Optimizer = optim.create_optimizer_v2(classifier.net, name, **options)
-    except Exception as error:  # of packages that timm leaves to the user
+    except Exception as error:  # errors of packages that timm leaves to the user
         raise ValueError(f"training.optimiser: {settings.optimiser!r} cannot be had here ({error})") from None
     return optimiser
 
 
 def make_schedule(optimiser: torch.optim.Optimizer, settings: Training, steps: int) -> Callable[[int], None]:
-    """A learning rate that depends on the number of the step alone.
+    """Make a learning rate schedule that depends only on the number of the step.
 
     Parameters
     ----------
     optimiser : Optimizer
-        Gets its first learning rate at once.
+        Its learning rate is set for the first step at once.
     settings : Training
     steps : int
-        In an epoch.
+        Number of steps in an epoch.
 
     Returns
     -------
     callable
-        Sets the learning rate for the time after so many steps.
+        Function of the number of steps done, which sets the learning rate of the next step.
     """
     if settings.schedule == "one_cycle":
         cycle = OneCycleLR(optimiser, settings.learning_rate, total_steps=settings.epochs * steps)
@@ -359,7 +359,7 @@ def _check_finite(total: float, epoch: int, settings: Training) -> None:
 
 
 class _Pace:
-    """Lines in the log: one an epoch, and one now and then within it."""
+    """Writes log lines: one per epoch, and one from time to time within an epoch."""
 
     def __init__(self, settings: Training, steps: int, resumed: int) -> None:
         self.settings, self.steps, self.resumed = settings, steps, resumed

@@ -1,1 +1,1 @@
-"""Figures, and the words at the end of a run."""
+"""The style of figures, and small panels."""

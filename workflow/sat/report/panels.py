@@ -1,4 +1,4 @@
-"""Small panels side by side, and what they share."""
+"""Small panels side by side, and elements that they share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sat.report.style import STYLE
 
 
 def panel_grid(number: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """Panels of one figure, at most four side by side."""
+    """Make a figure of panels, at most four side by side."""
     columns = min(number, 4)
     lines = ceil(number / columns)
     with rc_context(STYLE):
@@ -38,17 +38,17 @@ def panel_grid(number: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
 
 
 def area(number: int) -> float:
-    """Area of a point: smaller where there are many."""
+    """Area of a point, which is smaller if there are many points."""
     return 22 if number <= 100 else 10 if number <= 1000 else 5
 
 
 def correlation(value: float, p: float) -> str:
-    """A rank correlation and its p in words."""
+    """Put a rank correlation and its p into words."""
     if np.isnan(value):
         return "no rank correlation to be had"
     return f"rank correlation {value:.2f}, p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
 
 
 def dot(colour: object, label: str) -> Line2D:
-    """An entry of a legend."""
+    """Make an entry of a legend."""
     return Line2D([], [], color=colour, marker="o", linestyle="", markersize=5, label=label)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The style that all figures share: SVG, the same bytes for the same numbers."""
+"""The style of all figures: SVG, with the same bytes for the same numbers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def colours(groups: pd.Series) -> dict[str, tuple[float, float, float]]:
-    """A colour for each value, by alphabet."""
+    """Assign a colour to each value, in alphabetical order."""
     names = sorted(groups.unique())
     return dict(zip(names, sns.color_palette("tab10" if len(names) <= 10 else "husl", len(names)), strict=True))
 
 
 def nothing_to_draw(reason: str) -> Figure:
-    """A figure that says why there is none."""
+    """Make a figure that says why nothing is drawn."""
     figure, axes = plt.subplots(figsize=(6, 2), layout="constrained")
     axes.set_axis_off()
     axes.text(0.5, 0.5, reason, ha="center", transform=axes.transAxes)

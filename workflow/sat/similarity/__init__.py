@@ -1,1 +1,1 @@
-"""From predictions to the pair table, the matrix, and how sure both are."""
+"""From predictions to the pair table and the SAT matrix, with the uncertainty of both."""

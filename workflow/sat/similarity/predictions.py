@@ -1,4 +1,4 @@
-"""The predictions of all models on all adversarial images: who errs where."""
+"""The predictions of all models on all adversarial images, as errors of each model on each image."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Who errs where, on the attack images; arrays of shape (images,)."""
+    """Errors of each model on the attack images; all arrays have the shape (images,)."""
 
     correct: dict[str, Bools]
-    """By model: the clean images that it classifies correctly."""
+    """For each model, whether it classifies the clean image correctly."""
     fooled: dict[tuple[str, str], Bools]
-    """By source and target: the target errs on the source's adversarial image."""
+    """For each source and target, whether the target errs on the source's adversarial image."""
     fooled_by_noise: dict[str, Bools]
-    """By target: it errs on the image under random noise of the attack's size."""
+    """For each target, whether it errs on the image under random noise of the attack's size."""
 
     def scores(self, models: Sequence[str]) -> Scores:
-        """Those of some models, in the form that resampling multiplies."""
+        """Bring the errors of some models into the form that resampling needs."""
         import numpy as np
 
         from sat.similarity.resampling import image_scores
@@ -43,16 +43,16 @@ def collect_predictions(
     clean: Mapping[str, NDArray[np.integer]],
     tiles: Iterable[h5py.File],
 ) -> Predictions:
-    """Collect the predictions of the models in use; a tile may hold retired ones, which are left out.
+    """Collect the predictions of the models in use. A tile may hold retired models, which are left out.
 
     Parameters
     ----------
     labels : int array, shape (n,)
         True classes of the attack images, or of the first n of them.
     clean : mapping of str to int array, shape (n or more,)
-        By model in use: its predictions of the clean attack images.
+        Predictions of the clean attack images, for each model in use.
     tiles : iterable of h5py.File
-        All tiles that hold these models; each is read while it is the iterable's last.
+        All tiles that hold these models. Each is read before the next one is requested.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def collect_predictions(
         noise = file["noise_prediction"][:, :count] != labels if "noise_prediction" in file else None
         for row, target in enumerate(targets):
             if target not in found.correct:
-                continue  # retired
+                continue  # the model is retired
             if noise is not None:
                 found.fooled_by_noise[target] = noise[row]
             for column, source in enumerate(sources):

@@ -1,7 +1,7 @@
-"""How much of a SAT matrix is the choice of images: bootstrap and split halves over images.
+"""How much a SAT matrix depends on the choice of images: bootstrap and split halves over images.
 
-An image is drawn for all models at once, since its difficulty is common to
-them: entries of one replicate belong together, and may be compared.
+Each image is drawn for all models at once, because its difficulty affects all of them.
+So the entries of one replicate belong together, and may be compared.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from sat.statistics.correlation import spearman
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 BLOCK = 256
-"""Pairs that are multiplied at once: 5 MB of float32 with 5,000 images."""
+"""Number of pairs that are multiplied at once: 5 MB of float32 with 5,000 images."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What each image says of each unordered pair, A with A included."""
+    """What each image contributes to each unordered pair; pairs of a model with itself are included."""
 
     models: tuple[str, ...]
     first: NDArray[np.intp]
-    """Number of the pair's first model, shape (pairs,), in the order of an upper triangle."""
+    """Index of the pair's first model, shape (pairs,), in the order of an upper triangle."""
     second: NDArray[np.intp]
     both: NDArray[np.uint8]
     """1 where both models are correct on the clean image, shape (pairs, images)."""
     hits: NDArray[np.uint8]
-    """Directions that transfer, 0 to 2, shape (pairs, images); 0 outside X_AB."""
+    """Number of directions that transfer, 0 to 2, shape (pairs, images); 0 outside X_AB."""
 
     def square(self, values: Floats) -> Floats:
-        """A value of each pair, shape (pairs,), as a symmetric matrix, shape (models, models)."""
+        """Arrange one value per pair, shape (pairs,), as a symmetric matrix, shape (models, models)."""
         return _square(len(self.models), self.first, self.second, values)
 
 
@@ -48,17 +48,17 @@ class Replicates:
     first: NDArray[np.intp]
     second: NDArray[np.intp]
     measured: Floats
-    """SAT with every image once, shape (pairs,)."""
+    """SAT in which every image counts once, shape (pairs,)."""
     sat: Floats
-    """Shape (replicates, pairs); NaN where no image drawn is correct for both."""
+    """SAT of the replicates, shape (replicates, pairs); NaN where both models are right on none of the drawn images."""
 
     @property
     def off_diagonal(self) -> Bools:
-        """Pairs of two models, shape (pairs,)."""
+        """Whether a pair has two different models, shape (pairs,)."""
         return np.asarray(self.first != self.second)
 
     def matrix(self, row: int) -> pd.DataFrame:
-        """One replicate as a symmetric matrix, shape (models, models)."""
+        """Arrange one replicate as a symmetric matrix, shape (models, models)."""
         square = _square(len(self.models), self.first, self.second, self.sat[row])
         return pd.DataFrame(square, index=list(self.models), columns=list(self.models))
 
@@ -70,21 +70,21 @@ def _square(n: int, first: NDArray[np.intp], second: NDArray[np.intp], values: F
 
 
 def image_scores(models: Sequence[str], correct: Bools, fooled: Bools) -> Scores:
-    """Bring predictions into the form that resampling multiplies.
+    """Bring predictions into the form that resampling needs.
 
     Parameters
     ----------
     models : sequence of str
     correct : bool array, shape (models, images)
-        Clean images that a model classifies correctly.
+        Whether a model classifies the clean image correctly.
     fooled : bool array, shape (models, models, images)
-        [source, target, image]: the target errs on the source's adversarial
-        image. Looked at within X_AB only.
+        At [source, target, image], whether the target errs on the source's
+        adversarial image. Only images of X_AB are used.
 
     Returns
     -------
     Scores
-        Two bytes for each image and pair: 24 MB for 69 models and 5,000 images.
+        They take two bytes for each image and pair: 24 MB for 69 models and 5,000 images.
     """
     first, second = np.triu_indices(len(models))
     both = correct[first] & correct[second]
@@ -93,7 +93,7 @@ def image_scores(models: Sequence[str], correct: Bools, fooled: Bools) -> Scores
 
 
 def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
-    """SAT with every image counted several times, or not at all.
+    """Compute SAT with weights, so that an image may count several times or not at all.
 
     Parameters
     ----------
@@ -106,9 +106,9 @@ def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
     Returns
     -------
     float array, shape (replicates, pairs)
-        NaN where no counted image is correct for both models.
+        SAT; NaN where both models are correct on none of the images that count.
     """
-    # float32 halves the time, and whole numbers stay exact up to 2**24 images.
+    # float32 takes half the time, and its whole numbers are exact up to 2**24 images.
     columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
     n, hits = (np.empty((len(scores.first), columns.shape[1]), np.float32) for _ in range(2))
     for start in range(0, len(scores.first), BLOCK):
@@ -120,7 +120,7 @@ def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
 
 
 def bootstrap(scores: Scores, eps_s: float, replicates: int = 1000, seed: int = 0) -> Replicates:
-    """Draw as many images as there are, with replacement, jointly for all models.
+    """Draw bootstrap samples of the images, with replacement and jointly for all models.
 
     Parameters
     ----------
@@ -129,12 +129,12 @@ def bootstrap(scores: Scores, eps_s: float, replicates: int = 1000, seed: int = 
         Floor within the logarithm, in per cent.
     replicates : int
     seed : int
-        The study's.
+        Seed of the study.
 
     Returns
     -------
     Replicates
-        The first replicates of a longer run are those of a shorter one.
+        More replicates leave the first ones unchanged.
 
     References
     ----------
@@ -151,26 +151,26 @@ def bootstrap(scores: Scores, eps_s: float, replicates: int = 1000, seed: int = 
 def matrix_statistics(
     drawn: Replicates, families: Mapping[str, str] | None = None, confidence: float = 0.95
 ) -> pd.DataFrame:
-    """Means of the matrix, with percentile intervals over the replicates.
+    """Compute means of the matrix, with percentile intervals over the replicates.
 
     Parameters
     ----------
     drawn : Replicates
     families : mapping of str to str, optional
-        Family of each model; models without one are in no within or across pair.
+        Family of each model. A model without a family counts neither within nor across families.
     confidence : float
 
     Returns
     -------
     DataFrame
-        statistic, n_pairs, value, low, high. Statistics: mean, sd
-        (of entries off the diagonal, the population's), and with families
-        within, across and within_minus_across. Pairs that are NaN are left out
-        of a mean; a statistic of no pair is NaN. Resampling adds noise to
-        every entry, so the interval of sd lies a little high.
+        Columns statistic, n_pairs, value, low, high. Statistics are mean and sd (of
+        entries off the diagonal; sd divides by n) and, with families, within, across
+        and within_minus_across. Pairs that are NaN are left out of a mean. A statistic
+        without any pair is NaN. Resampling adds noise to every entry, so the interval
+        of sd lies a little too high.
     """
     off = drawn.off_diagonal
-    # The measured matrix goes along as the first row.
+    # The measured matrix is the first row.
     rows = np.vstack([drawn.measured, drawn.sat])
     mean = _mean(rows[:, off])
     found = {"mean": (off, mean), "sd": (off, np.sqrt(_mean((rows[:, off] - mean[:, None]) ** 2)))}
@@ -189,7 +189,7 @@ def matrix_statistics(
 
 
 def rank_stability(drawn: Replicates) -> pd.DataFrame:
-    """Spearman's correlation between replicates, and of replicates with the measured matrix.
+    """Compute Spearman's correlation between replicates, and of replicates with the measured matrix.
 
     Parameters
     ----------
@@ -198,9 +198,9 @@ def rank_stability(drawn: Replicates) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        between (replicates: each with the next, none used twice; or measured:
-        each with the measured matrix), n, mean, p05, p95. Over pairs of two
-        models, those without NaN in both.
+        Columns between (`replicates`: each with the next one, and none is used twice;
+        `measured`: each with the measured matrix), n, mean, p05, p95. Correlations are
+        over pairs of different models without NaN in either matrix.
     """
     off = drawn.off_diagonal
     sat = drawn.sat[:, off]
@@ -215,21 +215,21 @@ def rank_stability(drawn: Replicates) -> pd.DataFrame:
 def pair_differences(
     drawn: Replicates, comparisons: Sequence[tuple[tuple[str, str], tuple[str, str]]], confidence: float = 0.95
 ) -> pd.DataFrame:
-    """Whether two models are more alike than two others, on the same images.
+    """Compare the SAT of two models with that of two others, on the same images.
 
     Parameters
     ----------
     drawn : Replicates
     comparisons : sequence of ((str, str), (str, str))
-        Two pairs of models each; the order within a pair does not matter.
+        Each compares two pairs of models. The order within a pair does not matter.
     confidence : float
 
     Returns
     -------
     DataFrame
-        first, second ("a and b"), difference (SAT of the first minus that of
-        the second), low, high, verdict: first or second (the more similar
-        pair), tie where the interval holds 0, unknown where a pair is NaN.
+        Columns first, second ("a and b"), difference (SAT of the first pair minus that
+        of the second), low, high, verdict. The verdict is `first` or `second` (the more
+        similar pair), `tie` if the interval contains 0, or `unknown` if a pair is NaN.
     """
     number = {name: i for i, name in enumerate(drawn.models)}
     place = {pair: i for i, pair in enumerate(zip(drawn.first.tolist(), drawn.second.tolist(), strict=True))}
@@ -254,19 +254,19 @@ def pair_differences(
 
 
 def curve_sizes(images: int, number: int = 12) -> list[int]:
-    """Sizes for a stability curve, by equal factors from 10 to half the images.
+    """Choose sizes for a stability curve, with equal factors between them, from 10 to half the images.
 
     Parameters
     ----------
     images : int
-        That there are.
+        Number of images.
     number : int
-        Sizes wanted; fewer where they would coincide.
+        Number of sizes. There are fewer if sizes would coincide.
 
     Returns
     -------
     list of int
-        Ascending; none with fewer than 2 images, half of them alone with fewer than 20.
+        Ascending sizes. With fewer than 20 images, half of them is the only size; with fewer than 2 there is none.
     """
     half = images // 2
     return sorted({round(size) for size in np.geomspace(min(10, half), half, number)}) if half else []
@@ -275,26 +275,26 @@ def curve_sizes(images: int, number: int = 12) -> list[int]:
 def stability_curve(
     scores: Scores, sizes: Sequence[int], eps_s: float, repeats: int = 20, seed: int = 0
 ) -> pd.DataFrame:
-    """How alike two matrices are that were measured on different images, by their number.
+    """Correlate two matrices that were measured on different images, for several numbers of images.
 
     Parameters
     ----------
     scores : Scores
     sizes : sequence of int
-        Images of each matrix. Two disjoint samples of that size are drawn, so
-        sizes above half the images are left out.
+        Numbers of images of each matrix. Two disjoint samples of each size are
+        drawn, so sizes above half the images are left out.
     eps_s : float
         Floor within the logarithm, in per cent.
     repeats : int
-        Draws for each size.
+        Number of draws for each size.
     seed : int
-        The study's.
+        Seed of the study.
 
     Returns
     -------
     DataFrame
-        images (of each of the two matrices), n (repeats), mean, p05, p95 of
-        Spearman's correlation over pairs of two models.
+        Columns images (of each of the two matrices), n (number of draws), and mean,
+        p05 and p95 of Spearman's correlation over pairs of different models.
     """
     images = scores.both.shape[1]
     off = scores.first != scores.second
@@ -313,20 +313,20 @@ def stability_curve(
 
 
 def enough_images(curve: pd.DataFrame, correlation: float) -> int | None:
-    """Smallest number of images from which on the correlation holds.
+    """Find the smallest number of images from which on the correlation is reached.
 
     Parameters
     ----------
     curve : DataFrame
         From `stability_curve`.
     correlation : float
-        That the 5 % point has to reach, at this size and all larger ones: a
-        single lucky size does not count.
+        The 5 % point has to reach this value at the size and at all larger ones,
+        so that a single lucky size does not count.
 
     Returns
     -------
     int or None
-        None where not even the largest size holds it.
+        None if not even the largest size reaches it.
     """
     ordered = curve.sort_values("images", ascending=False)
     holds = (ordered["p05"] >= correlation).cummin()
@@ -334,14 +334,14 @@ def enough_images(curve: pd.DataFrame, correlation: float) -> int | None:
 
 
 def _mean(rows: Floats) -> Floats:
-    """Mean of each row without NaN; NaN of an empty row."""
+    """Mean of each row without NaN; NaN for an empty row."""
     known = ~np.isnan(rows)
     n = known.sum(axis=1)
     return np.asarray(np.where(known, rows, 0).sum(axis=1) / np.where(n > 0, n, np.nan))
 
 
 def _interval(values: Floats, confidence: float) -> tuple[float, float]:
-    """Percentile interval without NaN; NaN of nothing."""
+    """Percentile interval of the values that are not NaN; NaN if there are none."""
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")

@@ -43,39 +43,39 @@ def pair_table(
     eps_s: float,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Count, for every ordered pair, how often the source's adversarial images fool the target.
+    """Count for every ordered pair how often the source's adversarial images fool the target.
 
-    Only images that source and target both classify correctly count: X_AB.
+    Only the images of X_AB count, which source and target both classify correctly.
 
     Parameters
     ----------
     correct : mapping of str to bool array, shape (n,)
-        For each model, the clean images that it classifies correctly.
+        For each model, whether it classifies the clean image correctly.
     fooled : mapping of (source, target) to bool array, shape (n,)
-        Whether the target errs on the source's adversarial image. Only
-        images of X_AB are looked at.
+        Whether the target errs on the source's adversarial image. Only images of
+        X_AB are used.
     fooled_by_noise : mapping of str to bool array, shape (n,)
         Whether the target errs on the image under random +-eps sign noise.
     eps_s : float
         Floor of the mean of both directions, in per cent.
     confidence : float
-        Level of the Wilson intervals of the single rates.
+        Level of the Wilson intervals of the rates.
 
     Returns
     -------
     DataFrame
-        One row an ordered pair, the diagonal included, sorted by source and
-        target: source, target, n_both_correct, n_fooled, n_both_fooled (images
-        on which both directions transfer; of the unordered pair, so the same
-        number in both of its rows), rate, rate_low, rate_high, n_noise,
-        noise_rate, noise_low, noise_high, n_over_noise (images on which the
-        target is fooled, and not by noise), n_under_noise (by noise alone),
-        n_both_over, n_both_under and n_over_under (images on which both
-        directions are over, both under, or one over and one under; of the
-        unordered pair), noise_p (`sign_flip_p` of this direction),
-        above_noise (noise_p is at most half of 1 - confidence), at_floor (the
-        mean of both directions lies below eps_s). Rates are shares; NaN where
-        n_both_correct is 0.
+        One row per ordered pair, the diagonal included, sorted by source and
+        target. Columns: source, target, n_both_correct, n_fooled, n_both_fooled
+        (number of images on which both directions transfer; it belongs to the
+        unordered pair, so both of its rows have the same number), rate, rate_low,
+        rate_high, n_noise, noise_rate, noise_low, noise_high, n_over_noise (number of
+        images on which the attack fools the target and noise does not), n_under_noise
+        (noise does and the attack does not), n_both_over, n_both_under and
+        n_over_under (numbers of images on which both directions are over, both are
+        under, or one is over and one under; these belong to the unordered pair),
+        noise_p (`sign_flip_p` of this direction), above_noise (noise_p is at most half
+        of 1 - confidence), at_floor (the mean of both directions lies below eps_s).
+        Rates are shares. They are NaN where n_both_correct is 0.
     """
     models = sorted(correct)
     rows = []
@@ -105,14 +105,14 @@ def pair_table(
         table[f"{name}_low"], table[f"{name}_high"] = low, high
     table["noise_p"] = sign_flip_p(0, table["n_over_noise"], table["n_under_noise"], 0)
     table["above_noise"] = table["noise_p"] <= (1 - confidence) / 2
-    # Sorted by source, then target: the other direction of a pair is its place in the transposed square.
+    # The rows are sorted by source, then target. So the transposed square holds the other direction of each pair.
     square = table["rate"].to_numpy().reshape(len(models), len(models))
     table["at_floor"] = (100 * (square + square.T) / 2 < eps_s).ravel()
     return table[list(PAIR_COLUMNS)]
 
 
 def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95) -> pd.DataFrame:
-    """SAT of every unordered pair of different models, most similar first, and of every model with itself.
+    """Compute SAT of every unordered pair of different models, most similar first, and of every model with itself.
 
     SAT(A,B) = ln max{eps_s, 100 * 1/(2|X_AB|) * sum over x in X_AB of
     (1[A(x_B) != y] + 1[B(x_A) != y])} (Hwang et al., Eq. 1).
@@ -124,21 +124,20 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
     eps_s : float
         Floor within the logarithm, in per cent.
     confidence : float
-        Level of the interval, which is that of `sat_interval`: it takes into
-        account how often the two directions agree on an image.
+        Level of the interval. The interval is that of `sat_interval`, which takes
+        into account how often the two directions agree on an image.
 
     Returns
     -------
     DataFrame
-        model_a <= model_b, n_both_correct, rate (mean of both directions), sat,
-        sat_low, sat_high, design_effect (2 where both directions agree on every
-        image, about 1 where one says nothing of the other, less where they err on
-        different ones), at_floor (the mean lies below eps_s), noise_p
-        (`sign_flip_p`, image by image, of what both directions fool above
-        what random noise of the same size fools), above_noise (noise_p is at
-        most half of 1 - confidence), rank, rank_best, rank_worst and tied
-        (`rank_range` among pairs of different models; none for a model with
-        itself).
+        Columns: model_a <= model_b, n_both_correct, rate (mean of both directions),
+        sat, sat_low, sat_high, design_effect (2 where both directions agree on every
+        image, about 1 where they are independent, less where they err on different
+        images), at_floor (the mean lies below eps_s), noise_p (`sign_flip_p`, image by
+        image, for the excess of both directions over random noise of the same size),
+        above_noise (noise_p is at most half of 1 - confidence), rank, rank_best,
+        rank_worst and tied (`rank_range` among pairs of different models; missing for
+        a model with itself).
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())
@@ -177,7 +176,7 @@ def sat_matrix(unordered: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (len(models), len(models))
-        NaN where no image is classified correctly by both.
+        SAT; NaN where no image is classified correctly by both models.
     """
     half = unordered.set_index(["model_a", "model_b"])["sat"].unstack()
     half = half.reindex(index=list(models), columns=list(models))
@@ -193,7 +192,7 @@ def model_table(
     published_top1: Mapping[str, float] | None = None,
     max_published_gap: float = 2.0,
 ) -> pd.DataFrame:
-    """What decides whether a model's row and column can be trusted.
+    """Collect what decides whether a model's row and column can be trusted.
 
     Parameters
     ----------
@@ -203,21 +202,21 @@ def model_table(
     accuracy : mapping of str to float
         Share of evaluation images classified correctly.
     min_whitebox : float
-        Least share of its attacked images on which a model has to fool itself.
+        A model is flagged if a smaller share of its attacked images fools the model itself.
     published_top1 : mapping of str to float, optional
-        Accuracy that the weights' authors state, in per cent, of the models that have one.
+        Accuracy in per cent that the authors of the weights state, where they state one.
     max_published_gap : float
-        Percentage points.
+        Largest gap that is not flagged, in percentage points.
 
     Returns
     -------
     DataFrame
-        model, family, accuracy, n_attacked, whitebox, whitebox_low,
-        whitebox_high, low_whitebox (the flag), noise_rate, and
-        most_fooled_by_own (no other source fools the model more often). Where
-        any is published: published_top1 (per cent), published_gap (accuracy
-        minus it, in percentage points) and off_published (the gap is larger
-        than max_published_gap, either way).
+        Columns: model, family, accuracy, n_attacked, whitebox, whitebox_low,
+        whitebox_high, low_whitebox (the flag), noise_rate, and most_fooled_by_own (no
+        other source fools the model more often). If any model has a published accuracy,
+        also published_top1 (per cent), published_gap (accuracy minus published_top1, in
+        percentage points) and off_published (the absolute gap is larger than
+        max_published_gap).
     """
     own = pairs[pairs["source"] == pairs["target"]].sort_values("source").reset_index(drop=True)
     strongest = pairs.groupby("target")["rate"].max()
@@ -230,7 +229,7 @@ def model_table(
             "whitebox": own["rate"],
             "whitebox_low": own["rate_low"],
             "whitebox_high": own["rate_high"],
-            # No attacked image at all is no success either.
+            # A model without any attacked image is flagged too.
             "low_whitebox": ~(own["rate"] >= min_whitebox),
             "noise_rate": own["noise_rate"],
             "most_fooled_by_own": own["rate"] >= own["source"].map(strongest),

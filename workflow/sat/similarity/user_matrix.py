@@ -1,4 +1,4 @@
-"""A SAT matrix of the user's: read, and checked before anything is made of it."""
+"""Reading and checking a SAT matrix of the user."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from sat.store.tables import read_table
 
 Bools = NDArray[np.bool_]
 LISTED = 10
-"""Cells or names that a message names."""
+"""Largest number of cells or names in a message."""
 
 
 def read_user_matrix(path: str, digest: str | None, names: Collection[str] | None = None) -> pd.DataFrame:
-    """Read a SAT matrix of the user's, and check it.
+    """Read a SAT matrix of the user, and check it.
 
     Parameters
     ----------
     path : str
-        CSV file: model names as header and first column. One of another
-        study, which its sidecar tells, may have pairs without SAT.
+        CSV file with model names as header and first column. If its sidecar says
+        that another study made it, it may have pairs without SAT.
     digest : str
-        What its SHA-256 was when Snakemake started.
+        SHA-256 that the file had when Snakemake started.
     names : collection of str, optional
-        Models that it must have.
+        Models that the matrix must have.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def read_user_matrix(path: str, digest: str | None, names: Collection[str] | Non
     Raises
     ------
     SatError
-        If it has changed, is not what its sidecar says, or is no SAT matrix; names the cells.
+        If the file has changed, does not agree with its sidecar, or is not a SAT matrix. The message names the cells.
     """
     if file_digest(path) != digest:
         raise SatError(f"{path}: has changed since Snakemake started; run it again.")
@@ -53,20 +53,20 @@ def read_user_matrix(path: str, digest: str | None, names: Collection[str] | Non
 
 
 def check_matrix(frame: pd.DataFrame, names: Collection[str] | None = None) -> list[str]:
-    """What is wrong with a similarity matrix that somebody else wrote.
+    """Say what is wrong with a similarity matrix of the user.
 
     Parameters
     ----------
     frame : DataFrame
-        As read, model names as index and header.
+        The matrix as it was read, with model names as index and header.
     names : collection of str, optional
-        Models of the table of components that goes with it.
+        Models of the table of components that belongs to it.
 
     Returns
     -------
     list of str
-        One message a kind of mistake, with at most ten cells or names each;
-        empty where all is well.
+        One message per kind of mistake, each with at most ten cells or names. The
+        list is empty if the matrix is valid.
     """
     rows, columns = [str(name) for name in frame.index], [str(name) for name in frame.columns]
     messages = []
@@ -97,7 +97,7 @@ def check_matrix(frame: pd.DataFrame, names: Collection[str] | None = None) -> l
         messages.append(f"no value on the diagonal: {cells(holes & own)}")
     if (holes & ~own).any():
         messages.append(f"NaN: {cells(holes & ~own)}")
-    # Cells can be mirrored only where each name stands for one row and one column.
+    # Mirrored cells can be compared only if each name stands for one row and one column.
     if len(set(rows)) == len(rows) and len(set(columns)) == len(columns) and set(rows) == set(columns):
         place = [columns.index(name) for name in rows]
         square = values[:, place]

@@ -1,1 +1,1 @@
-"""The commands of the pipeline's rules, one module a stage."""
+"""The commands of the pipeline's rules, one module per stage."""

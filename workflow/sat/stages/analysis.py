@@ -17,15 +17,15 @@ from sat.store.files import replacing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments: there are none, since a thousand paths are longer than a command line may be."""
+    """Add the command's arguments. There are none: a thousand paths would exceed the length limit of command lines."""
     parser.epilog = (
         "Standard input has four lines: the step, the paths of the inputs, the paths of the outputs, and the user's "
-        "own files as KEY=PATH; words are quoted as for a shell."
+        "own files as KEY=PATH. Words are quoted as for a shell."
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read what is asked for, and do it."""
+    """Read the step and the paths, and run the analysis."""
     job = start(arguments)
     inputs, outputs, files = (shlex.split(sys.stdin.readline()) for _ in range(3))
     analyse(job, inputs, outputs, dict(word.partition("=")[::2] for word in files))
@@ -37,9 +37,9 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
     Parameters
     ----------
     job : Job
-        Its step's stage is the name of the analysis.
+        The job; the stage of its step is the name of the analysis.
     inputs, outputs : sequence of str
-        Paths; sidecars among them are passed over.
+        Paths; sidecars among them are ignored.
     files : mapping of str to str
         The user's own files, by config key.
 
@@ -59,7 +59,7 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
     made |= {f"figures/{figure}.svg": drawn for figure, drawn in answer.figures.items()}
     if set(made) != set(unit.outputs):
         raise SatError(
-            f"analysis {name!r}: its function returns {', '.join(sorted(made))}, and its declaration names "
+            f"analysis {name!r}: its function returns {', '.join(sorted(made))}, but its declaration names "
             f"{', '.join(sorted(unit.outputs))}; make them the same."
         )
     for path in outputs:

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Attack batch by batch; each is kept as a part until all are there."""
+    """Attack batch by batch; each batch is kept as a part until all are finished."""
     job = start(arguments)
     import numpy as np
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
 
         def attack(where: slice) -> Attacked:
             rows = chosen[where]
-            # Single reads: HDF5's fancy indexing is hundreds of times slower.
+            # Images are read one by one, because HDF5's fancy indexing is hundreds of times slower.
             batch = np.stack([images["image"][row] for row in rows])
             return apply.attack(classifier, batch, labels[rows], ids[rows], params, arguments.device)
 

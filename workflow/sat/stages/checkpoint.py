@@ -1,4 +1,4 @@
-"""Take a model's weights from a checkpoint of the user's."""
+"""Take a model's weights from a checkpoint of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check the checkpoint against its architecture and write it."""
+    """Check that the checkpoint fits its architecture, and write it."""
     job = start(arguments)
     from sat.errors import SatError
     from sat.models.pretrained import load_checkpoint

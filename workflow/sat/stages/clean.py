@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Predict the evaluation images; attack images are among them, and are looked up."""
+    """Predict the evaluation images. The attack images are among them, so their predictions are looked up."""
     job = start(arguments)
     import numpy as np
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     with hdf5.writing(arguments.out) as file:
         file["attack_prediction"] = prediction[[place[image] for image in attack_ids.tolist()]]
         file["eval_prediction"] = prediction
-        # Half precision holds values up to 65,504; a larger one would become infinite.
+        # Half precision holds values up to 65,504; larger values would become infinite.
         file["eval_logits"] = eval_logits.clip(-65504, 65504).astype(np.float16)
         file["attack_features"] = np.concatenate(attack_features).clip(-65504, 65504).astype(np.float16)
     right = int((prediction == labels).sum())
@@ -65,11 +65,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _check_classes(model: str, outputs: int, largest: int, sidecar: Mapping[str, Any]) -> None:
-    """A model has to know the classes of the images by the same numbers."""
+    """Refuse a model that does not have the classes of the images, numbered in the same way."""
     from sat.errors import SatError
 
     facts = sidecar["facts"]
-    # Named classes are numbered in the order of their names, which means something to a model of just these classes.
+    # Named classes are numbered in the order of their names. Only a model of exactly these classes has these numbers.
     if outputs <= largest or (facts["classes_named"] and outputs != facts["n_classes"]):
         raise SatError(
             f"model {model!r}: tells {outputs} classes apart, and the images have {facts['n_classes']} (largest label "

@@ -1,4 +1,4 @@
-"""What the commands of all stages share."""
+"""Code that the commands of all stages share."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
 
 
 def start(arguments: argparse.Namespace) -> Job:
-    """Begin a stage: read its step from standard input, and set up torch where the stage runs models.
+    """Begin a stage: read its step from standard input, and set up torch if the stage runs models.
 
-    The step of a thousand models is longer than a word of a command line may be.
+    The step is not an argument, because the step of a thousand models exceeds the length
+    limit of an argument.
 
     Parameters
     ----------
     arguments : argparse.Namespace
-        With the step where somebody has it already, as ``sat rerun`` has.
+        The command's arguments. They hold the step if the caller has it, as ``sat rerun`` does.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def start(arguments: argparse.Namespace) -> Job:
     if not step_given and sys.stdin.isatty():
         raise SatError(
             "Snakemake calls this command, and hands it a step on standard input. To run the job of one result by "
-            "hand: sat rerun results/STUDY/FILE"
+            "hand, call: sat rerun results/STUDY/FILE"
         )
     step = Step.parse(step_given or sys.stdin.readline())
     log.info(
@@ -58,26 +59,26 @@ def start(arguments: argparse.Namespace) -> Job:
     if "device" in arguments:
         from sat.store.leases import lease_device
 
-        # Before torch looks at the devices.
+        # A GPU must be leased before torch looks at the devices.
         leased = lease_device(arguments.jobs_per_gpu) if arguments.device == "cuda" else None
         import torch
 
         from sat.models.classifier import pick_device
 
-        # Two torch threads on two busy cores were measured 5 to 25 times slower than one.
+        # On two busy cores, two torch threads were measured to be 5 to 25 times slower than one.
         torch.set_num_threads(arguments.threads)
         device = pick_device(arguments.device)
         name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
         run = {"device": device, "device_name": name, "threads": arguments.threads, "batch": arguments.batch}
         run.update(leased or {})
-    # What imports have made (see __main__) stays out of every later search for garbage.
+    # Objects made by imports (see __main__) are left out of every later garbage collection.
     gc.freeze()
     gc.enable()
     return Job(step, run)
 
 
 def batch_of(job: Job) -> Batch:
-    """Batch size of a job that runs models; its sidecar says what the GPU's memory made of it."""
+    """Batch size of a job that runs models; the sidecar records it, also if the GPU's memory makes it smaller."""
     from sat.models.batches import Batch
 
     def on_halve(size: int) -> None:

@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         images,
         labels,
         settings,
-        # No teacher among the seeds: the students of one replicate begin alike and see the images in one order.
+        # The key leaves out the teacher, so that all students of one replicate start from the same weights and see
+        # the images in the same order.
         (seed, student, "replicate", replicate),
         teacher=teacher,
         distillation=distillation,
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(classifier: Classifier, job: Job, path: str, batch: Batch) -> tuple[int, int]:
-    """Count the evaluation images that a student gets right, and all of them; they are read slice by slice."""
+    """Count the evaluation images that a student gets right, and all of them. Images are read slice by slice."""
     from sat.logs import progress
     from sat.models.classifier import predict
     from sat.store import hdf5

@@ -1,4 +1,4 @@
-"""Try a tile's targets on the adversarial images of its sources."""
+"""Evaluate a tile's targets on the adversarial images of its sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Load each target once; the sources stream past them."""
+    """Load all targets once, then read one source after the other."""
     job = start(arguments)
     import numpy as np
 
@@ -56,13 +56,13 @@ def run(arguments: argparse.Namespace) -> None:
         random = random_noise(ids, images.shape[1:], noise)
         for target in range(len(targets)):
             noise_prediction[target] = predictions(target, random, np.ones(len(images), bool))
-        del random  # twice the size of the images
-    # Unpacking a set takes as long as a small model's predictions on it, so each is read once.
+        del random  # it takes twice the memory of the images
+    # Unpacking a set takes as long as a small model's predictions on it, so each set is read once.
     for source, path in enumerate(progress(sets, "sources", len(sets))):
         with hdf5.reading(path) as file:
             if file.attrs["images_sha256"] != digest:
                 raise SatError(
-                    f"{path}: belongs to other images than {arguments.images}; delete it, run Snakemake again."
+                    f"{path}: belongs to other images than {arguments.images}; delete it and run Snakemake again."
                 )
             perturbation, attacked = file["perturbation"][:], file["attacked"][:]
         for target in range(len(targets)):

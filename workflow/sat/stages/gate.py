@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Compare the accuracy with the study's min_accuracy."""
+    """Compare the model's accuracy with the study's min_accuracy."""
     from sat.errors import SatError
     from sat.store.artefact import read_sidecar
 

@@ -1,4 +1,4 @@
-"""What the function of an analysis is given: inputs that were checked before they were opened."""
+"""The inputs that the function of an analysis gets; they are checked before they are opened."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Other:
-    """A matrix of another study, or of the user's."""
+    """A matrix of another study, or of the user."""
 
     path: str
     matrix: pd.DataFrame
-    """SAT, shape (n, n)."""
+    """SAT matrix, shape (n, n)."""
     differences: list[str] | None
-    """What it was measured with that this study was not; None where its settings are not known."""
+    """Settings in which it differs from this study; None if its settings are not known."""
 
 
 MATRICES = ("sat.csv", "affinity.csv")
@@ -34,13 +34,13 @@ MATRICES = ("sat.csv", "affinity.csv")
 
 
 class Files(Mapping[Any, "h5py.File"]):
-    """HDF5 files of a group, by model or other wildcard; each is opened when it is asked for.
+    """HDF5 files of a group, by model or another wildcard. Each is opened when it is asked for.
 
     Parameters
     ----------
     paths : mapping to Path
     stack : ExitStack
-        Closes them.
+        Stack that closes the files.
     """
 
     def __init__(self, paths: Mapping[Any, Path], stack: ExitStack) -> None:
@@ -62,28 +62,29 @@ class Files(Mapping[Any, "h5py.File"]):
         return self._open[key]
 
     def one_by_one(self) -> Iterator[h5py.File]:
-        """Open each file, and close it before the next; of many files few may be open at once."""
+        """Open each file, and close it before the next, since only a limited number of files may be open at once."""
         from sat.store.hdf5 import one_by_one
 
         return one_by_one(self.paths.values())
 
 
 class Given:
-    """Inputs of an analysis by name, for the time of a ``with`` block.
+    """Inputs of an analysis by name, open within a ``with`` block.
 
-    ``given["sat"]`` is a data frame of a table or matrix, an open HDF5 file, or
-    `Files` of a group; a group of tables is a dict of data frames. Keys of groups are the
-    values of the wildcard (a tuple where there are several), in the order of the plan.
+    ``given["sat"]`` is a data frame for a table or matrix, an open HDF5 file, or `Files`
+    for a group of HDF5 files. A group of tables is a dict of data frames. The keys of a
+    group are the values of the wildcard (tuples if there are several wildcards), in the
+    order of the plan.
 
     Parameters
     ----------
     unit : Analysis
     job : Job
-        Whose step names the inputs; each is accepted before it is opened.
+        The job; its step names the inputs. Each input is accepted before it is opened.
     paths : sequence of path
-        Of all inputs, in any order of names.
+        Paths of all inputs, in any order of their names.
     files : mapping of str to str
-        The user's own files, by config key; empty where the study names none.
+        The user's own files, by config key. A path is empty if the study names no file.
 
     Raises
     ------
@@ -123,7 +124,7 @@ class Given:
         return name in self._paths
 
     def get(self, name: str) -> Any:
-        """Input of this name; None for an optional one that the study does not have."""
+        """Input of this name; None for an optional input that the study does not have."""
         return self[name] if name in self._paths else None
 
     def __getitem__(self, name: str) -> Any:
@@ -136,11 +137,11 @@ class Given:
         return tables if grouped else next(iter(tables.values()))
 
     def path(self, name: str) -> Path:
-        """Where an input lies, for messages."""
+        """Path of an input, for messages."""
         return next(iter(self._paths[name].values()))
 
     def facts(self, name: str) -> Any:
-        """What the sidecar of an input says was found; of a group, by key."""
+        """Facts in the sidecar of an input; for a group, facts by key."""
         found = {key: read_sidecar(path)["facts"] for key, path in self._paths[name].items()}
         return found if "{" in self._unit.inputs[name] else next(iter(found.values()))
 
@@ -152,17 +153,17 @@ class Given:
         key : str
             One of the declaration's `files`.
         digest : str
-            SHA-256 that it had when Snakemake started.
+            SHA-256 that the file had when Snakemake started.
 
         Returns
         -------
         Other or None
-            None where the study names none.
+            None if the study names no matrix there.
 
         Raises
         ------
         SatError
-            If it has changed, or is no SAT matrix.
+            If the file has changed, or is not a SAT matrix.
         """
         from sat.similarity.user_matrix import read_user_matrix
         from sat.store.provenance import differences, read_settings

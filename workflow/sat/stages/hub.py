@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Fetch the weights, load them into their architecture, write them."""
+    """Fetch the weights, load them into their architecture, and write them."""
     job = start(arguments)
     from sat.errors import SatError
     from sat.models.pretrained import fetch, load_pretrained

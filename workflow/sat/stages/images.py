@@ -12,13 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--manifest", required=True, help="images/manifest.csv")
     parser.add_argument("--root", nargs="?", const="", default="", help="folder or file of the data set")
-    parser.add_argument("--class-map", nargs="?", const="", default="", help="file with the name of a class a line")
+    parser.add_argument("--class-map", nargs="?", const="", default="", help="file with one class name per line")
     parser.add_argument("--list", nargs="?", const="", default="", help="file with the names of the attack images")
     parser.add_argument("--out", required=True, help="images/<split>.h5")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Choose the split's images, read them, write them."""
+    """Choose the split's images, read them, and write them."""
     import numpy as np
 
     from sat.errors import SatError
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if not dataset.streams and list(dataset.listing().names) != names.tolist():
         raise SatError(
-            f"{arguments.root or params['source']}: holds other images than when {arguments.manifest} was made; "
+            f"{arguments.root or params['source']}: does not hold the images of {arguments.manifest} any more; "
             "'snakemake --forcerun manifest' lists it again."
         )
     training = None
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
         if training.all() or not training.any():
             raise SatError(
                 f"{arguments.root}: {training.sum()} of {len(names)} images are in the folder {folder!r}, which key "
-                "'images.train_folder' names; it holds the training images, and others are to be beside it, such as "
+                "'images.train_folder' names; it holds the training images, and others must be beside it, such as "
                 "train/ and val/."
             )
     candidates = split_indices(labels, split, params["train_fraction"], params["seed"], training).tolist()
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     skipped: list[dict[str, str]] = []
     with hdf5.writing(arguments.out) as file:
         stack = hdf5.image_dataset(file, "image", (count, 3, side, side), np.uint8)
-        # Where an image is left out, the next one of the permutation takes its place.
+        # If an image is left out, the next one of the permutation takes its place.
         remaining = candidates
         while len(done) < count and remaining:
             missing = count - len(done)
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _listed(file: str, names: list[str], evaluation: set[int]) -> list[int]:
-    """Places of the images that a file lists, in its order."""
+    """Find the positions of the images that a file lists, in the order of the file."""
     from pathlib import Path
 
     from sat.errors import SatError

@@ -11,7 +11,7 @@ from sat.stages.common import start
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("--root", nargs="?", const="", default="", help="folder or file of the data set")
-    parser.add_argument("--class-map", nargs="?", const="", default="", help="file with the name of a class a line")
+    parser.add_argument("--class-map", nargs="?", const="", default="", help="file with one class name per line")
     parser.add_argument("--out", required=True, help="images/manifest.csv")
 
 

@@ -29,8 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+<<<<<<< HEAD
     """Collect all predictions, count, write."""
     from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
+=======
+    """Collect all predictions, compute the tables, and write them."""
+>>>>>>> main
     from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
     from sat.store.tables import write_tables
 
@@ -88,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _read(job: Job, arguments: argparse.Namespace, models: list[str]) -> tuple[Predictions, dict[str, float]]:
-    """Who errs where on the attack images that count, and the accuracy of every model."""
+    """Read the errors of all models on the attack images that count, and the accuracy of every model."""
     from sat.similarity.predictions import collect_predictions
     from sat.store import hdf5
     from sat.store.artefact import read_sidecar

@@ -13,5 +13,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write study.json: the study is what its step's params hold."""
+    """Write study.json; the params of its step are the study."""
     start(arguments).finish(arguments.out)

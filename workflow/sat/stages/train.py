@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_compute(parser)
     parser.add_argument("--images", required=True, help="images/train.h5")
     parser.add_argument(
-        "--pretrained", nargs="?", const="", default="", help="pretrained/<model>.safetensors, to begin with"
+        "--pretrained", nargs="?", const="", default="", help="weights to start from, if the model is fine-tuned"
     )
     parser.add_argument("--out", required=True, help="weights/<model>.safetensors")
     add_training(parser)
@@ -36,7 +36,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        help="processes that prepare images; as many as threads by default where a GPU waits for them, or else none",
+        help="processes that prepare images (default: the number of threads with a GPU, none without)",
     )
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=30, help="least time from one checkpoint to the next (default: 30)"
@@ -44,7 +44,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train the model and write its weights; now and then an epoch's state is kept until they are there."""
+    """Train the model and write its weights; from time to time, the state after an epoch is kept until then."""
     job = start(arguments)
     import dataclasses
 
@@ -96,16 +96,16 @@ def fit(
     seed: tuple[object, ...],
     **options: Any,
 ) -> tuple[Trained, Checkpoint]:
-    """Train as a command is asked to.
+    """Train with the arguments of a command.
 
     Parameters
     ----------
     job : Job
-        After it has accepted its inputs.
+        The job; it has accepted its inputs already.
     arguments : argparse.Namespace
-        With those of `add_training`.
+        The command's arguments, including those of `add_training`.
     who : str
-        Is trained, for messages.
+        What is trained, for messages.
     blueprint, images, labels, settings, seed, **options
         See `sat.models.training.train`.
 
@@ -113,12 +113,12 @@ def fit(
     -------
     Trained
     Checkpoint
-        To be removed once the weights are written.
+        The caller removes it after writing the weights.
 
     Raises
     ------
     SatError
-        If it cannot be trained so.
+        If the model cannot be trained with these settings.
     """
     import torch
 
@@ -145,7 +145,7 @@ def fit(
     except (ValueError, FloatingPointError) as error:
         raise SatError(f"{who}: cannot be trained: {error}.") from None
     except torch.cuda.OutOfMemoryError:
-        # Fewer images a step would be another training.
+        # The batch is not halved, because fewer images per step would be another training.
         raise SatError(
             f"{who}: the GPU's memory does not hold {settings.batch_size} images a step; lower "
             "training.batch_size, or the column training.batch_size of its row."

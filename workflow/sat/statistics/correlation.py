@@ -1,4 +1,4 @@
-"""Correlations, and their p where the models of one matrix are permuted (Mantel 1967, Cancer Research 27, 209-220)."""
+"""Correlations, and their p-values from permutations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-# A projection that leaves less than this share of a vector's length leaves rounding.
+# If a projection leaves less than this share of a vector's length, the rest is a rounding error.
 _ROUNDING = 1e-7
 
 
 def pearson(a: Floats, b: Floats) -> float:
-    """Pearson's correlation over the places where both are known.
+    """Pearson's correlation over the positions where both are known.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def pearson(a: Floats, b: Floats) -> float:
     Returns
     -------
     float
-        NaN with fewer than 3 places, or where one of them is constant but for rounding.
+        NaN with fewer than 3 positions, or if one of them is constant up to rounding.
     """
     known = ~(np.isnan(a) | np.isnan(b))
     if known.sum() < 3:
@@ -35,7 +35,7 @@ def pearson(a: Floats, b: Floats) -> float:
 
 
 def spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation over the places where both are known; NaN with fewer than 3, or a constant."""
+    """Spearman's rank correlation over the positions where both are known; NaN with fewer than 3, or a constant."""
     known = ~(np.isnan(a) | np.isnan(b))
     if known.sum() < 3:
         return float("nan")
@@ -46,24 +46,24 @@ def spearman(a: Floats, b: Floats) -> float:
 
 
 class RankCorrelation:
-    """Spearman's correlation with one variable, partial on others; NaN where something does not vary.
+    """Spearman's correlation with one variable, partial on covariates; NaN if one side does not vary.
 
     Parameters
     ----------
     variable : array, shape (n,)
     covariates : list of array, shape (n,)
-        Their ranks are regressed out of both ranks, linearly.
+        Their ranks are regressed linearly out of the ranks of both variables.
     """
 
     def __init__(self, variable: Floats, covariates: list[Floats]) -> None:
         ranks = [np.ones(len(variable)), *(rankdata(covariate) for covariate in covariates)]
-        # Constant and collinear covariates take no direction of their own.
+        # Constant and collinear covariates add no direction.
         vectors, lengths, _ = np.linalg.svd(np.stack([rank / np.linalg.norm(rank) for rank in ranks], 1), False)
         self.basis: Floats = vectors[:, lengths > _ROUNDING]
         self.residual = self._residual(rankdata(variable))
 
     def _residual(self, ranks: Floats) -> Floats:
-        """Of unit length, or NaN."""
+        """Residual of ranks after regression on the covariates, scaled to length 1; NaN if only rounding is left."""
         left = ranks - self.basis @ (self.basis.T @ ranks)
         length = np.linalg.norm(left)
         unit: Floats = left / length if length > _ROUNDING * np.linalg.norm(ranks) else np.full(len(left), np.nan)
@@ -79,12 +79,12 @@ class RankCorrelation:
 
 
 def permutation_p(observed: float, permuted: Floats) -> float:
-    """Two-sided p of a correlation; permutations that leave it undefined count as not exceeding it.
+    """Two-sided p of a correlation. Permutations in which it is undefined count as not exceeding it.
 
     Parameters
     ----------
     observed : float
-        NaN has a p of NaN.
+        The observed correlation. If it is NaN, p is NaN.
     permuted : float array, shape (permutations,)
 
     Returns
@@ -93,7 +93,7 @@ def permutation_p(observed: float, permuted: Floats) -> float:
     """
     if np.isnan(observed):
         return float("nan")
-    # Equal orders of addition are not promised: what is equal up to rounding counts as equal.
+    # Values that are equal up to rounding count as equal, because the order of addition may differ.
     return float((1 + (np.abs(permuted) >= abs(observed) - 1e-9).sum()) / (1 + len(permuted)))
 
 

@@ -11,12 +11,12 @@ from scipy.stats import binom, gamma, norm
 
 
 def wilson(hits: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson score interval of a share.
+    """Compute the Wilson score interval of a share.
 
     Parameters
     ----------
     hits : array_like
-        Number of successes; need not be whole (a mean of two indicators).
+        Number of successes. It need not be whole, as for a mean of two indicators.
     n : array_like
         Number of trials. Where it is 0, the interval is 0 to 1.
     confidence : float
@@ -24,7 +24,7 @@ def wilson(hits: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[NDA
     Returns
     -------
     low, high : float array
-        Within 0 to 1.
+        Ends of the interval, within 0 to 1.
 
     References
     ----------
@@ -38,25 +38,25 @@ def wilson(hits: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[NDA
         half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
     low = np.where(n > 0, np.clip(centre - half, 0, 1), 0.0)
     high = np.where(n > 0, np.clip(centre + half, 0, 1), 1.0)
-    # Exact at the ends, where rounding would leave 1e-17.
+    # The ends 0 and 1 are set exactly, since rounding would leave 1e-17.
     return np.where(share <= 0, 0.0, low), np.where(share >= 1, 1.0, high)
 
 
 def sat_interval(
     n11: ArrayLike, n10: ArrayLike, n01: ArrayLike, n00: ArrayLike, eps_s: float, confidence: float = 0.95
 ) -> pd.DataFrame:
-    """Interval of SAT from how often both, one or no direction of a pair transfers.
+    """Compute the interval of SAT from how often both, one or no direction of a pair transfers.
 
-    Every image of X_AB carries two indicators, "A errs on x_B" and "B errs on
-    x_A", and they are correlated: neither n nor 2n trials are right. Kish's
-    design effect says how much more the mean of the 2n indicators varies than
-    if all were independent, and Wilson's interval is taken with
-    2n / design_effect trials. Its ends go through the logarithm of SAT.
+    Every image of X_AB has two indicators, "A errs on x_B" and "B errs on x_A". They
+    are correlated, so neither n nor 2n is the right number of trials. Kish's design
+    effect is the factor by which the variance of the mean of the 2n indicators exceeds
+    that of independent ones. Wilson's interval is computed with 2n / design_effect
+    trials, and SAT's logarithm is applied to its ends.
 
     Parameters
     ----------
     n11, n10, n01, n00 : array_like, shape (pairs,)
-        Images of X_AB on which both, only A, only B, and neither errs.
+        Numbers of images of X_AB on which both, only A, only B, and neither errs.
     eps_s : float
         Floor within the logarithm, in per cent.
     confidence : float
@@ -64,27 +64,28 @@ def sat_interval(
     Returns
     -------
     DataFrame
-        One row a pair: n_both_correct, rate (mean of both directions, a share),
-        design_effect (above 0, at most 2), n_effective, rate_low, rate_high,
-        sat, sat_low, sat_high (per cent within the logarithm), and upper_bound
-        (no image transferred: only sat_high says something). rate and sat are
-        NaN where no image is correct for both.
+        One row per pair. Columns: n_both_correct, rate (mean of both directions, a
+        share), design_effect (above 0, at most 2), n_effective, rate_low, rate_high,
+        sat, sat_low, sat_high (per cent within the logarithm), and upper_bound (no
+        image transferred, so only sat_high is informative). rate and sat are NaN where
+        no image is correct for both.
 
     Notes
     -----
-    Two departures from the plain formula keep its promise in the corners:
+    Two changes to the plain formula keep its coverage in extreme cases:
 
     * The design effect is estimated with half an image more on which both err,
-      and half an image more on which neither does. Without a hit it is 2 (as
-      if both directions agreed on every image, which is the worst case), and
-      it never becomes 0 where the directions differ on every image.
+      and half an image more on which neither does. Without a hit it is 2, as if
+      both directions agreed on every image, which is the worst case. And it never
+      becomes 0 where the directions differ on every image.
     * Wilson's lower end is too high where the effective number of hits is 1, 2
-      or 3 (down to 84 % coverage where 95 % are promised). There Brown, Cai &
-      DasGupta's limit is taken: the Poisson mean below which so many hits have
-      a probability of 1 - confidence. Likewise for misses at the upper end.
+      or 3: coverage falls to 84 % where it should be 95 %. In these cases the limit of
+      Brown, Cai & DasGupta is used: the Poisson mean at which that many hits or
+      more have a probability of 1 - confidence. The upper end is treated in the same
+      way for misses.
 
-    The intervals are too wide rather than too narrow where hardly any hit is
-    expected: with 0.1 hits, a set of outcomes has a probability of 90 or 99 %,
+    Where very few hits are expected, the intervals are too wide rather than too
+    narrow: with 0.1 expected hits, a set of outcomes has a probability of 90 or 99 %,
     and of nothing between.
 
     References
@@ -115,35 +116,35 @@ def sat_interval(
 
 
 def _few(hits: NDArray[np.float64], n: NDArray[np.float64], error: float) -> NDArray[np.float64]:
-    """Brown, Cai & DasGupta's lower limit of a share for 1 to 3 hits; 1, which limits nothing, for others."""
-    # 3, but for the rounding of effective hits: a limit of 3.5 would cover too much.
+    """Brown, Cai & DasGupta's lower limit of a share for 1 to 3 hits; for other numbers 1, which limits nothing."""
+    # The threshold is 3 plus a tolerance for rounding of effective hits; 3.5 would include too much.
     few = (hits > 0) & (hits < 3 + 1e-6)
     limit: NDArray[np.float64] = gamma.ppf(error, np.where(few, hits, 1)) / np.where(n > 0, n, 1)
     return np.where(few, limit, 1.0)
 
 
 MANY = 200
-"""Images that differ, beyond which a sum of their signs is normal."""
+"""Number of differing images above which the sum of their signs is taken as normally distributed."""
 
 
 def sign_flip_p(up_two: ArrayLike, up_one: ArrayLike, down_one: ArrayLike, down_two: ArrayLike) -> NDArray[np.float64]:
-    """One-sided p that paired differences of -2 to 2 are above 0 in the mean: Fisher's randomisation test.
+    """One-sided p of Fisher's randomisation test that the mean of paired differences (-2 to 2) is above 0.
 
-    Were both sides of each image exchangeable, its difference would be as
-    often negative as positive: p is the share of all choices of signs whose
-    sum is at least the observed one. With differences of 1 alone, this is
-    McNemar's exact test.
+    Under the null hypothesis, the two sides of each image are exchangeable, so each
+    difference is equally likely to be negative or positive. p is the share of all
+    choices of signs whose sum is at least the observed one. If all differences are 1 or
+    -1, this is McNemar's exact test.
 
     Parameters
     ----------
     up_two, up_one, down_one, down_two : array_like of int, shape (pairs,)
-        Images whose difference is 2, 1, -1 and -2.
+        Numbers of images whose difference is 2, 1, -1 and -2.
 
     Returns
     -------
     float array, shape (pairs,)
-        1 where no image differs. Exact up to 200 images that differ, normal
-        with a correction for continuity beyond.
+        p; 1 where no image differs. p is exact for up to 200 images that differ. For
+        more, it uses the normal distribution with a continuity correction.
 
     References
     ----------
@@ -169,15 +170,16 @@ def rank_range(value: Sequence[float], low: Sequence[float], high: Sequence[floa
     Parameters
     ----------
     value, low, high : sequence of float, shape (n,)
-        An interval that leaves out its value is widened to it. NaN as a bound: unbounded.
+        Values and the ends of their intervals. An interval that does not contain its value is widened to do so. NaN
+        means that an end is unbounded.
 
     Returns
     -------
     DataFrame
-        rank (1 for the largest value; equal values share the better one),
-        rank_best (1 + number of intervals that lie wholly above), rank_worst
-        (n - number that lie wholly below), tied (some other interval
-        overlaps). Missing where the value is NaN.
+        Columns: rank (1 for the largest value; equal values share the better rank),
+        rank_best (1 + the number of intervals that lie wholly above), rank_worst (n -
+        the number that lie wholly below), tied (whether another interval overlaps).
+        Missing where the value is NaN.
     """
     table = pd.DataFrame({"value": np.array(value, float), "low": np.array(low, float), "high": np.array(high, float)})
     known = table[table["value"].notna()]

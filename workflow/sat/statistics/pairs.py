@@ -1,8 +1,8 @@
-"""What analyses of pairs of models share: aligned input, sums over pairs, permutations of model labels.
+"""Code that analyses of pairs of models share: aligned input, sums over pairs, permutations of model labels.
 
-Pairs share models, so they are not independent: whatever is tested is tested by
-giving the models' labels to other models and leaving the matrix as it is
-(Mantel 1967, Cancer Research 27, 209-220).
+Pairs share models, so they are not independent. Therefore all tests give the models'
+labels to other models and leave the matrix as it is (Mantel 1967, Cancer Research 27,
+209-220).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def sorted_matrix(sat: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If rows and columns are not the same models, each once, or the matrix is not symmetric.
+        If rows and columns are not the same models, each once, or if the matrix is not symmetric.
     """
     if not (sat.index.is_unique and sat.columns.is_unique and set(sat.index) == set(sat.columns)):
         raise ValueError("rows and columns of the SAT matrix must be the same models, each of them once")
@@ -47,18 +47,18 @@ def sorted_matrix(sat: pd.DataFrame) -> pd.DataFrame:
 
 
 def aligned_labels(table: pd.DataFrame, models: pd.Index) -> pd.DataFrame:
-    """Labels of the models, in their order.
+    """Look up the labels of the models, in the order of the models.
 
     Parameters
     ----------
     table : DataFrame
-        Indexed by model, a column a grouping. Further models are ignored.
+        Indexed by model, one column per grouping. Further models are ignored.
     models : Index, shape (n,)
 
     Returns
     -------
     DataFrame of str, shape (n, columns)
-        Empty where the label is unknown (NaN or blank).
+        Labels; empty where the label is unknown (NaN or blank).
 
     Raises
     ------
@@ -74,26 +74,26 @@ def aligned_labels(table: pd.DataFrame, models: pd.Index) -> pd.DataFrame:
 
 
 def indicators(labels: pd.Series) -> tuple[list[str], Floats]:
-    """Which model has which label.
+    """Make indicators of which model has which label.
 
     Parameters
     ----------
     labels : Series of str, shape (n,)
-        Empty where unknown.
+        Label of each model; empty where it is unknown.
 
     Returns
     -------
     list of str
         Known labels in alphabetical order.
     float array, shape (n, labels)
-        0 or 1.
+        1 where the model has the label, 0 elsewhere.
     """
     values = sorted(set(labels) - {""})
     return values, (labels.to_numpy(object)[:, None] == np.array(values, object)[None, :]).astype(float)
 
 
 def off_diagonal(sat: pd.DataFrame) -> tuple[Floats, Floats]:
-    """SAT of different models with 0 for what is missing, and what is there.
+    """Split the SAT of different models into values, with 0 where SAT is missing, and a mask of what is present.
 
     Parameters
     ----------
@@ -111,13 +111,13 @@ def off_diagonal(sat: pd.DataFrame) -> tuple[Floats, Floats]:
 
 
 def orders(n: int, permutations: int, seed: int) -> NDArray[np.int32]:
-    """Permutations of n model labels, the identity first.
+    """Draw permutations of n model labels; the identity comes first.
 
     Returns
     -------
     int array, shape (1 + permutations, n)
-        Model i gets the label of model ``[k, i]``. The same for every
-        analysis of n models with this seed.
+        In permutation k, model i gets the label of model ``[k, i]``. The permutations
+        are the same for every analysis of n models with this seed.
     """
     identity = np.arange(n, dtype=np.int32)
     shuffled = generator("label permutations", seed, n).permuted(np.tile(identity, (permutations, 1)), axis=1)
@@ -125,12 +125,12 @@ def orders(n: int, permutations: int, seed: int) -> NDArray[np.int32]:
 
 
 def pair_sums(matrix: Floats, members: Floats, order: NDArray[np.int32]) -> tuple[Floats, Floats]:
-    """Sum a matrix over pairs within each label, and over pairs that cross its border, for permuted labels.
+    """Sum a matrix over the pairs within each label and over the pairs with one model of it, for permuted labels.
 
     Parameters
     ----------
     matrix : float array, shape (n, n)
-        Symmetric, 0 on the diagonal.
+        Symmetric matrix, 0 on the diagonal.
     members : float array, shape (n, labels)
         From `indicators`.
     order : int array, shape (permutations, n)
@@ -139,11 +139,11 @@ def pair_sums(matrix: Floats, members: Floats, order: NDArray[np.int32]) -> tupl
     Returns
     -------
     within : float array, shape (permutations, labels)
-        Over unordered pairs of which both models have the label.
+        Sums over unordered pairs of which both models have the label.
     crossing : float array, shape (permutations, labels)
-        Over unordered pairs of which one has it, and the other has another known label.
+        Sums over unordered pairs of which one model has the label and the other has another known label.
     """
-    columns = np.column_stack([members, members.sum(axis=1)])  # the last one: has a known label
+    columns = np.column_stack([members, members.sum(axis=1)])  # the last column: the model has a known label
     within, crossing = [], []
     for batch in _batches(order, columns.size):
         given = columns[batch.T]  # models, permutations, labels + 1
@@ -155,25 +155,27 @@ def pair_sums(matrix: Floats, members: Floats, order: NDArray[np.int32]) -> tupl
 
 
 def _batches(order: NDArray[np.int32], size: int, limit: int = 2_000_000) -> Iterator[NDArray[np.int32]]:
-    """Cut permutations so that an intermediate array stays below `limit` numbers (16 MB)."""
+    """Cut permutations into batches, so that an intermediate array stays below `limit` numbers (16 MB)."""
     step = max(1, limit // max(1, size))
     for start in range(0, len(order), step):
         yield order[start : start + step]
 
 
 def ratio(total: Floats, count: Floats) -> Floats:
-    """Mean; NaN where nothing was counted."""
+    """Divide total by count; NaN where the count is 0."""
     mean: Floats = np.divide(total, count, out=np.full(np.shape(total), np.nan), where=np.asarray(count) > 0)
     return mean
 
 
 def two_sided(statistics: Floats, centre: float = 0.0) -> Floats:
-    """Share of permutations at least as far from the centre as what was observed, which counts as one of them.
+    """Compute two-sided p: the share of permutations at least as far from the centre as the observed statistic.
+
+    The observed statistic counts as one of the permutations.
 
     Parameters
     ----------
     statistics : float array, shape (1 + permutations, m)
-        The observed ones first.
+        The observed statistics come first.
     centre : float
 
     Returns
@@ -182,25 +184,25 @@ def two_sided(statistics: Floats, centre: float = 0.0) -> Floats:
         p, never 0; NaN where the observed statistic is NaN. Permutations without a value do not count.
     """
     distance = np.abs(statistics - centre)
-    # Rounding must not make a relabelling that changes nothing look smaller.
+    # The tolerance is for permutations that change nothing: rounding may make their statistic smaller.
     extreme = (distance >= distance[0] - 1e-9).sum(axis=0)
     p: Floats = np.where(np.isfinite(distance[0]), extreme / np.maximum(np.isfinite(distance).sum(axis=0), 1), np.nan)
     return p
 
 
 def max_adjusted(statistics: Floats) -> Floats:
-    """Find p of each statistic among many: share of permutations of which any statistic is as far from 0.
+    """Compute adjusted p of each statistic: the share of permutations in which any statistic is as far from 0.
 
     Parameters
     ----------
     statistics : float array, shape (1 + permutations, m)
-        The observed ones first. Each is taken in units of its own root
-        mean square under permutation, so that none rules the maximum by its scale.
+        The observed statistics come first. Each statistic is divided by its root mean
+        square under permutation, so that no scale dominates the maximum.
 
     Returns
     -------
     float array, shape (m,)
-        NaN where the observed statistic is NaN, or does not vary under permutation.
+        Adjusted p; NaN where the observed statistic is NaN, or does not vary under permutation.
 
     References
     ----------
@@ -213,6 +215,6 @@ def max_adjusted(statistics: Floats) -> Floats:
     p = np.full(statistics.shape[1], np.nan)
     if usable.any():
         largest = scaled.max(axis=1)[:, None]
-        # Rounding must not make a relabelling that changes nothing look smaller.
+        # The tolerance is for permutations that change nothing: rounding may make their statistic smaller.
         p[usable] = (largest >= scaled[0] - 1e-9).mean(axis=0)
     return p

@@ -1,4 +1,4 @@
-"""What lies before a study: jobs, disk, memory, time; what is done, and what would run again and why."""
+"""The outlook of a study: jobs, disk, memory and time; what is done, and what would run again and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sat.study.plan import Artefact, Plan
 def outlook(plan: Plan, results: Path) -> str:
     """Describe what a study takes and how far it is.
 
-    The sidecars are asked, not Snakemake; nothing is run.
+    The sidecars say what is done. Snakemake is not called, and nothing runs.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def outlook(plan: Plan, results: Path) -> str:
         f"{'':>12}{_number(limits):>12}{_number(disk_total / 1e9):>10}",
         "",
         "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
-        "Both are meant to be too high.",
+        "Both are deliberately generous.",
     ]
     if reasons:
         lines += ["", "Why jobs would run again:"]

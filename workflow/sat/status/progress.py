@@ -1,9 +1,9 @@
-"""How far a study is: jobs done, running, failed and to do, and about how long the rest takes.
+"""How far a study is: jobs done, running, failed and to do, and an estimate of the time left.
 
-Only files are read, so it is the same on another machine that shares the disk. What is done, sidecars say.
-Snakemake's own log says what runs and what has failed, for its newest run of the study; where it says nothing,
-the log of the job does. No file tells a main process that was killed from one whose jobs are silent, so after
-`QUIET` seconds without a sign of life its jobs are taken for stopped.
+Only files are read, so the result is the same on any machine that shares the disk. Sidecars say what is done.
+Snakemake's own log of its newest run of the study says what runs and what has failed. If it says nothing about a
+job, the job's log is used. Files do not show whether a main process was killed or whether its jobs are silent. So
+after `QUIET` seconds without a sign of life, its jobs are taken to be stopped.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sat.study.plan import Artefact, Plan
 QUIET = 600
 """Seconds without a sign of life after which a run counts as stopped."""
 FRESH = 60
-"""Seconds without one after which it is only said to be perhaps at work; loops write a line every 10."""
+"""Seconds without a sign of life after which a run is only said to be perhaps at work; loops write a line every 10."""
 STATES = ("done", "running", "failed", "to do")
 SHOWN = 10
-"""Jobs of which details are printed."""
+"""Largest number of jobs whose details are printed."""
 TAIL = 20_000
-"""Bytes at a log's end that are read."""
+"""Number of bytes that are read from the end of a log."""
 KILLED = "Snakemake says so, the log does not: killed from outside, for its memory or its time?"
 LATELY = 20
-"""Starts that say how many jobs run side by side."""
+"""Number of recent job starts from which the number of jobs side by side is taken."""
 
 
 @dataclass
@@ -38,32 +38,33 @@ class Run:
 
     log: Path
     states: dict[str, str] = field(default_factory=dict)
-    """`started`, `finished` or `failed` by name of the job, for the study's jobs that it has started."""
+    """State (`started`, `finished` or `failed`) of each of the study's jobs that the run has started, by name."""
     ended: bool = False
-    """Whether Snakemake has closed the log; it does after a failure and a signal too, unless it is killed at once."""
+    """Whether Snakemake has closed the log. It also does so after a failure or a signal, unless it is killed at once.
+    """
     side_by_side: int = 1
-    """Most jobs that were under way at once, lately."""
+    """Largest number of jobs that recently ran at the same time."""
     written: float = 0.0
-    """When the log was written last, in seconds since 1970."""
+    """Time of the last line in the log, in seconds since 1970."""
     alive: float = 0.0
-    """When it or one of the jobs that are under way wrote something."""
+    """Time at which the run, or one of its running jobs, last wrote something."""
 
     def going(self, now: float) -> bool:
-        """Whether the run goes on, as far as files tell."""
+        """Say whether the run is still going, as far as files show it."""
         return not self.ended and now - self.alive < QUIET
 
 
 def newest_run(snakemake: Path, results: Path) -> Run | None:
-    """Snakemake's newest run that has started a job of the study.
+    """Find Snakemake's newest run that has started a job of the study.
 
     Parameters
     ----------
     snakemake : Path
-        Folder .snakemake.
+        The folder .snakemake.
     results : Path
         Folder of the study's results, as the rules call it.
     """
-    # Their names begin with the time of the start. Dry runs write none; reports write one without jobs.
+    # The names of logs begin with the start time. Dry runs write no log; reports write a log without jobs.
     for path in sorted((snakemake / "log").glob("*.snakemake.log"), reverse=True):
         run = _read_run(path, f"{results.as_posix()}/logs/")
         if run.states:
@@ -90,7 +91,7 @@ def _read_run(path: Path, logs: str) -> Run:
                 log = line[9:].strip()
             elif block and line.startswith("    jobid: "):
                 number = line[11:].strip()
-                # In a block of an error the log comes later, but the job was started before.
+                # In an error block the log comes after the jobid, but the start of the job has named the log before.
                 if block == "started" and log.startswith(logs):
                     names[number] = log.removeprefix(logs).removesuffix(".log")
                     under_way.add(number)
@@ -121,7 +122,7 @@ class JobProgress:
     """One of `STATES`."""
     log: Path
     remark: str = ""
-    """What the state is inferred from, where nothing says it outright."""
+    """What the state is inferred from, if no file says it directly."""
 
 
 @dataclass
@@ -132,9 +133,9 @@ class StageProgress:
     jobs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     """Number of jobs by state."""
     seconds: list[float] = field(default_factory=list)
-    """What the jobs that are done took, as far as they have a benchmark."""
+    """Run times of the finished jobs that have a benchmark."""
     limits: float = 0.0
-    """Sum of the time limits of the jobs that are left, in seconds; 0 where they are small."""
+    """Sum of the time limits of the jobs that are left, in seconds; 0 if the jobs are small."""
 
     @property
     def left(self) -> int:
@@ -143,7 +144,7 @@ class StageProgress:
 
     @property
     def mean(self) -> float | None:
-        """Seconds that a job takes; None before one is done."""
+        """Mean seconds of a job; None before one is done."""
         return sum(self.seconds) / len(self.seconds) if self.seconds else None
 
 
@@ -202,7 +203,7 @@ class Progress:
         return lines
 
     def time_left(self) -> str:
-        """Estimate the time that is left, in words."""
+        """Describe the estimated time left, in words."""
         left = [stage for stage in self.stages if stage.left]
         if not left:
             return "Nothing is left to do."
@@ -246,10 +247,10 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
     Returns
     -------
     Progress
-        `str` of it is for people.
+        The progress; its `str` is for people.
     """
     now = time.time() if now is None else now
-    # Before the sidecars: a job that ends meanwhile is found done, not lost.
+    # The log is read before the sidecars, so that a job that ends in between is found done and not lost.
     run = newest_run(snakemake, results)
     forecast = Forecast(plan)
     stages: dict[str, StageProgress] = {}
@@ -280,13 +281,13 @@ def _job(name: str, artefacts: Sequence[Artefact], results: Path, run: Run | Non
     said = run.states.get(name) if run else None
     if run and said == "started" and run.going(now):
         return is_("running")
-    # What a job has written after Snakemake's last word is of a run that keeps no such log (--quiet).
+    # If a job has written after the end of Snakemake's log, it belongs to a run that keeps no such log (--quiet).
     later = written > (run.written if run else 0.0)
     end = _end(log)
     if said == "failed" and not later and end != "interrupted":
         return is_("failed", "" if end == "error" else KILLED)
     if not written or _written(results / f"benchmarks/{name}.tsv") >= written:
-        # The log is of a job that succeeded, when the study asked for something else.
+        # The log is that of a job that succeeded when the study had other settings.
         return is_("to do")
     if end == "error":
         return is_("failed", "its log says so, Snakemake's newest does not name it")
@@ -313,12 +314,12 @@ def _last_lines(path: Path) -> list[str]:
 
 
 def _end(log: Path) -> str:
-    """How a log ends: `error`, as `sat.__main__` and Python end them; `interrupted`, by Ctrl-C; or nothing of that."""
+    """Say how a log ends: `error` (of `sat.__main__` or Python), `interrupted` (by Ctrl-C), or empty for neither."""
     lines = _last_lines(log)
     if lines and lines[-1].startswith("KeyboardInterrupt"):
         return "interrupted"
     errors = [number for number, line in enumerate(lines) if line.startswith(("Error: ", "Traceback (most recent"))]
-    # An error that was only reported is followed by lines of logging, which begin with the time of day.
+    # If an error was only reported, log lines follow, which begin with the time of day.
     if not errors or any(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines[errors[-1] :]):
         return ""
     return "error"
@@ -334,7 +335,7 @@ def _benchmark(path: Path) -> list[float]:
 
 
 def _duration(seconds: float) -> str:
-    """Some seconds in words; a clock that is a little behind gives no negative ones."""
+    """Put seconds into words. A negative number, from a clock that is a little behind, counts as 0."""
     seconds = max(0.0, seconds)
     if seconds < 100:
         return f"{seconds:.0f} s"

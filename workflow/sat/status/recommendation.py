@@ -1,4 +1,4 @@
-"""A recommended ensemble, or teacher, in words."""
+"""A recommended ensemble or teacher, in words."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def describe_recommendation(
     found : Recommendation
     study : str
     n_models : int
-        To choose among.
+        Number of models to choose among.
     images : (int, int)
-        Images chosen on, and reported on.
+        Numbers of images chosen on, and reported on.
     remeasured : bool
         Whether SAT was measured anew on the images chosen on.
     confidence : float
         Level of the intervals.
     left_out : list of str
-        Models whose SAT is too low to choose by.
+        Models that were left out because their SAT is too low.
     weak : list of str
-        Such models among the recommended.
+        Recommended models whose SAT is too low.
 
     Returns
     -------
@@ -70,40 +70,41 @@ def describe_recommendation(
         "",
     ]
     several = found.choices[found.choices["n_sets"] > 1]["n_sets"].tolist()
-    head = ("choice", "mean SAT", "a member alone", "ensemble", "errors fewer than a member's")
+    head = ("choice", "mean SAT", "average member", "ensemble", "error reduction")
     lines += _columns([head, *(_row(row) for row in found.choices.to_dict("records"))])
     lines += [
         "",
-        "Lowest SAT minus another choice (an interval that holds 0 shows no difference):",
+        "Lowest SAT minus another choice (an interval that contains 0 shows no difference):",
     ]
     differences = [
         (NAMES[row["than"]], *(_points(row, key) for key in ("accuracy", "error_reduction")))
         for row in found.differences.to_dict("records")
     ]
-    lines += _columns([("", "ensemble, points", "errors fewer, points"), *differences])
+    lines += _columns([("", "ensemble, points", "error reduction, points"), *differences])
     lines += ["", "Choices:"]
     for row in found.choices.to_dict("records"):
         if row["choice"] != "low_sat" and row["members"]:
             lines.append(f"  {NAMES[row['choice']]}: {row['members'].replace(';', ', ')}")
     if several:
         lines.append(
-            f"  {NAMES['matched']}: mean of {several[0]} other sets, nearest to the recommended one in accuracy on the "
-            "images chosen on"
+            f"  {NAMES['matched']}: mean of the {several[0]} other sets whose accuracy on the images chosen on is "
+            "nearest to that of the recommended set"
         )
     notes = []
     if found.n_candidates == 1:
-        notes.append("one set was to be had, so SAT chose nothing; a larger --tolerance or pool gives it a choice")
+        notes.append("only one set was to be had, so SAT chose nothing; a larger --tolerance or pool gives a choice")
     if "n_clusters" in found.choices and not math.isnan(clusters := found.choices["n_clusters"].iloc[0]):
         notes.append(f"the recommended models come from {clusters:.0f} cluster(s) of analysis/clusters.csv")
     if found.n_considered < n_models:
         notes.append(f"only the {found.n_considered} most accurate models were considered: there are too many sets")
     notes += [
-        f"{name}: left out, its attack fails on itself, so its SAT is too low (--from takes it in)" for name in left_out
+        f"{name}: left out, its attack fails on itself, so its SAT is too low (name it after --from to include it)"
+        for name in left_out
     ]
     notes += [
         f"{name}: its attack fails on itself, so its SAT is too low, which may be why it was chosen" for name in weak
     ]
-    notes.append("intervals are for these models; other models, or other images than such, may behave differently")
+    notes.append("intervals cover the choice of images only; other models may behave differently")
     return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
 
 
@@ -118,14 +119,14 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _per_cent(row: dict[str, Any], key: str) -> str:
-    """A share with its interval."""
+    """Write a share with its interval."""
     if math.isnan(row[key]):
         return "no member errs"
     return f"{100 * row[key]:.2f} % [{100 * row[f'{key}_low']:.2f}, {100 * row[f'{key}_high']:.2f}]"
 
 
 def _points(row: dict[str, Any], key: str) -> str:
-    """A difference of shares with its interval, in percentage points."""
+    """Write a difference of shares with its interval, in percentage points."""
     if math.isnan(row[key]):
         return "unknown"
     value, low, high = (100 * row[name] for name in (key, f"{key}_low", f"{key}_high"))
@@ -143,7 +144,8 @@ WHY = {"low_sat": "least alike", "high_sat": "most alike", "accurate": "most acc
 """Ways to choose a teacher, as `sat.analyses.distillation.gains.choose` has them."""
 CLAIM = (
     "The paper's abstract says that diversity helps under specific conditions. Its text is remembered to say that "
-    "unlike teachers of another base architecture, and alike ones of the same, give more; nobody here could read it."
+    "dissimilar teachers of another base architecture, and similar ones of the same, give more. This was not checked: "
+    "the paper's full text was not available."
 )
 
 
@@ -161,7 +163,7 @@ def describe_teachers(
     weak: list[str],
     note: str,
 ) -> str:
-    """Say which teacher to take, what speaks for it, and what else there is.
+    """Say which teacher to take, what supports the choice, and which alternatives there are.
 
     Parameters
     ----------
@@ -169,21 +171,21 @@ def describe_teachers(
     choices : list of Choice
         The recommended one first.
     candidates : DataFrame
-        By teacher: sat, sat_low, sat_high, accuracy, accuracy_low, accuracy_high.
+        Indexed by teacher, with sat, sat_low, sat_high, accuracy, accuracy_low, accuracy_high.
     gains, related : DataFrame or None
-        The study's own tables of distillation, the first by teacher.
+        The study's own tables of distillation; the first is indexed by teacher.
     measured : bool
-        Whether the choice follows these, and not the paper.
+        Whether the choice follows these tables, and not the paper.
     confidence : float
         Level of the intervals.
     by : str
-        What `same` and `other` are of: base architecture or family.
+        What `same` and `other` refer to: base architecture or family.
     left_out : list of str
-        Models whose SAT is too low to choose by.
+        Models that were left out because their SAT is too low.
     weak : list of str
-        Such models among those shown, or the student itself.
+        Models shown, the student included, whose SAT is too low.
     note : str
-        Why there are no tables.
+        Why there are no tables; empty if there are.
 
     Returns
     -------
@@ -206,30 +208,34 @@ def describe_teachers(
         "",
         f"  {first.teacher}",
         "",
-        f"Chosen by SAT with {student}: the {_choice(first, by)}. Beside it:",
+        f"Chosen by SAT with {student}: the {_choice(first, by)}. Compared with other choices:",
         "",
         *_columns(rows),
         "",
-        "Not told apart from these, since intervals overlap:",
+        "Teachers that cannot be told from each choice, since intervals overlap:",
     ]
     lines += [f"  {_choice(choice, by)}: {', '.join(choice.ties) or 'none'}" for choice in choices]
-    lines += ["", "How far SAT foretells what a teacher gives:"]
+    lines += ["", "How far SAT predicts what a teacher gives:"]
     if related is not None and gains is not None:
         lines += [f"  {_relation(row, by)}" for row in related.to_dict("records")]
         best = gains["gain"].idxmax()
         lines.append(f"  best measured here: {best}, {_points(gains.loc[best].to_dict(), 'gain')} points over alone")
     if measured:
-        words = "The choice follows what was measured here, whatever the paper says."
+        words = "The choice follows what was measured here, and not the paper."
     elif related is not None:
-        words = f"Where an interval holds 0 or is not there, nothing was shown here. {CLAIM} The choice rests on that."
+        words = (
+            f"Where an interval contains 0 or is missing, nothing was shown here. {CLAIM} The choice rests on this "
+            "claim, so treat it as a guess."
+        )
     else:
-        words = f"Unverified here: {note}. {CLAIM} The choice rests on that."
+        words = f"Unverified here: {note}. {CLAIM} The choice rests on this claim, so treat it as a guess."
     lines += [f"  {line}" for line in wrap(words, 110)]
     notes = [
-        f"{name}: left out, its attack fails on itself, so its SAT is too low (--from takes it in)" for name in left_out
+        f"{name}: left out, its attack fails on itself, so its SAT is too low (name it after --from to include it)"
+        for name in left_out
     ]
     notes += [f"{name}: its attack fails on itself, so its SAT is too low" for name in weak]
-    notes.append("SAT rests on these attack images, and gains on these teachers and seeds; others may differ")
+    notes.append("SAT depends on these attack images, and gains on these teachers and seeds; others may differ")
     return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
 
 
@@ -239,7 +245,7 @@ def _choice(choice: Choice, by: str) -> str:
 
 
 def _relation(row: dict[str, Any], by: str) -> str:
-    """The correlation of a group in words."""
+    """Put the correlation of a group into words."""
     group = "all teachers" if row["group"] == "all" else f"{row['group']} {by}"
     head = f"measured here, {group} ({row['n_teachers']}): "
     if math.isnan(row["spearman"]):

@@ -1,4 +1,4 @@
-"""The words at the end of a run."""
+"""The summary of a study's results."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
         Folder of the study's results.
     config : Config
     inaccurate : mapping of str to float
-        Accuracy of the models that passed their gate flagged.
+        Accuracy of the models that passed their gate but were flagged.
     n_pairs : int
-        How many of the most similar pairs to print.
+        Number of most similar pairs to print.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
 
 
 def _pairs_of(matrix: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of different models of a matrix, the most similar first."""
+    """List the pairs of different models of a matrix, the most similar first."""
     import numpy as np
     import pandas as pd
 
@@ -69,7 +69,7 @@ def _pairs_of(matrix: pd.DataFrame) -> pd.DataFrame:
 
 
 def _similar(pairs: pd.DataFrame) -> list[str]:
-    """A line for each pair, with its interval and mark where it has them."""
+    """Make a line for each pair, with its interval and its mark if it has them."""
     labels = [f"{first}  {second}" for first, second in zip(pairs["model_a"], pairs["model_b"], strict=True)]
     width = max(map(len, labels), default=0)
     lines = []
@@ -81,7 +81,7 @@ def _similar(pairs: pd.DataFrame) -> list[str]:
 
 
 def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], similar: pd.DataFrame) -> list[str]:
-    """What may make a study's numbers mean less than they seem to."""
+    """List reasons why a study's numbers may mean less than they seem to."""
     models = read_table(results / "similarity/models.csv").set_index("model")
     warnings = [
         f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {config.min_whitebox:g}; "
@@ -100,7 +100,7 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
     if config.attack.declaration.selection == "first_success":
         warnings.append(
             f"{config.attack.method} keeps the adversarial images of its first success, which may transfer less: "
-            "compare this matrix with none of another attack"
+            "do not compare this matrix with one from another attack"
         )
     weak = int((~similar["above_noise"]).sum())
     if weak:

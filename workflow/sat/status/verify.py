@@ -24,7 +24,7 @@ class Finding:
 
 
 def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
-    """Find every artefact that is missing, stale, changed, or made from such a one.
+    """Find every artefact that is missing, stale or changed, or that was made from such an artefact.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
     results : Path
         Folder of the study's results.
     full : bool
-        Hash every file whole, which finds bit-rot too.
+        Whether to hash every file whole, which also finds bit rot.
 
     Yields
     ------
     Finding
-        In the order of the flow.
+        Findings in the order of the flow.
     """
     known: dict[str, Mapping[str, Any]] = {}
     faulty: set[str] = set()

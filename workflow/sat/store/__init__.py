@@ -1,1 +1,1 @@
-"""Artefacts on disk: written once, read with suspicion, each with a sidecar that says what made it."""
+"""Artefacts on disk: each has a sidecar that says what made it, and is checked before it is read."""

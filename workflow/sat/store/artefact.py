@@ -1,9 +1,10 @@
 """Artefacts and their sidecars.
 
-An artefact is written under a temporary name in its own folder, flushed, and
-renamed; its sidecar comes last. Snakemake's metadata is a cache, the sidecar is
-the truth: it says which step made the artefact, from which inputs, and what
-its bytes hash to. Readers refuse an artefact that another step has made.
+An artefact is written under a temporary name in its own folder, flushed, and renamed.
+Its sidecar is written last. The sidecar is the record that counts, and Snakemake's
+metadata is only a cache. The sidecar says which step made the artefact, from which
+inputs, and what the hash of its bytes is. Readers refuse an artefact that another step
+has made.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sat.store.step import Step, group_recipe
 
 
 def sidecar_path(path: Path | str) -> Path:
-    """Path of an artefact's sidecar; a .json file is its own."""
+    """Path of an artefact's sidecar; a .json file is its own sidecar."""
     path = Path(path)
     return path if path.suffix == ".json" else path.with_name(path.name + ".json")
 
@@ -33,7 +34,7 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
     Raises
     ------
     SatError
-        If it is missing, or cut off.
+        If it is missing or truncated.
     """
     sidecar = sidecar_path(path)
     try:
@@ -47,7 +48,7 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
 
 
 def is_made(path: Path | str, step: Step) -> bool:
-    """Whether an artefact is there, and its sidecar says that this step made it."""
+    """Say whether an artefact exists, and its sidecar says that this step made it."""
     try:
         return Path(path).exists() and bool(read_sidecar(path)["recipe"] == step.recipe)
     except SatError:
@@ -59,14 +60,14 @@ _REMAKE = "'sat verify' says how to make it again."
 
 @dataclass
 class Job:
-    """One run of a stage: reads inputs, writes artefacts, and keeps the account of both.
+    """One run of a stage: it reads inputs, writes artefacts, and keeps account of both.
 
     Parameters
     ----------
     step : Step
-        What the artefacts are made of.
+        The step of the artefacts.
     run : mapping
-        How the job runs, for the sidecars: device, threads, batch size.
+        How the job runs (device, threads, batch size), for the sidecars.
     """
 
     step: Step
@@ -75,7 +76,7 @@ class Job:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def input(self, name: str, path: Path | str) -> Path:
-        """Accept an input if it is what the step asks for.
+        """Accept an input if it is the one that the step asks for.
 
         Parameters
         ----------
@@ -92,7 +93,7 @@ class Job:
         Raises
         ------
         SatError
-            If another step has made it, or its bytes are not those of its sidecar.
+            If another step has made it, or its bytes do not agree with its sidecar.
         """
         return self.input_group(name, [path], single=True)[0]
 
@@ -117,7 +118,7 @@ class Job:
         return [Path(path) for path in paths]
 
     def finish(self, path: Path | str, **facts: Any) -> None:
-        """Write the sidecar of an artefact that has just been written; a .json artefact is its own.
+        """Write the sidecar of an artefact that has just been written; a .json artefact is its own sidecar.
 
         Parameters
         ----------
@@ -146,7 +147,7 @@ class Job:
 
 
 def content_account(path: Path | str) -> dict[str, str]:
-    """Digests of an artefact for its sidecar: of the file, and of the arrays of an HDF5 file."""
+    """Digests of an artefact for its sidecar: that of the file and, for an HDF5 file, that of its arrays."""
     account = {"sha256": file_digest(path)}
     if Path(path).suffix == ".h5":
         from sat.store.hdf5 import stored_digest
@@ -163,8 +164,8 @@ def check_content(path: Path | str, sidecar: Mapping[str, Any], full: bool = Fal
     path : path
     sidecar : mapping
     full : bool
-        Hash an HDF5 file whole. By default only the digest that is stored in
-        it is compared, which tells a file from another but finds no bit-rot.
+        Whether to hash an HDF5 file whole. By default only the digest that is stored
+        in the file is compared, which tells files apart but does not find bit rot.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""State of a training, beside the weights that it becomes: what a killed job leaves to the next one."""
+"""Checkpoints of a training, beside its weights file, from which a job resumes after another was killed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ log = logging.getLogger("sat")
 
 
 class Checkpoint:
-    """One file that is replaced from time to time.
+    """One checkpoint file, which is replaced from time to time.
 
-    It belongs to the step and to the bytes of the inputs that made it; that
-    of another step or other inputs is removed at once.
+    A checkpoint belongs to a step and to the bytes of its inputs. A checkpoint of
+    another step or other inputs is removed at once.
 
     Parameters
     ----------
     path : path
         The artefact.
     job : Job
-        After it has accepted its inputs.
+        The job; it has accepted its inputs already.
     every : float
-        Least seconds from one to the next: an epoch of a small net takes less time than writing it.
+        Fewest seconds between two checkpoints, since an epoch of a small network takes less time than writing one.
     """
 
     def __init__(self, path: Path | str, job: Job, every: float = 30.0) -> None:
@@ -39,11 +39,11 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether it is time for the next one."""
+        """Say whether it is time for the next checkpoint."""
         return time.monotonic() - self._written >= self.every
 
     def read(self) -> dict[str, Any] | None:
-        """State that was written last; None where there is none, or it is damaged.
+        """Read the state that was written last; None if there is none, or if it is damaged.
 
         Returns
         -------
@@ -54,7 +54,7 @@ class Checkpoint:
 
         if not self._file.exists():
             return None
-        # PyTorch does not look at the check sums.
+        # PyTorch does not check the check sums.
         if readable(self._file):
             try:
                 state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
@@ -62,13 +62,13 @@ class Checkpoint:
                     return state
                 log.warning("%s is of another version of PyTorch; training starts from the beginning", self._file)
                 return None
-            except Exception as error:  # whatever a foreign file brings up in torch or pickle
+            except Exception as error:  # any error that a foreign file causes in torch or pickle
                 log.warning("%s: %s", self._file, " ".join(str(error).split())[:200])
         log.warning("%s is damaged; training starts from the beginning", self._file)
         return None
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace what was written before.
+        """Replace the state that was written before.
 
         Parameters
         ----------
@@ -82,5 +82,5 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def remove(self) -> None:
-        """Remove it: the artefact and its sidecar are there."""
+        """Remove the checkpoint, after the artefact and its sidecar have been written."""
         shutil.rmtree(self.folder, ignore_errors=True)

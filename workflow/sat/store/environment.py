@@ -1,4 +1,4 @@
-"""Where a job ran: what a sidecar records beside its results."""
+"""The environment of a job, which its sidecars record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
     "seaborn",
 )
 SCHEDULER = {"slurm_job": "SLURM_JOB_ID", "visible_devices": "CUDA_VISIBLE_DEVICES"}
-"""What a sidecar says of the job, and the environment variable that says so."""
+"""Keys of a sidecar about the cluster's job, and the environment variables that they come from."""
 COMMIT, DIRTY = "SAT_GIT_COMMIT", "SAT_GIT_DIRTY"
 
 
@@ -34,7 +34,7 @@ def export_git(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        The project. Without git, or outside a checkout, nothing is exported.
+        Folder of the project. Without git, or outside a checkout, nothing is exported.
     """
     os.environ.pop(COMMIT, None)
     os.environ.pop(DIRTY, None)
@@ -52,14 +52,13 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Code, packages and machine of this process.
+    """Describe the code, the packages and the machine of this process.
 
     Returns
     -------
     dict
-        ``git`` (commit and dirty flag; null where there is no git),
-        ``packages``, ``python``, ``machine``, ``job`` (of a cluster, with the
-        GPUs that it was given).
+        Keys ``git`` (commit and dirty flag; null without git), ``packages``,
+        ``python``, ``machine``, ``job`` (the cluster's job, with the GPUs that it got).
     """
     commit = os.environ.get(COMMIT)
     return {

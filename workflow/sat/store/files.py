@@ -1,4 +1,4 @@
-"""Files on disk: written whole or not at all, and their digests."""
+"""Files on disk, which are written whole or not at all, and their digests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def file_digest(path: Path | str) -> str:
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Write a file so that nobody ever sees half of it.
+    """Write a file so that no reader ever sees an incomplete one.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""HDF5 files of images: one image a chunk, locking off, a digest of the content in the attributes."""
+"""HDF5 files of images: one image per chunk, no locking, and a digest of the content in the attributes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sat.store.files import replacing
 
 DIGEST = "content_sha256"
 SLICE = 256
-"""Items that are read at once where a whole array might not fit into memory."""
+"""Number of items that are read at once if a whole array might not fit into memory."""
 IN_MEMORY = 2**30
-"""Bytes of images that are read at once and kept."""
+"""Largest number of bytes of images that are read at once and kept in memory."""
 
 
 @contextmanager
 def writing(path: Path | str) -> Iterator[h5py.File]:
-    """Write an HDF5 file under a temporary name; the digest of its content comes last.
+    """Write an HDF5 file under a temporary name; the digest of its content is written last.
 
     Yields
     ------
@@ -43,7 +43,7 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
     Raises
     ------
     SatError
-        If it is missing, cut off or no HDF5 file.
+        If it is missing, truncated or not an HDF5 file.
     """
     try:
         file = h5py.File(path, "r", locking=False)
@@ -56,7 +56,7 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
 
 
 def one_by_one(paths: Iterable[Path | str]) -> Iterator[h5py.File]:
-    """Open each file for reading, and close it before the next: of many files few may be open at once."""
+    """Open each file for reading, and close it before the next, since only few files may be open at once."""
     for path in paths:
         with reading(path) as file:
             yield file
@@ -69,7 +69,7 @@ def stored_digest(path: Path | str) -> str:
 
 
 def content_digest(file: h5py.File) -> str:
-    """SHA-256 over names, types, shapes and values of all arrays; storage and compression do not count.
+    """Compute SHA-256 over names, types, shapes and values of all arrays; storage and compression do not count.
 
     Parameters
     ----------
@@ -94,33 +94,33 @@ def content_digest(file: h5py.File) -> str:
 
 
 def image_dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
-    """Create an array of images, compressed, one image a chunk.
+    """Create a compressed array of images, with one image per chunk.
 
-    Random access reads one chunk, images that are never written take no room, and the array can be cut short.
+    So random access reads one chunk, images that are never written take no space, and the array can be shortened.
 
     Parameters
     ----------
     file : h5py.File
     name : str
     shape : tuple of int
-        (n, ...): the first axis counts images.
+        Shape (n, ...); the first axis is that of the images.
     dtype : dtype
     """
-    # gzip is in every HDF5 build, and level 1 is nearly as small as 9 on perturbations.
+    # Every HDF5 build has gzip, and level 1 makes perturbations nearly as small as level 9.
     return file.create_dataset(
         name, shape=shape, maxshape=shape, dtype=dtype, chunks=(1, *shape[1:]), compression="gzip", compression_opts=1
     )
 
 
 class Images:
-    """Images of a file, by their numbers: kept in memory where they are few, read when they are asked for otherwise.
+    """Images of a file, by their numbers. Few images are kept in memory; many are read when they are asked for.
 
     Parameters
     ----------
     path : path
-        images/<split>.h5.
+        Path of images/<split>.h5.
     in_memory : int
-        Bytes of images that are kept.
+        Largest number of bytes of images that are kept in memory.
     """
 
     def __init__(self, path: Path | str, in_memory: int = IN_MEMORY) -> None:
@@ -134,12 +134,12 @@ class Images:
         return self.shape[0]
 
     def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Images of some rows, in their order."""
+        """Get the images of some rows, in the order of the rows."""
         if self._kept is not None:
             found: NDArray[np.uint8] = self._kept[rows]
             return found
-        # Opened here, so that every process has a handle of its own.
+        # The file is opened here, so that every process has a handle of its own.
         if self._file is None:
             self._file = h5py.File(self.path, "r", locking=False)
-        # Single reads: HDF5's fancy indexing is hundreds of times slower.
+        # Images are read one by one, because HDF5's fancy indexing is hundreds of times slower.
         return np.stack([self._file["image"][row] for row in rows])

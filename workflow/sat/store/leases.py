@@ -1,16 +1,17 @@
-"""Which GPU is a job's own, where several jobs share a machine with several GPUs; torch is not needed.
+"""Leases of GPUs, for several jobs on a machine with several GPUs. This module does not need torch.
 
-A job that sees one GPU uses it. One that sees several leases one of them, by
-an operating system's lock on a file named after the GPU's UUID, and sees only
-that one from then on. Snakemake hands out numbers of GPUs, never which ones.
+A job that sees one GPU uses it. A job that sees several GPUs leases one of them, and
+sees only that one from then on. A lease is a lock of the operating system on a file
+that is named after the GPU's UUID. Snakemake only counts GPUs, and does not say which
+one a job gets.
 
-The kernel gives the lock back when the process ends, however it ends. Lock
-files are never deleted: whoever deletes one may leave two processes with a
-lock on two files of one name.
+The kernel releases the lock when the process ends, however it ends. Lock files are
+never deleted: deleting one could leave two processes with locks on two files of the
+same name.
 
-The locks are one user's. Those of another user, or of the same user under
-another TMPDIR, cannot be seen, and neither can processes that take no lease;
-who shares a machine divides its GPUs through CUDA_VISIBLE_DEVICES.
+The locks belong to one user. Locks of another user, or of the same user with another
+TMPDIR, cannot be seen. Neither can processes that take no lease. People who share a
+machine must divide its GPUs through CUDA_VISIBLE_DEVICES.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from sat.errors import SatError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 PAUSE = (0.2, 1.0)
-"""Seconds between two attempts; drawn anew each time, so that waiting processes do not march in step."""
+"""Range of the seconds between two attempts. They are random, so that waiting processes do not try at the same time."""
 
 log = logging.getLogger("sat")
 
@@ -50,47 +51,47 @@ class Device:
     entry: str
     """What CUDA_VISIBLE_DEVICES calls it."""
     key: str
-    """Its UUID; where nvidia-smi cannot say, its entry."""
+    """UUID of the device, or its entry if nvidia-smi does not give a UUID."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A slot of a device, held until the process ends."""
+    """A slot of a device, which is held until the process ends."""
 
     device: Device
     slot: int
     descriptor: int
-    """Of the open lock file. The lock does not hang on this object, which may be forgotten."""
+    """Descriptor of the open lock file. The lock remains even if this object is deleted."""
 
     def release(self) -> None:
-        """Give the slot back while the process goes on."""
+        """Release the slot before the process ends."""
         _held.remove(self.descriptor)
         os.close(self.descriptor)
 
 
 def visible_devices(environment: Mapping[str, str], listing: str) -> list[Device]:
-    """The devices that CUDA will see, in CUDA's order.
+    """List the devices that CUDA will see, in CUDA's order.
 
     Parameters
     ----------
     environment : mapping of str to str
-        Of which CUDA_VISIBLE_DEVICES counts: indices, and UUIDs of GPUs and
-        MIG devices, which may be cut short. Without it, all that are listed.
+        Environment variables. Only CUDA_VISIBLE_DEVICES is used. It holds indices, or
+        UUIDs of GPUs and MIG devices, which may be abbreviated. Without it, all
+        listed devices are visible.
     listing : str
-        What ``nvidia-smi -L`` prints; empty where it cannot be run.
+        Output of ``nvidia-smi -L``; empty if it cannot be run.
 
     Returns
     -------
     list of Device
-        As by CUDA's rules, the entries before the first invalid one, and none
-        at all where a device is listed twice.
+        Following CUDA's rules, the entries before the first invalid one. The list is
+        empty if a device is named twice.
 
     Notes
     -----
-    Indices are taken as nvidia-smi's. Where the GPUs of a machine differ, CUDA
-    counts otherwise unless CUDA_DEVICE_ORDER is PCI_BUS_ID. Jobs that all use
-    indices are still kept apart then; jobs that name a GPU in different ways
-    are not.
+    Indices are taken to be those of nvidia-smi. If the GPUs of a machine differ, CUDA
+    counts in another order unless CUDA_DEVICE_ORDER is PCI_BUS_ID. Jobs that all use
+    indices are still kept apart then. Jobs that name a GPU in different ways are not.
     """
     gpus: dict[str, str] = {}
     whole = ""
@@ -101,7 +102,7 @@ def visible_devices(environment: Mapping[str, str], listing: str) -> list[Device
         if index:
             gpus[index] = whole = uuid
         elif whole in usable:
-            # CUDA computes on the parts of a GPU that is cut, not on the whole.
+            # If a GPU is partitioned, CUDA computes on its parts and not on the whole GPU.
             usable.remove(whole)
         usable.append(uuid)
     if VISIBLE not in environment:
@@ -118,7 +119,7 @@ def visible_devices(environment: Mapping[str, str], listing: str) -> list[Device
 
 
 def _key(entry: str, gpus: Mapping[str, str], uuids: Sequence[str]) -> str | None:
-    """UUID of a well-formed entry, or None if there is no such device."""
+    """Find the UUID of a well-formed entry; None if there is no such device."""
     if entry.isdecimal():
         index = str(int(entry))
         return gpus.get(index) if gpus else index
@@ -129,7 +130,7 @@ def _key(entry: str, gpus: Mapping[str, str], uuids: Sequence[str]) -> str | Non
 
 
 def lease(devices: Sequence[Device], slots: int, folder: Path) -> Lease:
-    """Take a slot of a device; wait, as long as it takes, until one is free.
+    """Take a slot of a device, and wait without limit until one is free.
 
     Parameters
     ----------
@@ -138,23 +139,23 @@ def lease(devices: Sequence[Device], slots: int, folder: Path) -> Lease:
         How many processes may share a device. All devices get their first
         process before any gets a second.
     folder : Path
-        Of the lock files, on a disk of this machine. It must exist.
+        Folder of the lock files, on a disk of this machine. It must exist.
 
     Returns
     -------
     Lease
-        It lasts until the process ends; neither the processes that this one
-        starts nor those that it forks hold it too.
+        The lease, which lasts until the process ends. Processes that this process
+        starts or forks do not hold it.
 
     Raises
     ------
     ValueError
-        If there is nothing to wait for.
+        If there is no device or no slot.
     """
     if not devices or slots < 1:
         raise ValueError(f"no slot to lease: {len(devices)} devices with {slots} slots each")
     places = [(device, slot) for slot in range(slots) for device in devices]
-    # A generator of its own: whoever seeds Python's gets the same numbers, waiting or not.
+    # The pauses have their own generator, so that waiting does not change the numbers of Python's generator.
     pauses = random.Random()
     waiting = False
     while True:
@@ -170,12 +171,12 @@ def lease(devices: Sequence[Device], slots: int, folder: Path) -> Lease:
 
 
 def _lock(path: Path) -> int | None:
-    # filelock's lock on a descriptor, not its FileLock, whose exit handler lets go while the process still has its
-    # memory on the GPU. Python opens files such that started programs do not inherit them.
+    # This uses filelock's lock on a descriptor. The exit handler of its FileLock would release the lock while the
+    # process still has memory on the GPU. Programs that Python starts do not inherit open files.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    # No link: something cleaned the folder between opening and locking, and the next process makes a new file.
+    # If there is no link, the file was deleted between opening and locking, and the next process makes a new file.
     if lock_descriptor(descriptor, blocking=False) and os.fstat(descriptor).st_nlink:
-        # Cleaners of /tmp go by age, and would take a file that was made weeks ago and is in use.
+        # Programs that clean /tmp go by age, and would delete a file that was made weeks ago and is still in use.
         os.utime(descriptor)
         _held.add(descriptor)
         return descriptor
@@ -189,36 +190,35 @@ def _forget() -> None:
     _held.clear()
 
 
-# A forked process shares the parent's open files, and would keep the lock when the parent is killed.
+# A forked process shares the parent's open files, and would keep the lock after the parent was killed.
 os.register_at_fork(after_in_child=_forget)
 
 
 def lease_device(jobs_per_gpu: int, folder: Path | None = None) -> dict[str, str | int] | None:
     """Lease one of the visible GPUs, if there are several, and make it the only one that CUDA sees.
 
-    To be called once, before anything initialises CUDA. Variables of SLURM
-    play no role.
+    Call this once, before anything initialises CUDA. SLURM's variables are not used.
 
     Parameters
     ----------
     jobs_per_gpu : int
         How many jobs may share a GPU.
     folder : Path, optional
-        Of the lock files; by default a private one of the user's in the
+        Folder of the lock files; by default a private folder of the user in the
         machine's folder for temporary files.
 
     Returns
     -------
     dict or None
-        ``gpu`` (its name in CUDA_VISIBLE_DEVICES), ``gpu_uuid`` (where that
-        is not known, the name again) and ``gpu_slot``, for the sidecar. None
-        where there are not several devices: then CUDA_VISIBLE_DEVICES stays
-        as it is, and torch is to find the device or its lack.
+        Keys ``gpu`` (the name in CUDA_VISIBLE_DEVICES), ``gpu_uuid`` (or the name
+        again, if the UUID is not known) and ``gpu_slot``, for the sidecar. None if
+        there is at most one device. CUDA_VISIBLE_DEVICES then stays as it is, and torch
+        finds out whether there is a device.
 
     Raises
     ------
     SatError
-        If the folder is not the user's own.
+        If the folder does not belong to the user.
     """
     listed = os.environ.get(VISIBLE)
     if listed is not None and "," not in listed:
@@ -236,7 +236,7 @@ def lease_device(jobs_per_gpu: int, folder: Path | None = None) -> dict[str, str
 
 def _nvidia_smi() -> str:
     try:
-        # Not checked: with one broken GPU the status is an error, and the others are listed all the same.
+        # The status is not checked: it is an error if one GPU is broken, but the other GPUs are still listed.
         return subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
@@ -246,7 +246,7 @@ def _own_folder() -> Path:
     folder = Path(tempfile.gettempdir(), f"sat-gpu-leases-{os.getuid()}")
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    # Anyone may make a folder, or a link, of this name in /tmp.
+    # Any user may make a folder or a link of this name in /tmp.
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise SatError(f"{folder}: not a folder of yours, so GPUs cannot be leased there; set TMPDIR to another.")

@@ -1,4 +1,4 @@
-"""Parts of a long computation, beside the artefact that they become: what a killed job leaves to the next one."""
+"""Parts of a long computation, beside its artefact, from which a job resumes after another was killed."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from sat.store.files import replacing
 
 
 class Parts:
-    """Arrays of consecutive items, a file a part.
+    """Arrays of consecutive items, with one file per part.
 
-    A part belongs to the step and to the bytes of the inputs that made it.
-    Those of another step or other inputs are removed at once.
+    A part belongs to a step and to the bytes of its inputs. Parts of another step or
+    other inputs are removed at once.
 
     Parameters
     ----------
     path : path
         The artefact.
     job : Job
-        After it has accepted its inputs.
+        The job; it has accepted its inputs already.
     """
 
     def __init__(self, path: Path | str, job: Job) -> None:
         self.folder = beside(path, job, "parts")
         self.files: list[Path] = []
         self.stop = 0
-        """Number of items that are done: from the first on, without a gap."""
+        """Number of items that are done, from the first on and without a gap."""
         for file in sorted(self.folder.glob("*.npz")):
             first, last = (int(word) for word in file.stem.split("-"))
             if first == self.stop and readable(file):
@@ -45,7 +45,7 @@ class Parts:
             elif last > self.stop:
                 file.unlink()
         if self.stop:
-            logging.getLogger("sat").info("%d items are there from a job that was stopped", self.stop)
+            logging.getLogger("sat").info("%d items were finished by a job that was stopped", self.stop)
 
     def write(self, where: slice, **arrays: NDArray[Any]) -> None:
         """Add the next part.
@@ -53,9 +53,9 @@ class Parts:
         Parameters
         ----------
         where : slice
-            Its items; it starts where the last one stopped.
+            Items of the part. It starts where the last part stopped.
         **arrays
-            Shape (items, ...).
+            Arrays of shape (items, ...).
         """
         if where.start != self.stop:
             raise ValueError(f"part {where.start} to {where.stop} after {self.stop}")
@@ -66,12 +66,12 @@ class Parts:
         self.stop = where.stop
 
     def read(self) -> Iterator[tuple[slice, Mapping[str, NDArray[Any]]]]:
-        """Give all parts in order.
+        """Yield all parts in order.
 
         Yields
         ------
         slice
-            Items of the part.
+            The items of the part.
         mapping of str to array
         """
         for file in self.files:
@@ -80,28 +80,28 @@ class Parts:
                 yield slice(first, last), dict(arrays)
 
     def remove(self) -> None:
-        """Remove all parts: the artefact and its sidecar are there."""
+        """Remove all parts, after the artefact and its sidecar have been written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def beside(path: Path | str, job: Job, kind: str) -> Path:
-    """Hidden folder beside an artefact for what a killed job leaves to the next one of the same step and inputs.
+    """Find the hidden folder beside an artefact where a job finds the work of a killed job of the same step and inputs.
 
-    Those that other settings or inputs have left are removed.
+    Folders of other settings or inputs are removed.
 
     Parameters
     ----------
     path : path
         The artefact.
     job : Job
-        After it has accepted its inputs.
+        The job; it has accepted its inputs already.
     kind : str
-        What is in the folder.
+        Kind of the content, which is part of the folder's name.
 
     Returns
     -------
     Path
-        It need not exist.
+        The folder, which need not exist.
     """
     path = Path(path)
     accounts = {name: _digests(given) for name, given in job.inputs.items()}
@@ -119,7 +119,7 @@ def _digests(given: Any) -> list[str]:
 
 
 def readable(file: Path) -> bool:
-    """Whether a zip file, as numpy and torch write, was written whole: disks fill up, and file systems lose seconds."""
+    """Say whether a zip file of numpy or torch is complete. Full disks and crashes can leave incomplete files."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.testzip() is None

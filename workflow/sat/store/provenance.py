@@ -1,4 +1,4 @@
-"""What a SAT matrix was measured with: images, canvas and attack, from the sidecars that lead to it."""
+"""The settings with which a SAT matrix was measured (images, canvas and attack), read from the chain of sidecars."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from sat.errors import SatError
 from sat.store.artefact import read_sidecar, sidecar_path
 
 OWN = ("model", "seed")
-"""Params of an attack that are no setting: models differ, and another seed is another draw of the same."""
+"""Params of an attack that are not settings: every model has its own, and another seed is another draw of the same."""
 
 
 def read_settings(sat: Path | str) -> dict[str, Any] | None:
-    """Find what a matrix was measured with.
+    """Find the settings with which a matrix was measured.
 
     Parameters
     ----------
     sat : path
-        A matrix; with its sidecar, and the sidecars of what it was made from, if it is a study's.
+        A matrix. If it is that of a study, its sidecar and the sidecars of all that it was made from must be there.
 
     Returns
     -------
     dict or None
-        images (digest of the attack images as the models saw them), canvas (px) and the settings of the attack, sizes
-        in grey levels. None for a matrix without a sidecar, or of a study that was given it.
+        Keys images (digest of the attack images as the models saw them), canvas (px) and the settings of the attack,
+        with sizes in grey levels. None for a matrix without a sidecar, and for that of a study that started from a
+        matrix.
 
     Raises
     ------
     SatError
-        If a sidecar on the way is missing.
+        If a sidecar in the chain is missing.
     """
     sat = Path(sat)
     if not sidecar_path(sat).is_file():
@@ -40,7 +41,7 @@ def read_settings(sat: Path | str) -> dict[str, Any] | None:
         return None
 
     def follow(account: Mapping[str, Any]) -> dict[str, Any]:
-        # Paths in sidecars begin at the folder that holds results/, wherever that is now.
+        # Paths in sidecars are relative to the folder that holds results/, which may have moved.
         there = (parent / account["path"] for parent in sat.resolve().parents)
         found = next((path for path in there if sidecar_path(path).is_file()), None)
         if found is None:
@@ -67,7 +68,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     Returns
     -------
     list of str
-        Empty where they agree.
+        The differences; empty if there are none.
     """
     names = [name for name in dict.fromkeys([*ours, *theirs]) if ours.get(name) != theirs.get(name)]
     return [

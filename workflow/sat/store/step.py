@@ -1,4 +1,4 @@
-"""A step: what decides an artefact's content, and its digest, the recipe."""
+"""A step, which determines an artefact's content, and its digest, the recipe."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from sat.errors import SatError
 
 ALONE = "_alone"
-"""Stands for the teacher of a student that has none; no model can be called so."""
+"""Stands for the teacher of a student without a teacher. No model can have this name."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What makes one artefact."""
+    """All that determines the content of one artefact."""
 
     stage: str
     """Name of the stage."""
     version: int
     """Version of the stage."""
     params: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever changes the result, as JSON values; sizes of perturbations in grey levels."""
+    """All settings that change the result, as JSON values. Sizes of perturbations are in grey levels."""
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """Recipe of each input; a group of inputs has one recipe, of all of them in order."""
+    """Recipe of each input. A group of inputs has one recipe, made from those of all its members in order."""
 
     @cached_property
     def recipe(self) -> str:
@@ -35,14 +35,14 @@ class Step:
 
     @cached_property
     def json(self) -> str:
-        """The step as one line of JSON, as rules put it on a command line."""
+        """The step as one line of JSON, as rules hand it to commands."""
         return json.dumps(
             {"stage": self.stage, "version": self.version, "params": self.params, "inputs": self.inputs}, sort_keys=True
         )
 
     @classmethod
     def parse(cls, text: str) -> Step:
-        """Read a step from a command line.
+        """Read a step from its line of JSON.
 
         Raises
         ------
@@ -56,12 +56,12 @@ class Step:
 
 
 def group_recipe(recipes: Iterable[str]) -> str:
-    """Recipe of several inputs that a stage takes as one list.
+    """Compute the recipe of several inputs that a stage takes as one list.
 
     Parameters
     ----------
     recipes : iterable of str
-        In the order in which the stage gets the files.
+        Recipes in the order in which the stage gets the files.
 
     Returns
     -------

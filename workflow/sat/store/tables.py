@@ -16,25 +16,29 @@ from sat.store.files import replacing
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
+<<<<<<< HEAD
     """Read a CSV or Parquet table, numbers to the last bit, text as text."""
     if Path(path).suffix == ".parquet":
         return pd.read_parquet(path)
+=======
+    """Read a CSV table; numbers are exact to the last bit, and text stays text."""
+>>>>>>> main
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def read_matrix(path: Path | str) -> pd.DataFrame:
-    """Read a square matrix: model names are the header and the first column."""
+    """Read a square matrix, whose header and first column are model names."""
     return read_table(path).set_index("model").rename_axis(None)
 
 
 def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
-    """Write tables as CSV, or as Parquet where the path says so, each with its sidecar.
+    """Write tables as CSV, or as Parquet if the path says so, each with its sidecar.
 
     Parameters
     ----------
     job : Job
     tables : mapping of path to DataFrame
-        The index is not written.
+        Tables by path; the index is not written.
     **facts
         See `Job.finish`.
     """
@@ -48,7 +52,7 @@ def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> 
 
 
 def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[], object]) -> list[str]:
-    """Append rows to a model table; what stands there stays as it is.
+    """Append rows to a model table; the existing rows stay as they are.
 
     Parameters
     ----------
@@ -56,18 +60,18 @@ def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[
     rows : sequence of mapping
         Cells by column.
     check : callable
-        Called when the rows are written; if it raises a SatError, the table
-        is put back as it was.
+        Function that is called after the rows are written. If it raises a SatError,
+        the table is restored.
 
     Returns
     -------
     list of str
-        Columns that the table did not have.
+        Columns that the table did not have before.
 
     Raises
     ------
     SatError
-        If the table with the rows is not valid.
+        If the table with the new rows is not valid.
     """
     with file.open(encoding="utf-8-sig", newline="") as stream:
         text = stream.read()
@@ -78,7 +82,7 @@ def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[
     output = io.StringIO()
     writer = csv.writer(output, lineterminator=ending)
     if added:
-        # Every line gets longer, so the whole table is written.
+        # Every line gets longer, so the whole table is rewritten.
         writer.writerow([*lines[0], *added])
         writer.writerows([*line, *([""] * len(added))] for line in lines[1:] if any(map(str.strip, line)))
     else:

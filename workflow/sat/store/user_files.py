@@ -1,4 +1,4 @@
-"""Digests of the user's own files, which have no sidecar: checkpoints, class maps, lists of images."""
+"""Digests of the user's own files (checkpoints, class maps, lists of images), which have no sidecar."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ ABSENT = "absent"
 
 
 def register(files: Mapping[str, Path], results: Path, write: bool = True) -> dict[str, str]:
-    """Digest of each of a study's own files.
+    """Compute the digest of each of the user's own files of a study.
 
-    A file is read only when its size or time has changed, and the registry is
-    rewritten only then. A moved or touched file has the same digest, so nothing
-    reruns.
+    A file is read only if its size or time has changed, and only then is the registry
+    rewritten. A moved or touched file keeps its digest, so nothing reruns.
 
     Parameters
     ----------
     files : mapping of str to Path
         From `Study.files`; folders are left out.
     results : Path
-        Folder of the study's results; the registry is registered.json in it.
+        Folder of the study's results. The registry is the file registered.json in it.
     write : bool
-        Jobs on a cluster read the registry that the main process wrote.
+        Whether to write the registry. Jobs on a cluster only read the one that the
+        main process wrote.
 
     Returns
     -------
     dict of str to str
-        SHA-256 by the name of the file; of a file that is not there any more,
-        the one that it had.
+        SHA-256 by the name of the file. A file that does not exist any more keeps the
+        digest that it had.
 
     Raises
     ------

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _params(plan: Plan) -> dict[str, Any]:
-    # A list: as JSON, an object would lose the order in which the study names its variants.
+    # This is a list because a JSON object would lose the order in which the study names its variants.
     settings = [{"variant": "", **plan.attack().params, "attack_images": None}] + [
         {"variant": name, **plan.attack(name).params, "attack_images": variant.attack_images}
         for name, variant in plan.config.variants.items()
@@ -41,7 +41,7 @@ def run(given: Given, *, settings: list[dict[str, Any]], seed: int) -> Answer:
     ----------
     given : Given
     settings : list of dict
-        The attack's settings and the number of attack images, of the study and then of each variant.
+        The attack's settings and the number of attack images: those of the study first, then those of each variant.
     seed : int
 
     Returns
@@ -54,7 +54,7 @@ def run(given: Given, *, settings: list[dict[str, Any]], seed: int) -> Answer:
     from sat.analyses.ablation.figure import ablation_figure
 
     count = len(given["images"]["label"])
-    # No variant can be called so.
+    # No variant can have this name.
     names = [entry["variant"] or "(study)" for entry in settings]
     matrices = dict(zip(names, given["sat"].values(), strict=True))
     models = dict(zip(names, given["models"].values(), strict=True))
@@ -66,7 +66,7 @@ def run(given: Given, *, settings: list[dict[str, Any]], seed: int) -> Answer:
     table = pd.concat([found[["variant"]], about, found.drop(columns="variant")], axis=1)
     for row in table[table["n_low_whitebox"] > 0].itertuples():
         log.warning(
-            "%s: the attack fails on %d of the models themselves, so its matrix shows robustness more than likeness",
+            "%s: the attack fails on %d of the models themselves, so its matrix shows robustness more than similarity",
             row.variant,
             row.n_low_whitebox,
         )

@@ -1,4 +1,4 @@
-"""How far a study's matrix depends on the attack: matrices of the same models under other settings, compared."""
+"""How far a study's matrix depends on the attack: it is compared with matrices made under other settings."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def ablation_table(
     Parameters
     ----------
     matrices : mapping of str to DataFrame, shape (n, n)
-        SAT by variant, the study's first; of the same models.
+        SAT matrices by variant, the study's first. All have the same models.
     models : mapping of str to DataFrame
-        Tables of the models (`sat.similarity.similarity.model_table`), likewise.
+        Tables of the models (`sat.similarity.similarity.model_table`), by variant.
     permutations : int
-        For Mantel's test.
+        Number of permutations of Mantel's test.
     seed : int
-        The study's.
+        Seed of the study.
 
     Returns
     -------
     DataFrame
-        One row a matrix: variant, mean_whitebox (share, over models), n_low_whitebox
-        (models below the study's least white-box success: their rows and
-        columns are too low), mean_sat (over pairs of two models), and for variants
+        One row per matrix: variant, mean_whitebox (a share, averaged over models), n_low_whitebox
+        (number of models below the study's min_whitebox: their rows and
+        columns are too low), mean_sat (over pairs of different models), and
         n_pairs, pearson, spearman, mantel_p, mean_offset, sd_offset (variant minus study),
-        as in `sat.analyses.reference.comparison.compare`; NaN for the study itself.
+        which are those of `sat.analyses.reference.comparison.compare`, and NaN for the study itself.
     """
     study, *variants = matrices
     rows = []
@@ -53,23 +53,23 @@ def ablation_table(
         found = compare(matrices[name], matrices[study], permutations=permutations, seed=seed).table.iloc[0]
         rows.append(row | {column: found[column] for column in AGREEMENT})
     table = pd.DataFrame(rows)
-    # With itself, every matrix agrees.
+    # Every matrix agrees with itself, so these numbers would say nothing.
     table.loc[0, list(AGREEMENT[1:])] = np.nan
     return table
 
 
 def ablation_pairs(matrices: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rank correlation of every two of the matrices.
+    """Compute the rank correlation of every two matrices.
 
     Parameters
     ----------
     matrices : mapping of str to DataFrame, shape (n, n)
-        SAT by variant; of the same models.
+        SAT matrices by variant. All have the same models.
 
     Returns
     -------
     DataFrame
-        variant_a, variant_b (each two once, in the order given), n_pairs, pearson, spearman.
+        variant_a, variant_b (every pair of matrices once, in the given order), n_pairs, pearson, spearman.
     """
     rows = []
     for first, second in combinations(matrices, 2):

@@ -1,4 +1,4 @@
-"""How much of SAT goes with the attack's success and with accuracy."""
+"""Possible confounders of SAT: how strongly it correlates with the attack's success and with accuracy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNIT = Analysis(
 
 
 def run(given: Given) -> Answer:
-    """Correlate, and warn.
+    """Correlate SAT with its possible confounders, and warn where a correlation is strong.
 
     Parameters
     ----------

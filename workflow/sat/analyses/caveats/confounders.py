@@ -1,4 +1,4 @@
-"""What SAT does not say: how much of it goes with attack strength and with accuracy."""
+"""Possible confounders of SAT: how strongly it correlates with attack strength and with accuracy."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ COLUMNS = ("quantity", "n_pairs", "r", "warning")
 def caveats(
     matrix: pd.DataFrame, whitebox: Mapping[str, float], accuracy: Mapping[str, float], threshold: float = 0.5
 ) -> pd.DataFrame:
-    """Correlate SAT, over pairs, with what it should not depend on.
+    """Correlate SAT with two quantities that it should not depend on, over pairs of models.
 
-    A model that its own attack rarely fools has a low row and column, and
-    models of different accuracy share fewer images: where SAT follows either, it
-    ranks attacks or accuracies rather than likeness.
+    A model that its own attack rarely fools has a low row and column. Models of
+    different accuracy share fewer images. Where SAT follows one of these, it ranks
+    attacks or accuracies rather than similarity.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT; symmetric. Pairs of two models count, each once.
+        SAT matrix, symmetric. Every pair of different models counts once.
     whitebox : mapping of str to float
         White-box success, a share.
     accuracy : mapping of str to float
-        Share of clean images classified correctly. A model that a mapping does
-        not hold is left out of its row.
+        Share of clean images classified correctly. A model that is missing from
+        a mapping is left out of that mapping's row of the result.
     threshold : float
         Absolute correlation above which a row warns.
 
@@ -37,9 +37,9 @@ def caveats(
     -------
     DataFrame
         quantity (mean_whitebox: mean of the two models' white-box success;
-        accuracy_difference: absolute), n_pairs, r (Pearson's; NaN where either
-        side is constant or fewer than 3 pairs are known), warning (empty where
-        there is none).
+        accuracy_difference: absolute difference of their accuracies), n_pairs, r
+        (Pearson's correlation; NaN where either side is constant or fewer than
+        3 pairs are known), warning (empty where there is none).
     """
     first, second = np.triu_indices(len(matrix), 1)
     sat = matrix.to_numpy(float)[first, second]

@@ -1,4 +1,4 @@
-"""Spectral clusters of models, how firm they are, and their t-SNE picture."""
+"""Spectral clusters of models, how stable they are, and their t-SNE picture."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Clusters(Section):
     k: Annotated[int, Field(ge=2)] = 10
     """Number of clusters."""
     starts: Annotated[int, Field(ge=300)] = 300
-    """k-means starts; the one with the least inertia is kept."""
+    """Number of k-means starts; the one with the least inertia is kept."""
 
 
 class Tsne(Section):
     """The t-SNE picture of the spectral features."""
 
     perplexity: Annotated[float, Field(gt=0)] = 30.0
-    """Upper bound; (n - 1) / 3 is used where that is less."""
+    """Largest perplexity. Where (models - 1) / 3 is smaller, that is used."""
 
 
 class Settings(Section):
@@ -71,7 +71,7 @@ UNIT = Analysis(
 
 
 def run(given: Given, *, k: int, starts: int, perplexity: float, seed: int) -> Answer:
-    """Cluster the models that have no NaN.
+    """Cluster the models whose SAT has no NaN.
 
     Parameters
     ----------
@@ -79,9 +79,9 @@ def run(given: Given, *, k: int, starts: int, perplexity: float, seed: int) -> A
     k : int
         Number of clusters.
     starts : int
-        k-means starts.
+        Number of k-means starts.
     perplexity : float
-        Upper bound for t-SNE.
+        Largest perplexity of t-SNE.
     seed : int
 
     Returns
@@ -112,18 +112,18 @@ def run(given: Given, *, k: int, starts: int, perplexity: float, seed: int) -> A
     if matrix.empty:
         raise SatError(f"{given.path('sat')}: no model is left to be clustered; see the warnings in the log.")
     if k > len(matrix):
-        log.warning("%d clusters instead of %d: no more models are left", len(matrix), k)
+        log.warning("%d clusters instead of %d, because no more models are left", len(matrix), k)
         k = len(matrix)
     found = spectral_clusters(matrix, k, starts, seed)
     if found.n_clipped:
         log.warning("%d pairs have SAT below 0 and count as 0", found.n_clipped)
     picture = tsne_picture(found.features, perplexity, seed)
     if picture is None:
-        log.warning("t-SNE is skipped: %d models, and it needs 4", len(matrix))
+        log.warning("t-SNE is skipped: it needs 4 models, and there are %d", len(matrix))
         picture = pd.DataFrame(columns=["model", "x", "y"])
     choice = choose_k(matrix, seed=seed)
     if choice.empty:
-        log.warning("there is no number of clusters to choose: %d models, and it needs 3", len(matrix))
+        log.warning("the numbers of clusters are not compared: that needs 3 models, and there are %d", len(matrix))
     facts = {
         "dropped": dropped,
         "n_clipped": found.n_clipped,

@@ -1,4 +1,4 @@
-"""Spectral clustering of a similarity matrix, how sure it is, and its t-SNE picture."""
+"""Spectral clustering of a similarity matrix, how stable it is, and its t-SNE picture."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ class Clustering:
     """Result of `spectral_clusters`."""
 
     table: pd.DataFrame
-    """model, cluster (1 for the largest), in the order of the matrix."""
+    """Columns model and cluster (1 is the largest), in the order of the matrix."""
     features: pd.DataFrame
     """Spectral features, shape (models, k), rows of length 1."""
     inertia: float
-    """Of the best k-means start."""
+    """Inertia of the best k-means start."""
     n_clipped: int
-    """Unordered pairs whose SAT below 0 was raised to 0."""
+    """Number of unordered pairs whose SAT was below 0 and was raised to 0."""
 
 
 def without_nan(matrix: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Drop as few models as it takes, the one with most NaN first, until none is left.
+    """Drop models, the one with the most NaN first, until no NaN is left.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        Symmetric.
+        Symmetric matrix.
 
     Returns
     -------
     DataFrame
-        Without NaN.
+        The matrix of the models that are left, without NaN.
     list of str
-        Dropped models.
+        The dropped models.
     """
     dropped: list[str] = []
     while (holes := matrix.isna().sum()).any():
@@ -60,20 +60,20 @@ def without_nan(matrix: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int = 0) -> Clustering:
     """Cluster models by normalised spectral clustering.
 
-    The affinity is max(SAT, 0) with its measured diagonal. The k leading
+    The affinity matrix is max(SAT, 0) with its measured diagonal. The k leading
     eigenvectors of D^-1/2 A D^-1/2 are scaled to rows of length 1, and k-means
     clusters the rows.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT; symmetric, without NaN.
+        SAT matrix, symmetric, without NaN.
     k : int
         Number of clusters, at most n.
     starts : int
-        k-means starts; the one with the least inertia is kept.
+        Number of k-means starts; the one with the least inertia is kept.
     seed : int
-        Of k-means.
+        Seed of k-means.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int
     Raises
     ------
     ValueError
-        If k exceeds the number of models, or a model is similar to none, itself included.
+        If k exceeds the number of models, or a model has no SAT above 0, not even with itself.
 
     References
     ----------
@@ -99,7 +99,7 @@ def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int
 
 
 def _spectrum(matrix: pd.DataFrame, k: int) -> tuple[Floats, Floats]:
-    """All eigenvalues of the normalised affinity, the largest first, and the spectral features, shape (n, k)."""
+    """Return all eigenvalues of the normalised affinity, the largest first, and the spectral features, (n, k)."""
     sat = matrix.to_numpy(float)
     if k > len(sat):
         raise ValueError(f"{k} clusters of {len(sat)} models")
@@ -115,7 +115,7 @@ def _spectrum(matrix: pd.DataFrame, k: int) -> tuple[Floats, Floats]:
     # An eigenvector's sign is arbitrary; fixing it makes files comparable.
     leading = leading * np.where(leading[np.abs(leading).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
     length = np.linalg.norm(leading, axis=1, keepdims=True)
-    # With more separate parts than clusters, a part may be left without a direction: it stays at the origin.
+    # If there are more separate parts than clusters, a part may get no direction. It then stays at the origin.
     return values[::-1], np.divide(leading, length, out=np.zeros_like(leading), where=length > 1e-12)
 
 
@@ -126,7 +126,7 @@ def _refuse_nan(matrix: pd.DataFrame) -> None:
 
 
 def _by_size(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Number clusters from 1, the largest first, ties by first member."""
+    """Number clusters from 1, the largest first; equal sizes are ordered by their first member."""
     names, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     order = names[np.lexsort((first, -sizes))]
     rank = {label: number for number, label in enumerate(order, start=1)}
@@ -140,13 +140,13 @@ def tsne_picture(features: pd.DataFrame, perplexity: float, seed: int = 0) -> pd
     ----------
     features : DataFrame, shape (n, k)
     perplexity : float
-        Upper bound; (n - 1) / 3 is used where that is less.
+        Largest perplexity. Where (n - 1) / 3 is smaller, that is used.
     seed : int
 
     Returns
     -------
     DataFrame or None
-        model, x, y. None with fewer than 4 models, for which t-SNE has no meaning.
+        Columns model, x and y. None with fewer than 4 models, for which t-SNE has no meaning.
 
     References
     ----------
@@ -161,31 +161,33 @@ def tsne_picture(features: pd.DataFrame, perplexity: float, seed: int = 0) -> pd
 
 
 def choose_k(matrix: pd.DataFrame, ks: Iterable[int] | None = None, starts: int = 100, seed: int = 0) -> pd.DataFrame:
-    """What speaks for each number of clusters.
+    """Compare numbers of clusters by how well the data support each.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT; symmetric, without NaN.
+        SAT matrix, symmetric, without NaN.
     ks : iterable of int, optional
-        2 to min(20, n - 1) unless given. Others than 2 to n - 1 are left out:
-        one cluster has no silhouette, and n clusters say nothing.
+        Numbers of clusters; 2 to min(20, n - 1) by default. Numbers outside
+        2 to n - 1 are left out: one cluster has no silhouette, and n clusters
+        say nothing.
     starts : int
-        Single k-means starts for each number.
+        Number of single k-means starts for each number of clusters.
     seed : int
-        The study's.
+        Seed of the study.
 
     Returns
     -------
     DataFrame
-        One row a number of clusters; none with fewer than 3 models. k;
+        One row per number of clusters; no row with fewer than 3 models. Columns: k;
         eigengap (the k-th eigenvalue of the normalised affinity minus the
-        next); largest_gap (whether it is the largest of this table); silhouette (mean, of the best start,
-        in the spectral features; -1 to 1; NaN where k-means finds one cluster);
-        inertia (of the best start); best_starts (share of starts within
-        0.1 % of it); start_agreement (mean adjusted Rand index between the
-        starts: 1 where every start finds the same clusters); smallest (models
-        of the smallest cluster).
+        next one); largest_gap (whether it is the largest of this table);
+        silhouette (mean over models, of the best start, in the spectral
+        features; -1 to 1; NaN where k-means finds one cluster); inertia (of the
+        best start); best_starts (share of starts whose inertia is within 0.1 %
+        of the best); start_agreement (mean adjusted Rand index between the
+        starts: 1 where every start finds the same clusters); smallest (number
+        of models in the smallest cluster).
 
     References
     ----------
@@ -207,7 +209,7 @@ def choose_k(matrix: pd.DataFrame, ks: Iterable[int] | None = None, starts: int 
                 "eigengap": values[k - 1] - values[k],
                 "silhouette": silhouette_score(features, best) if len(sizes) > 1 else np.nan,
                 "inertia": inertia.min(),
-                # The absolute term: with as many clusters as distinct models, every inertia is 0 but for rounding.
+                # The absolute term matters with as many clusters as distinct models: inertia is then 0 up to rounding.
                 "best_starts": (inertia <= inertia.min() * 1.001 + 1e-9).mean(),
                 "start_agreement": _mean_rand_index(labels),
                 "smallest": sizes.min(),
@@ -215,14 +217,14 @@ def choose_k(matrix: pd.DataFrame, ks: Iterable[int] | None = None, starts: int 
         )
     columns = ["k", "eigengap", "silhouette", "inertia", "best_starts", "start_agreement", "smallest"]
     table = pd.DataFrame(rows, columns=columns)
-    # Where all eigenvalues agree, the largest gap is rounding.
+    # Where all eigenvalues are equal, the largest gap is a rounding error.
     largest = (table["eigengap"] == table["eigengap"].max()) & (table["eigengap"] > 1e-9)
     table.insert(2, "largest_gap", largest)
     return table
 
 
 def _single_starts(features: Floats, k: int, starts: int, seed: int) -> tuple[NDArray[np.int32], Floats]:
-    """Labels, shape (starts, n), and inertia, shape (starts,), of k-means from one start each."""
+    """Run k-means from each start alone; return the labels, (starts, n), and the inertias, (starts,)."""
     seeds = generator("k-means starts", seed, k).integers(2**31, size=starts)
     found = [KMeans(k, n_init=1, random_state=int(one)).fit(features) for one in seeds]
     return np.array([means.labels_ for means in found]), np.array([means.inertia_ for means in found])
@@ -234,10 +236,10 @@ def _together(labels: Labels) -> NDArray[np.bool_]:
 
 
 def _mean_rand_index(labels: NDArray[np.int32]) -> float:
-    """Mean adjusted Rand index between all pairs of rows; NaN of a single row.
+    """Mean adjusted Rand index between all pairs of rows; NaN with a single row.
 
-    From pairs of models, of which a matrix product counts all at once:
-    scikit-learn's function takes a second for what takes a millisecond here.
+    A matrix product counts the pairs of models that share a cluster for all pairs of
+    rows at once. This takes a millisecond where scikit-learn's function takes a second.
     """
     if len(labels) < 2:
         return float("nan")
@@ -247,24 +249,24 @@ def _mean_rand_index(labels: NDArray[np.int32]) -> float:
     size = np.diag(common)
     expected = np.outer(size, size) / len(above[0])
     most = (size[:, None] + size) / 2
-    # Where both are one cluster, or all apart, there is nothing to correct for: equal.
+    # Two trivial partitions (one cluster, or one cluster per model) are equal, and need no correction for chance.
     trivial = most == expected
     index = np.where(trivial, 1.0, (common - expected) / np.where(trivial, 1.0, most - expected))
     return float(index[np.triu_indices(len(labels), 1)].mean())
 
 
 def membership_over_starts(matrix: pd.DataFrame, found: Clustering, starts: int = 100, seed: int = 0) -> pd.DataFrame:
-    """How firmly each model belongs to its cluster when k-means starts elsewhere.
+    """Measure how stable each model's cluster is over random starts of k-means.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT that `found` was made from.
+        The SAT matrix that `found` was made from.
     found : Clustering
     starts : int
-        Single k-means starts.
+        Number of single k-means starts.
     seed : int
-        The study's.
+        Seed of the study.
 
     Returns
     -------
@@ -279,22 +281,22 @@ def membership_over_starts(matrix: pd.DataFrame, found: Clustering, starts: int 
 def membership_over_matrices(
     replicates: Iterable[pd.DataFrame], clusters: pd.DataFrame, k: int, starts: int = 20, seed: int = 0
 ) -> pd.DataFrame:
-    """How firmly each model belongs to its cluster when the matrix is measured on other images.
+    """Measure how stable each model's cluster is when the matrix is measured on other images.
 
     Parameters
     ----------
     replicates : iterable of DataFrame, shape (n, n)
-        SAT, such as the matrices of `sat.similarity.resampling.bootstrap`.
-        Models with NaN or without SAT above 0 are left out of theirs; one with
-        fewer models than clusters is left out as a whole.
+        SAT matrices, such as those of `sat.similarity.resampling.bootstrap`.
+        A model that has NaN, or no SAT above 0, in a replicate is left out of that
+        replicate. A replicate with fewer models than clusters is left out.
     clusters : DataFrame
-        model, cluster: of the measured matrix.
+        Columns model and cluster, for the measured matrix.
     k : int
-        Number of clusters that were asked for there.
+        Number of clusters that the measured matrix was clustered into.
     starts : int
-        k-means starts for each replicate.
+        Number of k-means starts for each replicate.
     seed : int
-        The study's.
+        Seed of the study.
 
     Returns
     -------
@@ -312,24 +314,26 @@ def membership_over_matrices(
 
 
 def membership(table: pd.DataFrame, replicates: Sequence[pd.Series]) -> pd.DataFrame:
-    """Share of replicates in which each model stays with its cluster mates.
+    """Measure how often each model stays with its cluster mates in replicates of a clustering.
 
     Parameters
     ----------
     table : DataFrame
-        model, cluster: the clustering that is judged.
+        Columns model and cluster: the clustering whose stability is measured.
     replicates : sequence of Series of int
-        A label for each model, by its name; numbers need not correspond. A
-        model may be missing in some.
+        Each gives a cluster number for each model, by the model's name. The numbers
+        of different replicates need not correspond. A model may be missing in some.
 
     Returns
     -------
     DataFrame
-        model, cluster, n_mates, n_replicates (with this model in it), mates
-        (mean share of its cluster mates that are in its cluster again; of a
-        model on its own, the share of replicates in which it is so again),
-        overlap (mean of |both| / |either| of its clusters here and there, itself
-        included: also falls where strangers join). NaN without a replicate.
+        Columns: model; cluster; n_mates; n_replicates (number of replicates that
+        contain the model); mates (mean share of its cluster mates that are in its
+        cluster again; for a model alone in its cluster, the share of replicates in
+        which it is alone again); overlap (mean of |both| / |either|, where the two
+        sets are the model's cluster in the table and in the replicate, the model
+        included; it also falls when other models join). NaN where the model is in
+        no replicate.
     """
     models = table["model"].to_numpy()
     own = _together(table["cluster"].to_numpy())
@@ -338,7 +342,7 @@ def membership(table: pd.DataFrame, replicates: Sequence[pd.Series]) -> pd.DataF
     for replicate in replicates:
         labels = replicate.reindex(models).to_numpy(float)
         here = ~np.isnan(labels)
-        # NaN equals nothing, so a missing model is with nobody, nor is it a mate that left.
+        # NaN equals nothing, so a missing model shares no cluster, and does not count as a mate that has left.
         there = _together(labels)
         expected = own & here
         common, left = (own & there).sum(axis=1), expected.sum(axis=1)
@@ -360,13 +364,13 @@ def feature_distances(features: pd.DataFrame, clusters: pd.DataFrame) -> pd.Data
     features : DataFrame, shape (n, k)
         Spectral features, by model.
     clusters : DataFrame
-        model, cluster.
+        Columns model and cluster.
 
     Returns
     -------
     DataFrame, shape (n, n)
-        0 to 2, since features have length 1. Within a cluster, models keep the
-        order of the clusters' table.
+        Distances from 0 to 2, since features have length 1. Within a cluster,
+        models keep the order of the table of clusters.
     """
     order = clusters.sort_values("cluster", kind="stable")["model"].tolist()
     points = features.loc[order].to_numpy()
@@ -378,19 +382,20 @@ def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
     """Average linkage of the distance ln 100 - SAT.
 
     The distance is 0 where every adversarial image transfers, and grows by
-    ln 2 with every halving of the transfer rate; a node's height is the mean
-    over the pairs across it. No entry is clipped: SAT below 0 is a distance
-    above ln 100. It is no metric, which average linkage does not ask for.
+    ln 2 with every halving of the transfer rate. The height of a node is the mean
+    over the pairs of models that it joins. No entry is clipped: SAT below 0 is a
+    distance above ln 100. The distance is not a metric, and average linkage does
+    not need one.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT; symmetric, without NaN. The diagonal plays no role.
+        SAT matrix, symmetric, without NaN. The diagonal is not used.
 
     Returns
     -------
     float array, shape (n - 1, 4)
-        As `scipy.cluster.hierarchy.linkage` returns it; empty with one model.
+        The linkage in the form of `scipy.cluster.hierarchy.linkage`; empty with one model.
 
     References
     ----------

@@ -40,7 +40,7 @@ UNIT = Analysis(
 
 
 def run(given: Given, *, preset: str, splits: int, seed: int, components: dict[str, dict[str, str]]) -> Answer:
-    """Regress, rank, compare means.
+    """Regress SAT on components, rank the components, and compare means.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ def run(given: Given, *, preset: str, splits: int, seed: int, components: dict[s
     preset : {'default', 'paper'}
         Settings of the regression.
     splits : int
-        Splits by models.
+        Number of splits by models.
     seed : int
     components : dict of str to dict
-        Components by model.
+        Components of every model.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def run(given: Given, *, preset: str, splits: int, seed: int, components: dict[s
         ranked = ranking(data, importance, fits, null)
         r2 = r2_table(data, explained, fits, null)
         for name in data.dropped_models:
-            log.warning("%s: some component is unknown, so it is not in the regression", name)
+            log.warning("%s: a component is unknown, so the model is left out of the regression", name)
     except ValueError as error:
         reason = str(error)
         log.warning("no regression: %s", reason)

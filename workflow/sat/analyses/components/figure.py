@@ -12,7 +12,7 @@ from sat.report.style import BLUE, GREY, STYLE, nothing_to_draw
 
 
 def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.DataFrame, reason: str = "") -> Figure:
-    """Draw importances beside mean differences, a row a component.
+    """Draw importances beside mean differences, one row per component.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ def components_figure(ranked: pd.DataFrame, r2: pd.DataFrame, differences: pd.Da
     r2 : DataFrame
         From `r2_table`.
     differences : DataFrame
-        `MeanDifferences.by_component`.
+        From `MeanDifferences.by_component`.
     reason : str
-        Why there is no regression.
+        Why there is no regression; empty if there is one.
 
     Returns
     -------

@@ -1,11 +1,12 @@
 """Which components of an architecture matter for SAT.
 
-Hwang et al. (ECCV 2024), section on components: for every pair of models a
-vector says in which components the two differ, gradient boosting regresses SAT
-on it, and permutation importance ranks the components. The paper's figures are
-those of one fit to all pairs. Pairs share models and a flexible regression
-memorises them, so this module also predicts pairs of models that it has not
-seen, and compares importances with those of permuted components.
+Following Hwang et al. (ECCV 2024), section on components: for every pair of
+models, a vector says in which components the two differ. Gradient boosting
+regresses SAT on this vector, and permutation importance ranks the components.
+The paper's numbers come from one fit to all pairs. But pairs share models, and a
+flexible regression memorises models. So this module also predicts pairs of models
+that the regression has not seen, and compares importances with those of permuted
+components.
 """
 
 from __future__ import annotations
@@ -39,24 +40,24 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "paper": {"n_estimators": 500, "max_depth": 12, "min_samples_split": 4, "learning_rate": 0.02},
 }
-"""Settings of scikit-learn's GradientBoostingRegressor. Those of `paper` are recollected, not verified."""
+"""Settings of scikit-learn's GradientBoostingRegressor. Those of `paper` are from memory, not verified."""
 
 HELD_OUT = 0.3
-"""Share of models that a split keeps from the regression, at least `MIN_MODELS`."""
+"""Share of models that a split holds out of the regression; at least `MIN_MODELS` are held out."""
 MIN_MODELS = 3
-"""Fewest models whose pairs are worth a mean square: three pairs."""
+"""Fewest models that a mean square needs: they have three pairs."""
 SPLIT_KINDS = {
     "in_sample": "the pairs that it was fitted to",
     "pairs": "other pairs, of models seen in other pairs",
     "one_new": "pairs of a model seen and a model not seen",
     "both_new": "pairs of two models not seen",
 }
-"""What a regression is asked to predict, from easy to hard."""
+"""Sets of pairs that a regression has to predict, from easy to hard."""
 
 
 @dataclass(frozen=True)
 class PairData:
-    """Pairs of different models, in an order that depends on their names only."""
+    """Pairs of different models, in an order that depends only on the models' names."""
 
     models: tuple[str, ...]
     components: tuple[str, ...]
@@ -66,28 +67,28 @@ class PairData:
     """Index into models, shape (pairs,)."""
     second: Ints
     sat: Floats
-    """shape (pairs,)."""
+    """SAT of every pair, shape (pairs,)."""
     n_available: int
-    """Pairs with a SAT; more than there are here if they were sampled."""
+    """Number of pairs with a SAT. It is larger than the number of pairs here if these are a sample."""
     n_missing: int
-    """Pairs left out because they have no SAT."""
+    """Number of pairs that were left out because they have no SAT."""
     dropped_models: tuple[str, ...]
-    """Left out because some component is unknown."""
+    """Models that were left out because a component of theirs is unknown."""
     dropped_components: tuple[str, ...]
-    """Left out because they are unknown for every model."""
+    """Components that were left out because they are unknown for every model."""
 
     def differ(self, order: Ints | None = None) -> NDArray[np.float32]:
-        """Whether the two models of a pair differ in each component.
+        """Say in which components the two models of each pair differ.
 
         Parameters
         ----------
         order : int array, shape (models,), optional
-            Give each model the components of another.
+            A permutation that gives each model the components of another one.
 
         Returns
         -------
         float array, shape (pairs, components)
-            0 or 1.
+            1 where they differ, 0 where they do not.
         """
         codes = self.codes if order is None else self.codes[order]
         vectors: NDArray[np.float32] = (codes[self.first] != codes[self.second]).astype(np.float32)
@@ -100,12 +101,13 @@ def pair_data(sat: pd.DataFrame, table: pd.DataFrame, max_pairs: int = 50_000, s
     Parameters
     ----------
     sat : DataFrame, shape (n, n)
-        Symmetric; pairs with NaN are left out.
+        SAT matrix, symmetric. Pairs with NaN are left out.
     table : DataFrame
-        Indexed by model, a column a component. A model with an unknown value
-        (empty or NaN) is left out, and a component that is unknown for all.
+        Indexed by model, one column per component. A component that is unknown
+        (empty or NaN) for every model is left out, and so is a model with an
+        unknown value.
     max_pairs : int
-        Above it, a random sample of pairs.
+        If there are more pairs, a random sample of this size is taken.
     seed : int
 
     Returns
@@ -115,7 +117,7 @@ def pair_data(sat: pd.DataFrame, table: pd.DataFrame, max_pairs: int = 50_000, s
     Raises
     ------
     ValueError
-        If there is no component, or there are fewer than three models or pairs.
+        If there is no component, or if there are fewer than three models or pairs.
     """
     matrix = sorted_matrix(sat)
     labels = aligned_labels(table[sorted(table.columns)], matrix.index)
@@ -155,36 +157,36 @@ def pair_data(sat: pd.DataFrame, table: pd.DataFrame, max_pairs: int = 50_000, s
 
 
 def _fit(x: NDArray[np.float32], y: Floats, preset: str, *purpose: object) -> GradientBoostingRegressor:
-    """Fit; the seed decides between components that split equally well."""
+    """Fit the regression; the seed decides between components that split equally well."""
     state = int(generator("component regression", *purpose).integers(2**31))
     return GradientBoostingRegressor(**PRESETS[preset], random_state=state).fit(x, y)
 
 
 def r_squared(y: Floats, predicted: Floats) -> float:
-    """Coefficient of determination; NaN for fewer than three pairs or where SAT does not vary."""
+    """Coefficient of determination; NaN with fewer than three pairs, or where SAT does not vary."""
     if len(y) < MIN_MODELS or np.ptp(y) == 0:
         return float("nan")
     return float(1 - np.mean((y - predicted) ** 2) / np.var(y))
 
 
 def permutation_importance(model: GradientBoostingRegressor, x: NDArray[np.float32], y: Floats) -> Floats:
-    """How much R2 falls, on average over all permutations of a component among the pairs.
+    """Compute how much R2 falls, on average over all permutations of a component among the pairs.
 
-    A component is 0 or 1, so a permutation gives a pair either its own value
-    or the other one, and how often is known: the mean over all permutations is
-    exact, where `sklearn.inspection.permutation_importance` averages a few.
+    A component is 0 or 1, so a permutation gives a pair either its own value or the
+    other one, and the frequency of each is known. So the mean over all permutations
+    is computed exactly, where `sklearn.inspection.permutation_importance` averages a few.
 
     Parameters
     ----------
     model : GradientBoostingRegressor
     x : float array, shape (pairs, components)
-        0 or 1.
+        Values 0 or 1.
     y : float array, shape (pairs,)
 
     Returns
     -------
     float array, shape (components,)
-        NaN where R2 is.
+        Importances; NaN where R2 is NaN.
 
     References
     ----------
@@ -204,21 +206,21 @@ def permutation_importance(model: GradientBoostingRegressor, x: NDArray[np.float
 
 
 def full_fit(data: PairData, preset: str = "default", seed: int = 0) -> tuple[float, pd.Series]:
-    """Fit all pairs, as the paper presumably did.
+    """Fit the regression to all pairs, as the paper presumably did.
 
     Parameters
     ----------
     data : PairData
     preset : str
-        Of `PRESETS`.
+        One of `PRESETS`.
     seed : int
 
     Returns
     -------
     float
-        R2 in sample.
+        R2 on the pairs that were fitted.
     Series, shape (components,)
-        Permutation importance in sample, as a fall of R2.
+        Permutation importance on the same pairs, as a decrease of R2.
     """
     x = data.differ()
     model = _fit(x, data.sat, preset, seed, "all")
@@ -229,29 +231,29 @@ def full_fit(data: PairData, preset: str = "default", seed: int = 0) -> tuple[fl
 def split_fits(
     data: PairData, splits: Iterable[int] = range(30), preset: str = "default", seed: int = 0
 ) -> pd.DataFrame:
-    """Fit a part of the models, and predict pairs with none, one or two models that were held out.
+    """Fit the pairs of some models, and predict pairs with none, one or two models that were held out.
 
-    Each split holds out `HELD_OUT` of the models. For `pairs`, as many pairs
-    as that leaves for the regression are drawn from all, and the rest is
-    predicted: it differs from `both_new` in what is new, not in how much is
-    known.
+    Each split holds out `HELD_OUT` of the models. The kind `pairs` uses the same
+    number of pairs for the regression, but draws them from all pairs and predicts
+    the rest. So it differs from `both_new` in what is new to the regression, not in
+    how much the regression knows.
 
     Parameters
     ----------
     data : PairData
     splits : iterable of int
-        Each has its own random numbers, so ranges may be computed apart.
+        Numbers of the splits. Each has its own random numbers, so ranges may be computed apart.
     preset : str
     seed : int
 
     Returns
     -------
     DataFrame
-        A row a split and kind: split, kind (of `SPLIT_KINDS`, where
-        `in_sample` are the pairs of models that were not held out), n_pairs,
-        r2, and a column a component with its importance on these pairs (not
-        for `pairs` and `one_new`). R2 is NaN where too few pairs are left, and
-        no row exists if there are fewer than six models.
+        One row per split and kind. Columns: split, kind (one of `SPLIT_KINDS`;
+        `in_sample` means the pairs of models that were not held out), n_pairs,
+        r2, and one column per component with its importance on these pairs (not
+        for `pairs` and `one_new`). R2 is NaN where too few pairs are left. There
+        is no row if there are fewer than six models.
     """
     rows = []
     n = len(data.models)
@@ -286,23 +288,23 @@ def split_fits(
 def null_fits(
     data: PairData, permutations: Iterable[int] = range(199), preset: str = "default", seed: int = 0
 ) -> pd.DataFrame:
-    """R2 and importances, in sample, if components had nothing to do with the models that have them.
+    """Compute R2 and importances, in sample, under the null hypothesis that components do not matter.
 
-    The rows of the component table are given to other models: what components
-    have to do with each other stays, and so does what models share.
+    The rows of the component table are given to other models. This keeps the
+    relations between components, and the dependence of pairs that share a model.
 
     Parameters
     ----------
     data : PairData
     permutations : iterable of int
-        Each has its own random numbers, so ranges may be computed apart.
+        Numbers of the permutations. Each has its own random numbers, so ranges may be computed apart.
     preset : str
     seed : int
 
     Returns
     -------
     DataFrame
-        A row a permutation: permutation, r2, and a column a component.
+        One row per permutation: permutation, r2, and one column per component.
     """
     rows = []
     for number in permutations:
@@ -314,7 +316,7 @@ def null_fits(
 
 
 def r2_table(data: PairData, r2: float, splits: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
-    """How well SAT is predicted, by what is new.
+    """Summarise how well SAT is predicted for each kind of pairs.
 
     Parameters
     ----------
@@ -329,10 +331,10 @@ def r2_table(data: PairData, r2: float, splits: pd.DataFrame, null: pd.DataFrame
     Returns
     -------
     DataFrame
-        kind (of `SPLIT_KINDS`, then `null`: in sample with permuted
-        components), r2 (of all pairs for in_sample, otherwise the mean), low,
-        high (5 and 95 % over splits, or over permutations), n (of them), note
-        (why there is none).
+        Columns: kind (those of `SPLIT_KINDS`, then `null`: in sample with
+        permuted components), r2 (that of all pairs for in_sample, otherwise the
+        mean), low, high (5 and 95 % points over splits, or over permutations), n
+        (number of splits or permutations), note (why there is no value).
     """
     reason = ""
     if len(data.models) < 2 * MIN_MODELS:
@@ -349,13 +351,13 @@ def r2_table(data: PairData, r2: float, splits: pd.DataFrame, null: pd.DataFrame
 
 
 def _spread(values: pd.Series, name: str) -> dict[str, float]:
-    """Mean, 5 and 95 %, and number of what is not NaN."""
+    """Mean, 5 and 95 % points, and number of the values that are not NaN."""
     values = values.dropna().astype(float)
     return {name: values.mean(), "low": values.quantile(0.05), "high": values.quantile(0.95), "n": len(values)}
 
 
 def ranking(data: PairData, importance: pd.Series, splits: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
-    """Rank components.
+    """Rank the components by importance.
 
     Parameters
     ----------
@@ -370,15 +372,16 @@ def ranking(data: PairData, importance: pd.Series, splits: pd.DataFrame, null: p
     Returns
     -------
     DataFrame
-        The most important first: component, importance (in sample, all
-        models), low, high (5 and 95 % of the importance in sample over
-        splits), rank, rank_best, rank_worst and tied (see `rank_range`), p
-        and p_adjusted (share of permutations in which this component, or any
-        component, is as important; the actual assignment counts as one of
-        them), null_high (95 % of this component under permutation), held_out,
-        held_out_low, held_out_high (importance on pairs of two models not
-        seen: mean, 5 and 95 % over splits), note (constant, unknown, or
-        indistinguishable from another).
+        The most important component first. Columns: component, importance (in
+        sample, all models), low, high (5 and 95 % points of the importance in
+        sample over splits), rank, rank_best, rank_worst and tied (see
+        `rank_range`), p and p_adjusted (share of permutations in which this
+        component, or any component, is at least as important; the actual
+        assignment counts as one permutation), null_high (95 % point of this
+        component's importance under permutation), held_out, held_out_low,
+        held_out_high (importance on pairs of two models that the regression has
+        not seen: mean, 5 and 95 % points over splits), note (constant, unknown,
+        or indistinguishable from another component).
     """
     names = list(data.components)
     table = pd.DataFrame({"component": names, "importance": importance[names].to_numpy()})
@@ -404,7 +407,7 @@ def ranking(data: PairData, importance: pd.Series, splits: pd.DataFrame, null: p
 
 
 def _notes(data: PairData) -> list[str]:
-    """What keeps a component from being judged by itself."""
+    """Say for each component why its importance cannot be judged on its own; empty where it can."""
     x = data.differ()
     notes = []
     for i, column in enumerate(x.T):
@@ -421,35 +424,36 @@ class MeanDifferences:
     """Result of `mean_differences`."""
 
     by_component: pd.DataFrame
-    """component, n_values, n_models (whose value is known), n_same and n_differ (pairs), mean_same, mean_differ,
-    difference, p, p_adjusted, note (why there is none). In the order of the table."""
+    """Columns component, n_values, n_models (models whose value is known), n_same and n_differ (numbers of pairs),
+    mean_same, mean_differ, difference, p, p_adjusted, note (why there is no difference). In the order of the table."""
     by_value: pd.DataFrame
-    """component, value, n_models, n_same, n_crossing, mean_same, mean_crossing, difference, p, p_adjusted, note."""
+    """Columns component, value, n_models, n_same, n_crossing, mean_same, mean_crossing, difference, p, p_adjusted,
+    note."""
     n_missing: int
-    """Pairs of different models without SAT, left out."""
+    """Number of pairs of different models that were left out because they have no SAT."""
 
 
 def mean_differences(
     sat: pd.DataFrame, table: pd.DataFrame, permutations: int = 9999, seed: int = 0
 ) -> MeanDifferences:
-    """Mean SAT of pairs that share a component's value, minus that of pairs that differ.
+    """Compare the mean SAT of pairs that share a component's value with that of pairs that differ.
 
-    For one value: pairs of two models that have it, minus pairs of which
-    exactly one has it. Pairs without such a model do not count: a value whose
-    models are similar to everything would otherwise look similar to itself.
+    For one value, pairs of two models that have it are compared with pairs of which
+    exactly one model has it. Pairs without such a model do not count: otherwise a
+    value whose models are similar to all models would seem to make models similar.
 
-    Pairs with a model whose value is unknown are left out. p is two-sided,
-    from permutations of the models' values (Mantel 1967). p_adjusted holds
-    for all components at once (or all values): it compares with the largest of
-    all differences, each in units of its own root mean square under
-    permutation (Westfall & Young 1993).
+    Pairs with a model whose value is unknown are left out. p is two-sided and comes
+    from permutations of the models' values (Mantel 1967). p_adjusted holds for all
+    components at once (or for all values). It compares with the largest of all
+    differences, each in units of its own root mean square under permutation
+    (Westfall & Young 1993).
 
     Parameters
     ----------
     sat : DataFrame, shape (n, n)
-        Symmetric; pairs with NaN are left out.
+        SAT matrix, symmetric. Pairs with NaN are left out.
     table : DataFrame
-        Indexed by model, a column a component.
+        Indexed by model, one column per component.
     permutations : int
     seed : int
 
@@ -475,7 +479,7 @@ def mean_differences(
     order = orders(n, permutations, seed)
     complete = present.sum() == n * (n - 1)
     components, values = [], []
-    # Differences of each row under all permutations, the observed one first.
+    # Differences of each row under all permutations; the observed difference comes first.
     drawn: dict[str, list[Floats]] = {"components": [], "values": []}
     unknown = np.full((len(order), 1), np.nan)
     for name in labels:
@@ -485,10 +489,10 @@ def mean_differences(
             drawn["components"].append(unknown)
             continue
         sums = pair_sums(value, members, order)
-        # Without holes, a permutation moves no count.
+        # If no SAT is missing, permutations do not change the counts.
         counts = pair_sums(present, members, order[:1] if complete else order)
         same, n_same = (part.sum(axis=1, keepdims=True) for part in (sums[0], counts[0]))
-        # A pair that differs crosses the border of both its values.
+        # A pair that differs is counted for both of its values, hence the 2.
         differ, n_differ = (part.sum(axis=1, keepdims=True) / 2 for part in (sums[1], counts[1]))
         row = {"component": name, "n_values": len(words), "n_models": int(members.sum())}
         contrasts, difference = _contrast(same, n_same, differ, n_differ, "differ")
@@ -508,7 +512,7 @@ def mean_differences(
 def _contrast(
     same: Floats, n_same: Floats, other: Floats, n_other: Floats, word: str
 ) -> tuple[list[dict[str, Any]], Floats]:
-    """Difference of two means for each column, with p from its rows, the observed one first."""
+    """Compute the difference of two means for each column, and p from its rows; the observed row comes first."""
     n_same, n_other = (np.broadcast_to(count, same.shape) for count in (n_same, n_other))
     means = ratio(same, n_same), ratio(other, n_other)
     difference = means[0] - means[1]
@@ -531,7 +535,7 @@ def _contrast(
 
 
 def _contrast_table(rows: list[dict[str, Any]], word: str) -> pd.DataFrame:
-    """Rows with the same columns whatever is in them."""
+    """Make a table that has the same columns, whichever values the rows have."""
     first = ["component", "n_values", "n_models"] if word == "differ" else ["component", "value", "n_models"]
     counts, means = ["n_same", f"n_{word}"], ["mean_same", f"mean_{word}", "difference", "p", "p_adjusted"]
     table = pd.DataFrame(rows, columns=[*first, *counts, *means, "note"])
@@ -539,21 +543,21 @@ def _contrast_table(rows: list[dict[str, Any]], word: str) -> pd.DataFrame:
 
 
 def block_means(sat: pd.DataFrame, labels: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Mean SAT of pairs of different models, by the values of the two.
+    """Compute the mean SAT of pairs of different models, by the component values of the two.
 
     Parameters
     ----------
     sat : DataFrame, shape (n, n)
-        Symmetric; pairs with NaN are left out.
+        SAT matrix, symmetric. Pairs with NaN are left out.
     labels : Series
-        Of one component, indexed by model; models without one are left out.
+        Values of one component, indexed by model. Models without a value are left out.
 
     Returns
     -------
     means : DataFrame, shape (values, values)
         Symmetric; NaN where there is no pair.
     counts : DataFrame of int, shape (values, values)
-        Unordered pairs.
+        Numbers of unordered pairs.
     """
     matrix = sorted_matrix(sat)
     words, members = indicators(aligned_labels(labels.to_frame("value"), matrix.index)["value"])

@@ -1,4 +1,4 @@
-"""What a student gains from its teachers, and how that goes with their SAT to it."""
+"""What a student gains from each teacher, and how the gain correlates with the teacher's SAT to the student."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _params(plan: Plan) -> dict[str, Any]:
     study, asked = plan.study, plan.config.distillation
     assert asked, "asked for where there is something to distil"
     base = study.base_architectures
-    # Families stand in for base architectures where the table names none.
+    # Where the table names no base architecture, families stand in for them.
     by_family = asked.student not in base
     names = (asked.student, *study.teachers)
     return {
@@ -60,7 +60,7 @@ def run(
     confidence: float,
     seed: int,
 ) -> Answer:
-    """Collect the students' accuracies and compare.
+    """Collect the students' accuracies and compare them.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def run(
     teachers : dict of str to str
         Family of every teacher.
     compared_by : {'base_architecture', 'family'}
-        What `kinds` are.
+        What `kinds` holds.
     kinds : dict of str to str
-        Kind of the student and of every teacher; empty where unknown.
+        Base architecture or family of the student and of every teacher; empty where unknown.
     seeds : int
-        Trainings with each teacher.
+        Number of trainings with each teacher.
     confidence : float
         Level of the intervals.
     seed : int
@@ -134,11 +134,11 @@ def run(
 
 
 def _say(table: pd.DataFrame, related: pd.DataFrame, student: str) -> None:
-    """What was found, and what could not be."""
+    """Log what was found, and what could not be computed."""
     import pandas as pd
 
     for row in table[table["sat"].isna()].itertuples():
-        log.warning("%s: has no image in common with %s, so no SAT; it is in no correlation", row.teacher, student)
+        log.warning("%s: has no image in common with %s, so no SAT; correlations leave it out", row.teacher, student)
     for row in table[table["low_whitebox"]].itertuples():
         log.warning("%s: its attack fails on itself, so its SAT is too low", row.teacher)
     if table["n_seeds"].iloc[0] == 1:
@@ -150,7 +150,7 @@ def _say(table: pd.DataFrame, related: pd.DataFrame, student: str) -> None:
     for row in related.itertuples():
         if pd.isna(row.spearman):
             log.warning(
-                "%s: no correlation of gain with SAT: %d teachers are too few, or one of both does not vary",
+                "%s: no correlation of gain with SAT: %d teachers are too few, or gain or SAT does not vary",
                 row.group,
                 row.n_teachers,
             )

@@ -1,4 +1,4 @@
-"""The figure of what a student gains from its teachers."""
+"""Figure of what a student gains from its teachers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sat.report.style import STYLE, nothing_to_draw
 
 COLOURS = {"same": "#c2452d", "other": "#4878a8", "unknown": "#8a8a8a"}
 NAMED = 40
-"""Most teachers whose names are drawn."""
+"""Largest number of teachers whose names are drawn."""
 
 
 def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str) -> Figure:
-    """Draw the gain from each teacher against its SAT with the student, a point a teacher.
+    """Draw the gain from each teacher against its SAT with the student, one point per teacher.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
     if len(known) <= NAMED:
         x, y = known["sat"].to_numpy(float), 100 * known["gain"].to_numpy(float)
         for place, name in enumerate(known["teacher"]):
-            # Away from the nearest neighbour: the higher of two has its name above.
+            # A name stands away from the nearest neighbour: the higher of two points has its name above.
             distance = np.abs(x - x[place])
             distance[place] = np.inf
             above = len(x) == 1 or y[place] >= y[distance.argmin()]

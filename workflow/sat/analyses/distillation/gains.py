@@ -1,4 +1,4 @@
-"""What a student gains from each teacher, and whether SAT with the student foretells it."""
+"""What a student gains from each teacher, and whether SAT with the student predicts the gain."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from sat.statistics.correlation import RankCorrelation, pearson, permutation_p
 
 Floats = NDArray[np.float64]
 RELATIONS = ("same", "other")
-"""Of a teacher's base architecture to the student's; `unknown` where one of both has none."""
+"""Whether teacher and student have the same base architecture. It is `unknown` where the table lacks one of the two."""
 LEAST_FOR_INTERVAL = 5
-"""Teachers below which a bootstrap has too few different samples to draw."""
+"""Fewest teachers for an interval. With fewer, a bootstrap has too few different samples."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A teacher to take, and those that this choice does not tell from it."""
+    """A recommended teacher, and the teachers that cannot be told from it."""
 
     why: str
-    """`low_sat`, `high_sat` or `accurate`."""
+    """How it was chosen: `low_sat`, `high_sat` or `accurate`."""
     among: str
     """Which teachers it was chosen from: `all`, `same` or `other`."""
     teacher: str
     ties: tuple[str, ...]
-    """Other teachers of these whose interval overlaps that of the chosen one, the nearest first."""
+    """Other teachers of the same set whose interval overlaps that of the chosen one, the nearest first."""
 
 
 def choose(candidates: pd.DataFrame, why: str, among: str) -> Choice | None:
@@ -39,8 +39,8 @@ def choose(candidates: pd.DataFrame, why: str, among: str) -> Choice | None:
     Parameters
     ----------
     candidates : DataFrame
-        By teacher: relation, sat, sat_low, sat_high, accuracy, accuracy_low,
-        accuracy_high.
+        Indexed by teacher, with relation, sat, sat_low, sat_high, accuracy,
+        accuracy_low and accuracy_high.
     why : {'low_sat', 'high_sat', 'accurate'}
     among : {'all', 'same', 'other'}
 
@@ -50,7 +50,7 @@ def choose(candidates: pd.DataFrame, why: str, among: str) -> Choice | None:
         None where there is no such teacher.
     """
     column = "accuracy" if why == "accurate" else "sat"
-    # The higher, the better.
+    # A larger sign x value is better.
     sign = -1 if why == "low_sat" else 1
     low, high = (f"{column}_low", f"{column}_high")[::sign]
     pool = candidates[((candidates["relation"] == among) | (among == "all")) & candidates[column].notna()]
@@ -63,7 +63,7 @@ def choose(candidates: pd.DataFrame, why: str, among: str) -> Choice | None:
 
 
 def direction(related: pd.DataFrame | None) -> str | None:
-    """Which teachers gave more in a study.
+    """Say whether similar or dissimilar teachers gave more in a study.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def direction(related: pd.DataFrame | None) -> str | None:
     Returns
     -------
     str or None
-        `low_sat` or `high_sat` where the interval of Spearman's correlation over all teachers lies on one side of 0.
+        `low_sat` or `high_sat` if the interval of Spearman's correlation over all teachers lies on one side of 0,
+        or else None.
     """
     if related is None:
         return None
@@ -82,13 +83,13 @@ def direction(related: pd.DataFrame | None) -> str | None:
 
 
 def relation_to(student: str, kinds: Mapping[str, str], teachers: list[str]) -> list[str]:
-    """Whether teachers have the student's base architecture.
+    """Say for each teacher whether it has the student's base architecture.
 
     Parameters
     ----------
     student : str
     kinds : mapping of str to str
-        Base architecture by model; empty or absent where it is not known.
+        Base architecture of every model; empty or absent where it is not known.
     teachers : list of str
 
     Returns
@@ -102,29 +103,29 @@ def relation_to(student: str, kinds: Mapping[str, str], teachers: list[str]) -> 
 
 
 def teacher_gains(accuracy: pd.DataFrame, alone: pd.Series, confidence: float = 0.95) -> pd.DataFrame:
-    """What a student gains from each teacher over learning alone, paired by seed.
+    """Compute what a student gains from each teacher over learning alone, paired by seed.
 
     Parameters
     ----------
     accuracy : DataFrame, shape (teachers, seeds)
-        Of the distilled students, shares of the evaluation images.
+        Accuracies of the distilled students, as shares of the evaluation images.
     alone : Series, shape (seeds,)
-        Of the students without a teacher.
+        Accuracies of the students without a teacher.
     confidence : float
 
     Returns
     -------
     DataFrame
-        teacher, accuracy (mean over seeds), accuracy_alone, gain (mean of the
-        differences by seed), gain_low, gain_high (Student's t over seeds; NaN
-        with one seed), n_seeds, ties_with_best (whether the interval overlaps
+        Columns: teacher, accuracy (mean over seeds), accuracy_alone, gain (mean
+        of the differences by seed), gain_low, gain_high (Student's t over seeds;
+        NaN with one seed), n_seeds, ties_with_best (whether the interval overlaps
         that of the teacher with the largest gain; missing with one seed). The
-        largest gain first, equal ones by name.
+        largest gain comes first; equal gains are sorted by name.
 
     Notes
     -----
-    The interval says what another seed may give on the same evaluation images;
-    how much rests on these images it does not say.
+    The interval says what another seed may give on the same evaluation images. It
+    does not include the choice of these images.
     """
     difference = accuracy.sub(alone, axis="columns")
     n = difference.shape[1]
@@ -157,47 +158,48 @@ def gain_by_sat(
     draws: int = 1999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Correlation of the gain from a teacher with its SAT to the student, for all teachers and by base architecture.
+    """Correlate the gain from a teacher with its SAT to the student, for all teachers and by base architecture.
 
     Parameters
     ----------
     gains : DataFrame, shape (teachers, seeds)
         Accuracy with the teacher minus accuracy alone.
     sat : Series, shape (teachers,)
-        With the student as the study trains it; teachers whose SAT is NaN are left out.
+        SAT with the student that the study trains without a teacher. Teachers whose SAT is NaN are left out.
     teacher_accuracy : Series, shape (teachers,)
-        Its ranks are regressed out of both for the partial correlation.
+        For the partial correlation, its ranks are regressed out of the ranks of gain and SAT.
     relation : Series of str, shape (teachers,)
         From `relation_to`.
     confidence : float
     permutations : int
-        Of SAT among the teachers of a group: p is two-sided, the observed order among them.
+        Number of permutations of SAT among the teachers of a group. p is two-sided, and the observed order counts as
+        one permutation.
     draws : int
-        Of the bootstrap.
+        Number of bootstrap samples.
     seed : int
 
     Returns
     -------
     DataFrame
-        group (all, same, other), n_teachers, spearman, spearman_low,
+        Columns: group (all, same, other), n_teachers, spearman, spearman_low,
         spearman_high, p, pearson, pearson_low, pearson_high, partial_spearman,
-        partial_p. Correlations are NaN with fewer than 3 teachers (4, for the
-        partial one) or where something does not vary; intervals with fewer
-        than 5.
+        partial_p. Correlations are NaN with fewer than 3 teachers (4 for the
+        partial correlation), or where gain or SAT does not vary. Intervals are NaN
+        with fewer than 5 teachers.
 
     Notes
     -----
-    Intervals are percentiles of a bootstrap that draws teachers, and seeds for
-    all of them together, since students of one seed begin alike. What SAT itself
-    rests on, the attack images, is not drawn.
+    Intervals are percentiles of a bootstrap. It draws teachers, and it draws seeds
+    for all teachers together, because students of one seed start from the same
+    weights. It does not draw the attack images that SAT rests on.
     """
     rows = []
     for group in ("all", *RELATIONS):
         inside = sat.notna() & ((relation == group) | (group == "all"))
-        # Sorted, so that the order of rows changes nothing.
+        # The names are sorted, so that the order of rows changes nothing.
         names = sorted(sat.index[inside])
         x, seeds = sat[names].to_numpy(float), gains.loc[names].to_numpy(float)
-        # Means of the same numbers in another order differ by rounding, and must not lose their ties.
+        # Means of the same numbers in another order differ by rounding. Rounding here keeps their ties.
         y, n = seeds.mean(axis=1).round(12), len(names)
         row: dict[str, object] = {"group": group, "n_teachers": n}
         low, high = _bootstrap(x, seeds, confidence, draws, generator("distillation draws", seed, group))
@@ -223,7 +225,7 @@ def gain_by_sat(
 def _bootstrap(
     x: Floats, seeds: Floats, confidence: float, draws: int, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Ends of the intervals of Spearman's and Pearson's correlation, each of shape (2,)."""
+    """Lower and upper ends of the intervals of Spearman's and Pearson's correlation, each of shape (2,)."""
     n, n_seeds = seeds.shape
     if n < LEAST_FOR_INTERVAL or draws < 1:
         return np.full(2, np.nan), np.full(2, np.nan)
@@ -233,7 +235,7 @@ def _bootstrap(
     y = y.round(12)
     pairs = ((rankdata(x[teachers], axis=1), rankdata(y, axis=1)), (x[teachers], y))
     found = np.stack([_correlations(a, b) for a, b in pairs])
-    # A draw of one teacher again and again has no correlation.
+    # A sample that holds one teacher only has no correlation.
     enough = np.isfinite(found).all(axis=0)
     if not enough.any():
         return np.full(2, np.nan), np.full(2, np.nan)
@@ -242,7 +244,7 @@ def _bootstrap(
 
 
 def _correlations(a: Floats, b: Floats) -> Floats:
-    """Pearson's correlation row by row; NaN where a row does not vary."""
+    """Pearson's correlation of each row; NaN where a row does not vary."""
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     flat = (np.ptp(a, axis=1) < 1e-12) | (np.ptp(b, axis=1) < 1e-12)

@@ -1,4 +1,4 @@
-"""What averaging the probabilities of models gains, and how that goes with SAT."""
+"""What averaging the probabilities of models gains, and how the gain correlates with SAT."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CLUSTERS = ("size", "n_clusters", "n_sets", "member_accuracy", "accuracy", "erro
 
 
 class Ensembles(Section):
-    """Models combined by averaging their probabilities."""
+    """Ensembles: models combined by averaging their probabilities."""
 
     sizes: list[Annotated[int, Field(ge=2, le=10)]] = [2, 3, 4, 5]
-    """Members of an ensemble."""
+    """Numbers of members of an ensemble."""
     sets: Count = 500
-    """Ensembles of each size: all, or a sample of so many."""
+    """Largest number of ensembles of each size. If there are more, a random sample is taken."""
 
 
 class Settings(Section):
@@ -61,17 +61,17 @@ UNIT = Analysis(
 
 
 def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: int) -> Answer:
-    """Try the sets of every size on the evaluation images.
+    """Evaluate ensembles of every size on the evaluation images.
 
     Parameters
     ----------
     given : Given
     models : list of str
-        In use, sorted.
+        Models in use, sorted.
     sizes : list of int
-        Members of an ensemble.
+        Numbers of members of an ensemble.
     sets : int
-        Ensembles of each size, at most.
+        Largest number of ensembles of each size.
     seed : int
 
     Returns
@@ -88,10 +88,10 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
     labels = given["eval_images"]["label"][:]
     logits = {model: files[model]["eval_logits"] for model in models if "eval_logits" in files[model]}
     for model in sorted(set(files) - set(logits)):
-        log.warning("%s: has no eval_logits, and is in no ensemble", model)
+        log.warning("%s: has no eval_logits, so no ensemble contains it", model)
     logits, others = of_the_same_classes(logits)
     for model in others:
-        log.warning("%s: has another number of output classes than most models, and is in no ensemble", model)
+        log.warning("%s: tells other classes apart than most models, so no ensemble contains it", model)
     tried = [size for size in sorted(set(sizes)) if size <= len(logits)]
     for size in sorted(set(sizes) - set(tried)):
         log.warning("%d members: are skipped, since there are %d models", size, len(logits))
@@ -102,14 +102,14 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
         log.info("%d ensembles of %d models, on %d images", sum(map(len, drawn)), len(pool.models), len(labels))
         table = ensemble_table(pool, drawn, sat, clusters)
     if len(set(clusters.values())) < 2:
-        log.warning("there is one cluster only, so the number of clusters says nothing")
+        log.warning("there is one cluster only, so ensembles cannot be compared by their number of clusters")
     if len(table) and table["error_reduction"].isna().all():
-        log.warning("no model errs, so there is nothing for an ensemble to gain")
+        log.warning("no model errs, so an ensemble has nothing to gain")
     relation = _relation(table, sat, seed)
     for row in relation.itertuples():
         if pd.isna(row.spearman):
             log.warning(
-                "%d members: no correlation of gain with SAT: %d sets are too few, or one of both does not vary",
+                "%d members: no correlation of gain with SAT: %d sets are too few, or gain or SAT does not vary",
                 row.size,
                 row.n_sets,
             )

@@ -1,4 +1,4 @@
-"""Ensembles of models: what averaging probabilities gains, how that goes with SAT, and which models to combine."""
+"""Ensembles: what averaging probabilities gains, how the gain correlates with SAT, and which models to combine."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from sat.statistics.correlation import RankCorrelation, permutation_p
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Sets = NDArray[np.int16]
-"""Member sets of one size, shape (sets, size): places in `Pool.models`, ascending."""
-# Probabilities of all models held at once: 64 MiB.
+"""Member sets of one size, shape (sets, size). A member is an index into `Pool.models`; indices ascend."""
+# Number of probabilities, over all models, that are in memory at once: 64 MiB.
 _BLOCK = 2**23
 SEPARATOR = ";"
-"""Between the names of a set's members."""
+"""Separates the names of a set's members."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Models that may be combined, and their clean outputs on the same images."""
+    """Models that may be combined, with their clean outputs on the same images."""
 
     models: tuple[str, ...]
-    """Sorted, so that no result depends on the order in which models were given."""
+    """Names of the models, sorted, so that no result depends on the order in which they were given."""
     logits: tuple[Any, ...]
-    """Of each model, shape (n, classes)."""
+    """Logits of each model, shape (n, classes)."""
     labels: NDArray[np.integer]
-    """Shape (n,)."""
+    """True classes, shape (n,)."""
     correct: Bools
-    """Whether a model alone is right, shape (models, n)."""
+    """Whether each model by itself is right, shape (models, n)."""
 
     @classmethod
     def of(cls, logits: Mapping[str, Any], predictions: Mapping[str, Any], labels: Any) -> Pool:
-        """Check and sort.
+        """Check the models' outputs, and sort them by name.
 
         Parameters
         ----------
         logits : mapping of str to array_like, shape (n, classes)
-            Only `shape` and slices of rows are taken, so it may be an open HDF5
+            Only `shape` and slices of rows are used, so each may be an open HDF5
             data set.
         predictions : mapping of str to int array, shape (n,)
-            The record of what each model predicts; not derived from the logits,
-            whose half precision makes ties.
+            Recorded predictions of each model. They are not derived from the
+            logits, because half precision makes ties.
         labels : int array, shape (n,)
 
         Returns
@@ -62,7 +62,7 @@ class Pool:
         Raises
         ------
         ValueError
-            Without logits or images, or where shapes do not fit.
+            If there are no logits or images, or shapes do not fit.
         """
         if not logits:
             raise ValueError("no logits: an ensemble needs the evaluation logits of every member")
@@ -79,7 +79,9 @@ class Pool:
 
 
 def of_the_same_classes(logits: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Keep the models whose probabilities have a mean; with a class map, a study may hold models of other classes.
+    """Keep the models that have the same number of classes, since only their probabilities can be averaged.
+
+    With a class map, a study may have models with different classes.
 
     Parameters
     ----------
@@ -88,9 +90,9 @@ def of_the_same_classes(logits: Mapping[str, Any]) -> tuple[dict[str, Any], list
     Returns
     -------
     dict
-        Those with the number of classes that most have; the fewer classes, where two numbers are as frequent.
+        The models with the most frequent number of classes. If two numbers are equally frequent, the smaller counts.
     list of str
-        The others.
+        The other models.
     """
     counts = Counter(data.shape[1] for data in logits.values())
     classes = max(counts, key=lambda number: (counts[number], -number), default=0)
@@ -99,26 +101,26 @@ def of_the_same_classes(logits: Mapping[str, Any]) -> tuple[dict[str, Any], list
 
 
 def member_sets(n_models: int, size: int, limit: int | None = None, seed: int = 0) -> Sets:
-    """All sets of a size, or a sample of them without repetition.
+    """List all sets of a size, or a random sample of them without repetition.
 
     Parameters
     ----------
     n_models : int
     size : int
-        At least 2.
+        Number of members, at least 2.
     limit : int, optional
-        Most sets; where there are more, as many are drawn at random.
+        Largest number of sets. If there are more, this number is drawn at random.
     seed : int
 
     Returns
     -------
     int16 array, shape (sets, size)
-        Sorted.
+        Sorted sets.
 
     Raises
     ------
     ValueError
-        If the size is less than 2 or more than there are models.
+        If the size is less than 2 or more than the number of models.
     """
     if size < 2:
         raise ValueError(f"an ensemble has two members or more, not {size}")
@@ -135,19 +137,20 @@ def member_sets(n_models: int, size: int, limit: int | None = None, seed: int = 
 
 
 def _outcomes(pool: Pool, sets: Sequence[Sets], images: NDArray[np.integer]) -> Iterator[tuple[slice, list[Bools]]]:
-    """For one block of images after another: its place, and whether each ensemble is right, (sets, block) a size."""
+    """Yield for each block of images its place, and for each size whether each ensemble is right, (sets, block)."""
     classes = pool.logits[0].shape[1]
     largest = max(part.shape[1] for part in sets)
     step = max(1, min(128, _BLOCK // (len(pool.models) * classes)))
     for first in range(0, len(images), step):
         rows = images[first : first + step]
         probability = np.stack([_probabilities(pool, place, rows) for place in range(len(pool.models))])
-        # Only classes that can win for some set: a winner's mean is at least 1/size of any member's own top, and at
-        # most the highest that any model gives the class. Of 1,000 classes few are left; what wins does not change.
+        # Keep only the classes that can win in some set. The mean of a winner is at least 1/size of any member's
+        # largest probability, and at most the largest that any model gives to the class. Few of 1,000 classes are
+        # left, and the winner does not change.
         highest = probability.max(axis=0)
         least = probability.max(axis=2).min(axis=0) / largest * (1 - 1e-9)
         n_kept = int((highest >= least[:, None]).sum(axis=1).max())
-        # Ascending, so that ties go to the first class as they do among all.
+        # Classes ascend, so that ties go to the first class, as they do among all classes.
         kept = np.sort(np.argpartition(-highest, n_kept - 1, axis=1)[:, :n_kept], axis=1)
         probability = np.take_along_axis(probability, kept[None], axis=2)
         is_label = kept == pool.labels[rows][:, None]
@@ -165,8 +168,8 @@ def _outcomes(pool: Pool, sets: Sequence[Sets], images: NDArray[np.integer]) -> 
 
 
 def _probabilities(pool: Pool, place: int, rows: NDArray[np.integer]) -> Floats:
-    """Softmax of some images, shape (rows, classes); rows ascend."""
-    # One slice, since HDF5 is slow at single rows.
+    """Softmax of some images, shape (rows, classes); `rows` must ascend."""
+    # One slice is read, since HDF5 is slow at single rows.
     logits = np.asarray(pool.logits[place][int(rows[0]) : int(rows[-1]) + 1], np.float64)[rows - rows[0]]
     if not np.isfinite(logits).all():
         raise ValueError(f"a logit of {pool.models[place]} is not finite")
@@ -180,31 +183,31 @@ def ensemble_table(
     sat: pd.DataFrame,
     clusters: Mapping[str, Hashable] | None = None,
 ) -> pd.DataFrame:
-    """What averaging the members' softmax probabilities gains, a row a set.
+    """Compute what averaging the members' softmax probabilities gains, one row per set.
 
-    Softmax is taken once a model and image, whatever the number of sets. 69
-    models of 1,000 classes, 2,000 sets of each size from 2 to 5 and 10,000
-    images take about 2 minutes on one core and 0.3 GB beside the logits.
+    Softmax is computed once per model and image, independent of the number of sets.
+    69 models of 1,000 classes, 2,000 sets of each size from 2 to 5 and 10,000
+    images take about 2 minutes on one core, and 0.3 GB in addition to the logits.
 
     Parameters
     ----------
     pool : Pool
     sets : sequence of int16 array, shape (sets, size)
-        From `member_sets`, one a size.
+        From `member_sets`, one array per size.
     sat : DataFrame, shape (models, models)
-        Symmetric; has all models of the pool.
+        SAT matrix, symmetric, with all models of the pool.
     clusters : mapping of str to hashable, optional
         Cluster of each model.
 
     Returns
     -------
     DataFrame
-        size, members (names joined by `;`), member_accuracy (mean), accuracy (of
-        the ensemble), error_reduction ((mean error - ensemble error) / mean
-        error; NaN where no member errs), all_wrong (share of images that every
-        member gets wrong), mean_sat (over pairs of members), n_clusters (of the
-        members that have one; absent without clusters). Accuracies and all_wrong
-        are shares of images.
+        Columns: size, members (names joined by `;`), member_accuracy (mean of the
+        members), accuracy (of the ensemble), error_reduction ((mean error -
+        ensemble error) / mean error; NaN where no member errs), all_wrong (share of
+        images that every member gets wrong), mean_sat (over pairs of members),
+        n_clusters (number of clusters that the members come from; absent without
+        clusters). Accuracies and all_wrong are shares of images.
     """
     n = pool.correct.shape[1]
     hits = [np.zeros(len(part), np.int64) for part in sets]
@@ -223,7 +226,7 @@ def ensemble_table(
 def _describe(
     models: Sequence[str], correct: Bools, sets: Sets, sat: pd.DataFrame, clusters: Mapping[str, Hashable] | None
 ) -> pd.DataFrame:
-    """Columns of `ensemble_table`, in its order; those of the ensemble still NaN."""
+    """Make the columns of `ensemble_table`, in its order; those of the ensemble are still NaN."""
     names = [[models[place] for place in members] for members in sets]
     table = pd.DataFrame({"size": sets.shape[1], "members": [SEPARATOR.join(row) for row in names]})
     table["member_accuracy"] = correct.mean(axis=1)[sets].mean(axis=1)
@@ -237,7 +240,7 @@ def _describe(
 
 
 def _mean_sat(sat: Floats, sets: NDArray[np.integer]) -> Floats:
-    """Mean SAT over the pairs of members, shape (sets,)."""
+    """Mean SAT over the pairs of members of each set, shape (sets,)."""
     pairs = list(combinations(range(sets.shape[1]), 2))
     total = np.zeros(len(sets))
     for a, b in pairs:
@@ -246,13 +249,13 @@ def _mean_sat(sat: Floats, sets: NDArray[np.integer]) -> Floats:
 
 
 def _reduction(accuracy: Floats, member_accuracy: Floats) -> Floats:
-    """Error reduction; NaN where no member errs."""
+    """Error reduction compared with the average member; NaN where no member errs."""
     error = 1 - member_accuracy
     return np.where(error > 0, (accuracy - member_accuracy) / np.where(error > 0, error, 1), np.nan)
 
 
 def by_clusters(table: pd.DataFrame) -> pd.DataFrame:
-    """Means by size and number of clusters.
+    """Average the table by size and number of clusters.
 
     Parameters
     ----------
@@ -262,7 +265,7 @@ def by_clusters(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        size, n_clusters, n_sets, and the means of member_accuracy, accuracy,
+        Columns size, n_clusters, n_sets, and the means of member_accuracy, accuracy,
         error_reduction, all_wrong, mean_sat.
     """
     groups = table.groupby(["size", "n_clusters"])
@@ -272,32 +275,32 @@ def by_clusters(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain_by_sat(table: pd.DataFrame, sat: pd.DataFrame, permutations: int = 9999, seed: int = 0) -> pd.DataFrame:
-    """Rank correlation of the members' mean SAT with the error reduction, a row a size.
+    """Correlate the ranks of the members' mean SAT and of the error reduction, one row per size.
 
-    Sets share models, so their number says little about how sure a correlation
-    is. p is therefore from permuting the names of SAT's models, which keeps all
-    that sets share: the share of permutations, the observed order among them,
-    whose correlation is at least as far from 0. The partial correlation is that
-    of the residuals of both ranks after regression on the rank of the members'
-    mean accuracy, anew in each permutation.
+    Sets share models, so their number says little about how sure a correlation is.
+    Therefore p comes from permuting the names of SAT's models, which keeps the
+    dependence between sets. It is the share of permutations, the observed order
+    included, whose correlation is at least as far from 0. The partial correlation is
+    that of the residuals of both ranks after regression on the rank of the members'
+    mean accuracy; the regression is repeated in each permutation.
 
     Parameters
     ----------
     table : DataFrame
         From `ensemble_table`.
     sat : DataFrame, shape (models, models)
-        As given there. Models are left out, as few as it takes to be without NaN
-        beside the diagonal, and so are the sets that have them.
+        The matrix that was given there. Models are left out until no NaN is left off
+        the diagonal, and so are the sets that contain them.
     permutations : int
-        9,999 take about 15 s for 2,000 sets of each size.
+        Number of permutations; 9,999 take about 15 s for 2,000 sets of each size.
     seed : int
 
     Returns
     -------
     DataFrame
-        size, n_models, n_sets, spearman, p, partial_spearman, partial_p. A low
-        SAT that goes with a large gain is a negative correlation. NaN with fewer
-        than 3 sets (4, for the partial one), or where something does not vary.
+        Columns size, n_models, n_sets, spearman, p, partial_spearman, partial_p. The
+        correlation is negative if a low SAT goes with a large gain. It is NaN with
+        fewer than 3 sets (4 for the partial one), or where gain or SAT does not vary.
     """
     rows = []
     for size, part in table.groupby("size"):
@@ -308,7 +311,7 @@ def gain_by_sat(table: pd.DataFrame, sat: pd.DataFrame, permutations: int = 9999
         place = {model: number for number, model in enumerate(whole.index)}
         usable = [all(name in place for name in row) for row in members] & part["error_reduction"].notna().to_numpy()
         used = part[usable]
-        # Sorted, so that the order of rows or models changes nothing.
+        # The sets are sorted, so that the order of rows or models changes nothing.
         sets = np.array([[place[name] for name in row] for row in used["members"].str.split(SEPARATOR)], np.int16)
         values = sat.loc[whole.index, whole.index].to_numpy(float)
         row: dict[str, object] = {"size": size, "n_models": len(place), "n_sets": len(used)}
@@ -335,17 +338,17 @@ class Recommendation:
     members: tuple[str, ...]
     """The recommended set, sorted."""
     choices: pd.DataFrame
-    """A row a way to choose, `recommend` says which: choice, members (joined by `;`; empty for several sets), n_sets,
-    mean_sat, chosen_on_accuracy (members' mean, on the images chosen on), and on the other images member_accuracy,
-    accuracy, error_reduction, all_wrong, with accuracy_low, accuracy_high, error_reduction_low, error_reduction_high;
-    of several sets the means. n_clusters where clusters are given."""
+    """One row per way to choose (see `recommend`). Columns: choice, members (joined by `;`; empty for several sets),
+    n_sets, mean_sat, chosen_on_accuracy (the members' mean accuracy on the images chosen on), and on the other images
+    member_accuracy, accuracy, error_reduction, all_wrong, with accuracy_low, accuracy_high, error_reduction_low,
+    error_reduction_high. For several sets these are means. n_clusters is there if clusters are given."""
     differences: pd.DataFrame
-    """The recommended set minus each other choice, on the other images: than, accuracy, error_reduction, both with
-    _low and _high."""
+    """The recommended set minus each other choice, on the other images. Columns: than, accuracy, error_reduction, the
+    last two with _low and _high."""
     n_candidates: int
-    """Sets within the tolerance."""
+    """Number of sets within the tolerance."""
     n_considered: int
-    """Models among which sets were looked for."""
+    """Number of models from which sets were formed."""
 
 
 def recommend(
@@ -361,48 +364,50 @@ def recommend(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Recommendation:
-    """Which models to combine, and what that gains on images that had no part in choosing.
+    """Recommend models to combine, and report what that gains on images that were not used to choose.
 
-    Sets whose members' mean accuracy is within a tolerance of the best set's are
-    candidates. Four ways to choose are laid side by side:
+    Candidates are the sets whose members' mean accuracy is within a tolerance of the
+    best set's. Four ways to choose are compared:
 
     low_sat
-        The recommendation: the candidate of the lowest mean SAT; ties go to the
-        more accurate one. Ensembles' own accuracy is not looked at.
+        The recommendation: the candidate with the lowest mean SAT. Ties go to the
+        more accurate set. The accuracy of ensembles is not used.
     most_accurate
         The `size` models that are most accurate by themselves.
     greedy
-        The most accurate model, then again and again the one that makes the
-        ensemble most accurate (Caruana et al. 2004): what a user can do without
-        SAT, with all the logits at hand.
+        The most accurate model, to which the model that makes the ensemble most
+        accurate is added again and again (Caruana et al. 2004). A user can do this
+        without SAT, given all logits.
     matched
-        The candidates, apart from the recommendation, whose members' mean
-        accuracy is nearest to the recommendation's, ties at random. The fair
-        comparison: it differs in SAT only.
+        The candidates other than the recommendation whose members' mean accuracy is
+        nearest to the recommendation's; ties are broken at random. This is the fair
+        comparison, since it differs in SAT only.
 
-    All choosing is done on the images of `choose_on`, those that SAT was measured
-    on; all figures but chosen_on_accuracy come from the others. Intervals are
-    percentiles of a bootstrap over those images, the same ones for all choices,
-    so differences are paired. They hold for these models and these sets.
+    Sets are chosen on the images of `choose_on`, on which SAT was measured. All
+    numbers except chosen_on_accuracy come from the other images. Intervals are
+    percentiles of a bootstrap over the other images. It draws the same images for
+    all choices, so differences are paired. Intervals hold for these models and these
+    sets.
 
     Parameters
     ----------
     pool : Pool
     choose_on : bool array, shape (n,)
-        Holds the attack images.
+        The images to choose on; they include the attack images.
     sat : DataFrame, shape (models, models)
-        Symmetric; has all models of the pool. Sets with NaN are no candidates.
+        SAT matrix, symmetric, with all models of the pool. Sets with NaN are not candidates.
     size : int
+        Number of members.
     tolerance : float
-        Share of images: 0.01 is one percentage point.
+        A share of images: 0.01 is one percentage point.
     clusters : mapping of str to hashable, optional
     matched : int
         Number of matched sets.
     limit : int
-        Most sets to look at. Where there are more, only the most accurate models
-        are considered, as many as it allows: 49 for sets of 5.
+        Largest number of sets to look at. If there are more, only the most accurate
+        models are considered, as many as the limit allows: 49 for sets of 5.
     resamples : int
-        Of the bootstrap.
+        Number of bootstrap samples.
     confidence : float
     seed : int
 
@@ -421,10 +426,10 @@ def recommend(
     """
     half = np.asarray(choose_on)
     if half.shape != pool.labels.shape or half.dtype != bool or half.all() or not half.any():
-        raise ValueError("the images to choose on are to be some of the images, and not all: a mask of True and False")
+        raise ValueError("the mask of images to choose on must hold both True and False")
     choosing, other = np.flatnonzero(half), np.flatnonzero(~half)
     own = pool.correct[:, choosing].mean(axis=1)
-    # The most accurate first; the names decide between equals.
+    # The most accurate model comes first; names decide between equal accuracies.
     ranking = np.lexsort((np.arange(len(own)), -own))
     candidates, n_considered = _candidates(own, ranking, size, tolerance, limit)
     mean_sat = _mean_sat(sat.loc[list(pool.models), list(pool.models)].to_numpy(float), candidates)
@@ -435,7 +440,7 @@ def recommend(
     order = np.lexsort((-accuracy, mean_sat))
     best, rest = candidates[order[0]], order[1:]
     ties = generator("accuracy-matched ensembles", seed, size).random(len(rest))
-    # Equal means of accuracies differ by rounding.
+    # Means of accuracies that should be equal differ by rounding.
     distance = np.abs(accuracy[rest] - accuracy[order[0]]).round(12)
     chosen = {
         "low_sat": best[None],
@@ -482,19 +487,19 @@ def recommend(
 
 
 def _candidates(own: Floats, ranking: NDArray[np.integer], size: int, tolerance: float, limit: int) -> tuple[Sets, int]:
-    """Sets within the tolerance, and of how many models."""
+    """Find the sets within the tolerance, and the number of models that were considered."""
     n_models = len(own)
     while n_models > size and comb(n_models, size) > limit:
         n_models -= 1
     considered = np.sort(ranking[:n_models])
     sets = considered.astype(np.int16)[member_sets(n_models, size)]
     accuracy = own[sets].mean(axis=1)
-    # The best set itself may lie a rounding below its own accuracy.
+    # Through rounding, the best set itself may lie slightly below its own accuracy.
     return sets[accuracy >= own[ranking[:size]].mean() - tolerance - 1e-12], n_models
 
 
 def _greedy(pool: Pool, images: NDArray[np.integer], first: int, size: int) -> Sets:
-    """One set, shape (1, size): members added one by one."""
+    """Build one set, shape (1, size), by adding members one by one."""
     members = [first]
     while len(members) < size:
         others = [place for place in range(len(pool.models)) if place not in members]
@@ -507,10 +512,10 @@ def _greedy(pool: Pool, images: NDArray[np.integer], first: int, size: int) -> S
 def _figures(
     chosen: Mapping[str, Sets], right: Mapping[str, Any], correct: NDArray[Any], times: Floats
 ) -> dict[str, Floats]:
-    """Accuracy and error reduction of each choice, means over its sets, shape (samples, 2).
+    """Compute accuracy and error reduction of each choice, as means over its sets, shape (samples, 2).
 
-    `times` says how often each image is in each sample, shape (n, samples), n in all: whole numbers, so that the
-    accuracy of a model that never errs is exactly 1.
+    `times` says how often each image is in each sample, shape (n, samples). Each column sums to n. The numbers are
+    whole, so that the accuracy of a model that never errs is exactly 1.
     """
     found, members = {}, correct @ times / len(times)
     for name, sets in chosen.items():
@@ -523,11 +528,11 @@ def _figures(
 def _bootstrap(
     chosen: Mapping[str, Sets], right: Mapping[str, Bools], correct: Bools, resamples: int, seed: int
 ) -> dict[str, Floats]:
-    """`_figures` of samples of images with replacement, the same ones for all choices."""
+    """Apply `_figures` to samples of images with replacement; all choices get the same samples."""
     n, random = correct.shape[1], generator("ensemble bootstrap", seed)
     real = {name: outcome.astype(np.float64) for name, outcome in right.items()}, correct.astype(np.float64)
     parts = []
-    # Some samples at a time bound the memory.
+    # The loop takes a few samples at a time, which limits the memory.
     for first in range(0, resamples, 50):
         drawn = random.integers(n, size=(min(50, resamples - first), n))
         times = np.stack([np.bincount(sample, minlength=n) for sample in drawn], axis=1).astype(np.float64)
@@ -536,7 +541,7 @@ def _bootstrap(
 
 
 def _with_interval(figures: Floats, replicates: Floats, confidence: float) -> dict[str, float]:
-    """Accuracy and error reduction with percentile intervals."""
+    """Give accuracy and error reduction with percentile intervals."""
     found: dict[str, float] = {}
     for column, name in enumerate(("accuracy", "error_reduction")):
         values = replicates[~np.isnan(replicates[:, column]), column]

@@ -1,4 +1,4 @@
-"""Figure of what ensembles gain against the mean SAT of their members."""
+"""Figure of what ensembles gain, against the mean SAT of their members."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sat.report.style import nothing_to_draw
 
 
 def ensembles_figure(table: pd.DataFrame, relation: pd.DataFrame) -> Figure:
-    """Draw what ensembles gain against the mean SAT of their members, a point a set, a panel a size.
+    """Draw what ensembles gain against the mean SAT of their members, one point per set and one panel per size.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def ensembles_figure(table: pd.DataFrame, relation: pd.DataFrame) -> Figure:
     colour = dict(zip(counts, shades, strict=True))
     figure, panels = panel_grid(len(rows), sharey=True)
     for place, (axes, row) in enumerate(zip(panels, rows, strict=True)):
-        # In no order, so that no number of clusters hides the others.
+        # The points are shuffled, so that no number of clusters hides the others.
         part = known[known["size"] == row.size].sample(frac=1, random_state=0)
         shade = [colour[count] for count in part["n_clusters"]]
         axes.scatter(

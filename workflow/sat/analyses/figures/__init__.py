@@ -27,7 +27,7 @@ UNIT = Analysis(
         "most_similar": "similarity/most_similar.csv",
         "models": "similarity/models.csv",
     },
-    # A matrix alone says nothing of intervals and accuracies.
+    # A study that starts from a matrix has no intervals and no accuracies.
     optional=frozenset({"most_similar", "models"}),
     figures={
         "clustermap": Shown("Similarity", "SAT matrix"),
@@ -41,15 +41,15 @@ UNIT = Analysis(
 
 
 def run(given: Given, *, columns: dict[str, dict[str, str]], families: dict[str, str] | None = None) -> Answer:
-    """Draw.
+    """Draw the figures.
 
     Parameters
     ----------
     given : Given
     columns : dict of str to dict
-        What is known of the models, by column.
+        Components and groupings of the models, by column.
     families : dict of str to str, optional
-        By model, where there is no table of models.
+        Family of every model. It is given only where there is no table of models.
 
     Returns
     -------

@@ -26,20 +26,20 @@ def cluster_map(
     models: pd.DataFrame | None = None,
     most_similar: pd.DataFrame | None = None,
 ) -> Figure:
-    """Draw the SAT matrix as a heat map, similar models side by side.
+    """Draw the SAT matrix as a heat map, with similar models side by side.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT; models with NaN are left out and named.
+        SAT matrix. Models with NaN are left out, and the figure names them.
     families : mapping of str to str
-        By model.
+        Family of every model.
     models : DataFrame, optional
-        Model table of the similarity stage by model: low_whitebox. A matrix
-        that was given has none.
+        Model table of the similarity stage, indexed by model, with low_whitebox. A
+        matrix from a file has none.
     most_similar : DataFrame, optional
         Unordered pairs with intervals: model_a, model_b, sat, sat_low,
-        sat_high, above_noise. A matrix that was given has none.
+        sat_high, above_noise. A matrix from a file has none.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def cluster_map(
     grid.ax_heatmap.set(xlabel="", ylabel="")
     grid.ax_cbar.set_title("SAT", fontsize=9)
     grid.ax_row_colors.set_xticks([])
-    # Below the names of the models, however long they are.
+    # The legend and the notes stand below the names of the models, so the length of the names must be known.
     grid.figure.canvas.draw()
     names_end = grid.ax_heatmap.get_tightbbox().transformed(grid.ax_heatmap.transAxes.inverted()).y0
     grid.ax_heatmap.legend(
@@ -106,13 +106,13 @@ def cluster_map(
 
 
 def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str, str], bool]:
-    """Label of each model, with a star where its attack fails on itself, and whether there is a star."""
+    """Label each model, with a star where its attack fails on itself; say whether there is a star."""
     failed = set() if models is None else set(models.index[models["low_whitebox"]])
     return {name: f"{name} *" if name in failed else name for name in names}, not failed.isdisjoint(names)
 
 
 def _notes(failed: bool, dropped: Sequence[str]) -> list[str]:
-    """What is to be known of models with a star, and of models left out."""
+    """Explain the star, and name the models that were left out."""
     notes = ["*: the attack fails on the model itself; its row and column are too low"] if failed else []
     return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
 
@@ -139,11 +139,11 @@ def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models:
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT; models with NaN are left out and named.
+        SAT matrix. Models with NaN are left out, and the figure names them.
     families : mapping of str to str
-        By model; colours the names.
+        Family of every model; it gives the colour of the name.
     models : DataFrame, optional
-        As for `cluster_map`.
+        See `cluster_map`.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models:
         tree,
         orientation="left",
         labels=[flag[name] for name in names],
-        # One colour: where a tree is cut into families is nobody's finding.
+        # All links have one colour, because the tree itself does not show where to cut it into clusters.
         link_color_func=lambda node: "#444444",
         leaf_font_size=8,
         ax=axes,
@@ -176,14 +176,14 @@ def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models:
     levels = [level for level in MaxNLocator(8).tick_values(most - tree[:, 2].max(), most) if level <= most]
     axes.set_xticks([most - level for level in levels], labels=[f"{level:g}" for level in levels])
     axes.tick_params(axis="y", length=0)
-    # From 100 % transfer beside the names on, so that trees of two studies can be held side by side.
+    # The axis begins at 100 % transfer beside the names, so that trees of two studies can be compared.
     axes.set_xlim(1.03 * tree[:, 2].max(), 0)
     sns.despine(figure, left=True)
     axes.legend(
         handles=[Patch(color=colour, label=name) for name, colour in family.items()],
         title="family",
         loc="center left",
-        # Past the names of the models, however long they are.
+        # The legend stands to the right of the names of the models, however long they are.
         bbox_to_anchor=(_right_of_names(figure, axes), 0.5),
         frameon=False,
         fontsize=8,
@@ -194,21 +194,21 @@ def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models:
 
 
 def _right_of_names(figure: Figure, axes: Axes) -> float:
-    """Where the names right of a drawing end, in its widths."""
+    """Find where the names to the right of the axes end, in units of the width of the axes."""
     figure.canvas.draw()
     ends = max(label.get_window_extent().x1 for label in axes.get_yticklabels())
     return float(axes.transAxes.inverted().transform((ends, 0))[0]) + 0.02
 
 
 def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
-    """Draw the distances of spectral features as a heat map, models sorted by cluster.
+    """Draw the distances of spectral features as a heat map, with models sorted by cluster.
 
     Parameters
     ----------
     features : DataFrame, shape (n, k)
-        By model.
+        Spectral features, by model.
     clusters : DataFrame
-        model, cluster.
+        Columns model and cluster.
 
     Returns
     -------
@@ -225,7 +225,7 @@ def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
         figure, axes = plt.subplots(figsize=(size + 1, size), layout="constrained")
     sns.heatmap(
         distance,
-        # Light is near, as light is similar in the matrix. Unrelated features are at right angles.
+        # Light means near, as it means similar in the SAT matrix. Unrelated features are at right angles.
         cmap="rocket_r",
         vmin=0,
         vmax=max(float(np.sqrt(2)), float(distance.max(axis=None))),
@@ -249,16 +249,16 @@ def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
 
 
 def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping[str, str]) -> Figure:
-    """Draw the t-SNE picture: colour is the cluster found, shape the family written down before.
+    """Draw the t-SNE picture: the colour shows the cluster, the shape the family given in the model table.
 
     Parameters
     ----------
     picture : DataFrame
-        model, x, y; without rows where there were too few models.
+        Columns model, x and y; without rows if there were too few models.
     clusters : DataFrame
-        model, cluster.
+        Columns model and cluster.
     families : mapping of str to str
-        By model.
+        Family of every model.
 
     Returns
     -------
@@ -284,7 +284,7 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
         s=110,
         ax=axes,
     )
-    # Room for names right of the last point.
+    # This leaves room for names to the right of the last point.
     axes.set_xlim(right=data["x"].max() + 0.22 * np.ptp(data["x"]))
     _label_examples(figure, axes, data)
     axes.set(
@@ -299,7 +299,7 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
 
 
 def _label_examples(figure: Figure, axes: Axes, data: pd.DataFrame) -> None:
-    """Name as many points as there is room for, those of small clusters first."""
+    """Name as many points as there is room for; points of small clusters come first."""
     size = data["cluster"].map(data["cluster"].value_counts())
     taken: list[Bbox] = []
     figure.canvas.draw()
@@ -318,9 +318,9 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
     Parameters
     ----------
     picture : DataFrame
-        model, x, y; without rows where there were too few models.
+        Columns model, x and y; without rows if there were too few models.
     columns : mapping of str to mapping of str to str
-        Value of each model, by component; empty where unknown.
+        Value of each model, by component or grouping; empty where unknown.
 
     Returns
     -------
@@ -338,7 +338,7 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
         axes.set_axis_off()
     for axes, (column, values) in zip(panels.flat, columns.items(), strict=False):
         value = picture["model"].map(values).fillna("").replace("", "unknown")
-        # More colours than this nobody tells apart.
+        # Readers cannot tell more colours than these apart.
         common = sorted(value.value_counts().drop("unknown", errors="ignore").index[:9])
         rest = {"unknown": "unknown"} | dict.fromkeys(set(value) - {*common, "unknown"}, "others")
         palette: dict[str, Any] = dict(zip(common, sns.color_palette("tab10", len(common)), strict=True))

@@ -1,4 +1,4 @@
-"""The mean SAT within groups of models, compared with that of all pairs."""
+"""Mean SAT within groups of models, compared with the mean of all pairs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Settings(Section):
     groups: list[str] = ["family"]
     """Columns of the model table whose groups are compared with all pairs."""
     compare_to: str | None = None
-    """Another study (the folder of its results) of the same images and attack, whose mean over all pairs stands beside
-    the groups'; or a SAT matrix (CSV), whose settings are not known."""
+    """Another study of the same images and attack (the folder of its results), or a SAT matrix (CSV) whose settings are
+    not known. Its mean over all pairs is shown beside those of the groups."""
 
 
 def _params(plan: Plan) -> dict[str, Any]:
@@ -43,7 +43,7 @@ UNIT = Analysis(
 def run(
     given: Given, *, groups: dict[str, dict[str, str]], confidence: float, seed: int, compare_to: str | None = None
 ) -> Answer:
-    """Average within the groups of every column.
+    """Average SAT within the groups of every column.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def run(
         Level of the intervals.
     seed : int
     compare_to : str, optional
-        SHA-256 of the other study's matrix.
+        SHA-256 of the matrix to compare with.
 
     Returns
     -------

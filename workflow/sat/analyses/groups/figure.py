@@ -12,15 +12,15 @@ from sat.report.style import BLUE, GREY, STYLE, nothing_to_draw
 
 
 def groups_figure(table: pd.DataFrame, compared: bool = False) -> Figure:
-    """Draw the mean SAT within groups, a panel a column.
+    """Draw the mean SAT within groups, one panel per column.
 
     Parameters
     ----------
     table : DataFrame
         From `sat.analyses.groups.means.group_means`, with `column`.
     compared : bool
-        Whether the matrix that it was compared with is known to be of the
-        same images and attack; its bar is hatched otherwise.
+        Whether the other matrix is known to come from the same images and
+        attack. If it is not, its bar is hatched.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Mean SAT within groups of models, against all pairs.
+"""Mean SAT within groups of models, compared with all pairs.
 
-Hwang et al. (ECCV 2024), section on models of one architecture: models that
-share an architecture and differ in initialisation, hyper-parameters or
+Following Hwang et al. (ECCV 2024), section on models of one architecture: models
+that share an architecture and differ in initialisation, hyper-parameters or
 training recipe are compared with the average over all models.
 """
 
@@ -37,33 +37,33 @@ def group_means(
     seed: int = 0,
     compare: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Mean SAT of pairs of different models within each group.
+    """Compute the mean SAT of pairs of different models within each group.
 
     Parameters
     ----------
     sat : DataFrame, shape (n, n)
-        Symmetric; pairs with NaN are left out and counted.
+        SAT matrix, symmetric. Pairs with NaN are left out and counted.
     labels : Series
-        Group of each model, indexed by model. Models without one belong to
-        none, and count among all pairs.
+        Group of each model, indexed by model. A model without a group counts
+        only among all pairs.
     confidence : float
-        Of the interval; see `jackknife`.
+        Level of the interval; see `jackknife`.
     permutations : int
     seed : int
     compare : DataFrame, shape (m, m), optional
-        Another SAT matrix whose mean over pairs is to stand beside.
+        Another SAT matrix; its mean over pairs is added as a row.
 
     Returns
     -------
     DataFrame
-        kind (`group`; `within`: all pairs of the same group; `all`: all pairs
-        of the matrix; `compare`), group, n_models, n_pairs, n_missing (pairs
-        without SAT), mean, low, high, difference (from the mean of all
-        pairs), p (two-sided: share of permutations of the labels over all
-        models that bring a group as far from the mean of all pairs), note
-        (why there is no mean), rank, rank_best, rank_worst and tied (`rank_range`
-        of the groups among each other). With `compare` also minus_compare (difference
-        from its mean).
+        Columns: kind (`group`; `within`: all pairs of the same group; `all`: all
+        pairs of the matrix; `compare`), group, n_models, n_pairs, n_missing
+        (number of pairs without SAT), mean, low, high, difference (from the mean
+        of all pairs), p (two-sided: share of permutations of the labels over all
+        models in which a group is at least as far from the mean of all pairs),
+        note (why there is no mean), rank, rank_best, rank_worst and tied
+        (`rank_range` among the groups). With `compare` also minus_compare
+        (difference from its mean).
 
     Raises
     ------
@@ -77,7 +77,7 @@ def group_means(
     overall = _row("all", "", matrix, np.ones((n, n)), confidence)
     order = orders(n, permutations, seed)
     total, count = (pair_sums(part, members, order)[0] for part in (value, present))
-    # All groups together are one more column.
+    # One more column stands for all groups together.
     total, count = (np.column_stack([part, part.sum(axis=1)]) for part in (total, count))
     p = two_sided(ratio(total, count), overall["mean"])
     rows = [
@@ -101,12 +101,12 @@ def group_means(
 
 
 def _row(kind: str, group: str, matrix: pd.DataFrame, chosen: Floats, confidence: float) -> dict[str, Any]:
-    """Count and average the pairs of different models that are chosen."""
+    """Count and average the chosen pairs of different models."""
     n = len(matrix)
     if n < 2:
         raise ValueError(f"{n} models; a pair needs two")
     value, present = off_diagonal(matrix)
-    # A group of one has its model on the diagonal and no pair.
+    # A group of one model has that model on the diagonal, and no pair.
     n_models = int((chosen.diagonal() > 0).sum())
     possible = int((chosen.sum() - chosen.trace()) / 2)
     n_pairs = int((present * chosen).sum() / 2)
@@ -126,22 +126,22 @@ def _row(kind: str, group: str, matrix: pd.DataFrame, chosen: Floats, confidence
 
 
 def jackknife(value: Floats, present: Floats, confidence: float = 0.95) -> tuple[float, float, float]:
-    """Mean over pairs, with an interval that knows that pairs share models.
+    """Compute a mean over pairs, with an interval that takes into account that pairs share models.
 
-    Models are left out one at a time, and Student's t with one degree of
-    freedom less than models makes an interval of the standard error: what the
-    mean would be with other models of the same kind.
+    The standard error comes from leaving out one model at a time. Student's t, with
+    one degree of freedom less than the number of models, turns it into an interval:
+    it says what the mean would be with other models of the same kind.
 
     Parameters
     ----------
     value, present : float array, shape (n, n)
-        Symmetric, 0 where a pair does not count; `present` is 1 where it does.
+        Symmetric. Both are 0 where a pair does not count; `present` is 1 where it does.
     confidence : float
 
     Returns
     -------
     mean, low, high : float
-        The interval is NaN where leaving out some model leaves no pair, so for fewer than three models.
+        The interval is NaN if no pair is left without some model, as with fewer than three models.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Other measures of similarity beside SAT, and how well each tells families apart."""
+"""Other measures of similarity, compared with SAT, and how well each tells families apart."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
-# What a measure needs, and where clean/<model>.h5 has it; features are of the attack images, since they are long.
+# The data set of clean/<model>.h5 for each kind of input that a measure needs. Features are stored for the attack
+# images only, since they are long.
 DATASETS = {"prediction": "eval_prediction", "probability": "eval_logits", "feature": "attack_features"}
-# Gram matrices of features grow with the square of the images, and more of them take no bias off the estimator.
+# The time for Gram matrices grows with the square of the number of images, and more images do not reduce the bias.
 MOST_FEATURES = 5000
 
 
@@ -37,7 +38,7 @@ class Settings(Section):
     """Keys of the config file."""
 
     measures: list[MeasureName] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
-    """Other measures of similarity, beside SAT."""
+    """Other measures of similarity, which are compared with SAT."""
 
 
 def _params(plan: Plan) -> dict[str, Any]:
@@ -73,7 +74,7 @@ UNIT = Analysis(
 def run(
     given: Given, *, measures: list[str], models: dict[str, str], seed: int, versions: dict[str, int] | None = None
 ) -> Answer:
-    """Apply every measure to what the models made of the clean images.
+    """Apply every measure to the models' outputs on the clean images.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def run(
         Family of every model.
     seed : int
     versions : dict of str to int, optional
-        Of measures that have changed; they make another step.
+        Versions of measures that have changed. They are part of the step, and `run` does not use them.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def run(
     for row in agreement.itertuples():
         if pd.isna(row.spearman):
             log.warning(
-                "%s: no correlation with SAT: %d models with a value are too few, or one of both does not vary",
+                "%s: no correlation with SAT: %d models with a value are too few, or the measure or SAT does not vary",
                 row.measure,
                 row.n_models,
             )
@@ -132,7 +133,7 @@ def run(
             log.info("%s: rank correlation with SAT %.2f, p = %.4f", row.measure, row.spearman, row.mantel_p)
     separation = family_separation({"sat": sat, **matrices}, families)
     for row in separation[separation["roc_auc"].isna()].itertuples():
-        log.warning("%s: no pairs within a family, or none across families, to be told apart", row.measure)
+        log.warning("%s: families cannot be told apart: no pair within a family, or no pair across", row.measure)
     pairs = _pairs(names, {"sat": sat, **matrices})
     return Answer(
         {"measures": agreement, "measures_separation": separation, "measures_pairs": pairs},
@@ -146,7 +147,7 @@ def run(
 
 
 def _sample(ids: list[int], seed: int) -> NDArray[np.intp]:
-    """Rows of the images whose features are compared, ascending; drawn by their ids, so that order plays no part."""
+    """Choose the images whose features are compared; return their rows, ascending. The draw depends on ids alone."""
     import numpy as np
 
     from sat.seeds import key
@@ -156,7 +157,7 @@ def _sample(ids: list[int], seed: int) -> NDArray[np.intp]:
 
 
 def _no_agreement() -> pd.DataFrame:
-    """The table of agreement where no measure could be applied."""
+    """Make the table of agreement for a study in which no measure could be applied."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -165,7 +166,7 @@ def _no_agreement() -> pd.DataFrame:
 
 
 def _pairs(models: list[str], matrices: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row an unordered pair of different models, a column a measure; NaN where a measure does not know one."""
+    """Make a table of unordered pairs, one column per measure; NaN where a measure has no value for a model."""
     import numpy as np
     import pandas as pd
 

@@ -23,45 +23,45 @@ def against_sat(
     permutations: int = 9999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rank correlation of other measures with SAT over unordered pairs of different models.
+    """Correlate the ranks of other measures and of SAT over unordered pairs of different models.
 
-    Pairs share models, so p is a Mantel test's: the names of SAT's models are
-    permuted, and p is the share of permutations, the observed order among them,
-    whose correlation is at least as far from 0.
+    Pairs share models, so p comes from a Mantel test: the names of SAT's models are
+    permuted, and p is the share of permutations, the observed order included, whose
+    correlation is at least as far from 0.
 
-    Two models of equal accuracy, or two good ones, may be alike by any measure.
-    So the partial correlation is that of the residuals of both ranks after
+    Two models of equal accuracy, or two accurate ones, may be similar by any
+    measure. So the partial correlation is that of the residuals of both ranks after
     linear regression on the ranks of the two models' mean accuracy and of the
-    absolute difference of their accuracies. Its p comes from the same
-    permutations, regressed anew each time.
+    absolute difference of their accuracies. Its p comes from the same permutations;
+    the regression is repeated in each.
 
     Parameters
     ----------
     sat : DataFrame, shape (models, models)
-        Symmetric.
+        SAT matrix, symmetric.
     measures : mapping of str to DataFrame
-        By name; symmetric. Models that SAT does not have are left out, and so
-        are as few as it takes to be without NaN beside the diagonal.
+        Symmetric matrices by the measures' names. Models that SAT does not have are
+        left out, and then models until no NaN is left off the diagonal.
     accuracy : mapping of str to float
-        Of each model, share of images.
+        Accuracy of each model, as a share of images.
     permutations : int
     seed : int
 
     Returns
     -------
     DataFrame
-        measure, n_models, n_pairs, spearman, mantel_p, partial_spearman,
-        partial_mantel_p. NaN with fewer than 3 models (4, for the partial ones),
-        or where one side, or what accuracy leaves of it, does not vary.
+        Columns measure, n_models, n_pairs, spearman, mantel_p, partial_spearman,
+        partial_mantel_p. NaN with fewer than 3 models (4 for the partial ones),
+        or where one side, or its residual, does not vary.
 
     References
     ----------
     Mantel, N. (1967). Cancer Research 27, 209-220.
-    Legendre, P. (2000). J. Stat. Comput. Simul. 67, 37-73: the partial test, method 1.
+    Legendre, P. (2000). J. Stat. Comput. Simul. 67, 37-73 (the partial test, method 1).
     """
     rows = []
     for name, other in measures.items():
-        # Sorted, so that the permutations do not depend on the order of models.
+        # The models are sorted, so that the permutations do not depend on their order.
         models = _complete(sat, other)
         n = len(models)
         row: dict[str, object] = {"measure": name, "n_models": n, "n_pairs": n * (n - 1) // 2}
@@ -81,7 +81,7 @@ def against_sat(
 
 
 def _complete(*matrices: pd.DataFrame) -> list[str]:
-    """Models that all matrices have without NaN beside the diagonal, sorted."""
+    """List models, sorted, for which no matrix has NaN off the diagonal."""
     models = sorted(set.intersection(*(set(matrix.index) for matrix in matrices)))
     holes = sum(matrix.loc[models, models].isna().to_numpy() for matrix in matrices) * ~np.eye(len(models), dtype=bool)
     kept, _ = without_nan(pd.DataFrame(np.where(holes, np.nan, 0.0), index=models, columns=models))
@@ -89,30 +89,31 @@ def _complete(*matrices: pd.DataFrame) -> list[str]:
 
 
 def pair_accuracies(accuracy: list[float]) -> list[Floats]:
-    """Mean and absolute difference of two models' accuracies, for every unordered pair: two arrays (pairs,)."""
+    """Mean and absolute difference of two models' accuracies for every unordered pair: two arrays, shape (pairs,)."""
     share = np.array(accuracy, float)
     a, b = np.triu_indices(len(share), 1)
     return [(share[a] + share[b]) / 2, np.abs(share[a] - share[b])]
 
 
 def family_separation(measures: Mapping[str, pd.DataFrame], families: Mapping[str, str]) -> pd.DataFrame:
-    """How well measures tell pairs of one family from pairs of two.
+    """Compute how well measures tell pairs within a family from pairs across families.
 
     Parameters
     ----------
     measures : mapping of str to DataFrame
-        By name, SAT may be among them; symmetric. Pairs with NaN are left out.
+        Symmetric matrices by the measures' names; SAT may be one of them. Pairs with NaN are left out.
     families : mapping of str to str
-        Models that have none are left out.
+        Family of every model. Models without a family are left out.
 
     Returns
     -------
     DataFrame
-        measure, n_within, n_across (pairs), within_mean, across_mean, d_prime
-        (difference of the means, over the root of the mean of both variances,
-        n - 1 in the denominator), roc_auc (share of within-across couples of
-        pairs in which the within one is the more similar; ties count half).
-        NaN where there are too few pairs.
+        Columns: measure, n_within, n_across (numbers of pairs), within_mean,
+        across_mean, d_prime (difference of the means, divided by the root of the
+        mean of both variances, n - 1 in the denominator), roc_auc (of all
+        combinations of a pair within and a pair across, the share in which the
+        pair within is more similar; ties count half). NaN where there are too few
+        pairs.
     """
     rows = []
     for name, matrix in measures.items():

@@ -12,20 +12,20 @@ from sat.report.style import nothing_to_draw
 from sat.units import module
 
 KINDS = {"across": "#7f9fb8", "within": "#c2452d"}
-"""Pairs of two families, and of one, which are few and drawn on top."""
+"""Colours of pairs across families and of pairs within a family. The latter are few, and are drawn on top."""
 
 
 def measures_figure(pairs: pd.DataFrame, agreement: pd.DataFrame, families: Mapping[str, str]) -> Figure:
-    """Draw every measure against SAT, a point a pair of models.
+    """Draw every measure against SAT, one point per pair of models.
 
     Parameters
     ----------
     pairs : DataFrame
-        model_a, model_b, sat, and a column a measure.
+        Columns model_a, model_b, sat, and one column per measure.
     agreement : DataFrame
         From `sat.analyses.measures.agreement.against_sat`.
     families : mapping of str to str
-        By model.
+        Family of every model.
 
     Returns
     -------

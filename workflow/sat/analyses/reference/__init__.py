@@ -1,4 +1,4 @@
-"""The study's matrix against another one."""
+"""Comparison of the study's matrix with another one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Settings(Section):
     """Keys of the config file."""
 
     reference: str | None = None
-    """Another study (the folder of its results), or a SAT matrix (CSV), that this study's matrix is compared with."""
+    """Another study (the folder of its results) or a SAT matrix (CSV), with which this study's matrix is compared."""
     reference_names: str = "released_name"
-    """Column of the model table with the models' names in the reference. A model without one goes by its column
-    `same_as`, and without that by its own name."""
+    """Column of the model table that holds the models' names in the reference. Where it is empty, the column `same_as`
+    gives the name, and where that is empty too, the model's own name counts."""
     reference_listed: list[str] = []
-    """Models whose pairs are also compared apart from the others."""
+    """Models whose pairs are also compared separately."""
 
 
 def _params(plan: Plan) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def run(
     checkpoints: dict[str, str],
     seed: int,
 ) -> Answer:
-    """Join by name, correlate, list the worst pairs.
+    """Join the two matrices by name, correlate them, and list the pairs that differ most.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ def run(
     sha256 : str
         Digest of the reference.
     names : dict of str to str
-        The models' names in the reference, where they differ.
+        The models' names in the reference, where they differ from those of the study.
     native : list of str
-        Models whose own input is the canvas.
+        Models whose own input size is that of the canvas.
     listed : list of str
-        Models that are also compared apart.
+        Models that are also compared separately.
     checkpoints : dict of str to str
-        What is known of the models' weights.
+        What the column `checkpoint` says about the models' weights.
     seed : int
 
     Returns
@@ -95,7 +95,7 @@ def run(
     Raises
     ------
     SatError
-        If two models go by one name in the reference.
+        If two models have the same name in the reference.
     """
     from sat.analyses.reference.comparison import compare
     from sat.analyses.reference.figure import reference_figure

@@ -1,4 +1,4 @@
-"""Compare a study's matrix with one measured elsewhere, and check a matrix that others wrote."""
+"""Comparison of a study's matrix with one measured elsewhere."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Comparison:
     """Result of `compare`."""
 
     table: pd.DataFrame
-    """One row a group and rule; see `compare`."""
+    """One row per group and rule; see `compare`."""
     pairs: pd.DataFrame
-    """model_a, model_b, study, reference, difference; the largest absolute difference first, without NaN."""
+    """Columns model_a, model_b, study, reference, difference, without NaN; the largest absolute difference first."""
     unmatched: list[str]
     """The study's models that the reference does not have."""
 
@@ -36,44 +36,44 @@ def compare(
     permutations: int = 999,
     seed: int = 0,
 ) -> Comparison:
-    """Say how well a matrix agrees with another one.
+    """Compute how well a matrix agrees with another one.
 
     Parameters
     ----------
     study, reference : DataFrame, shape (n, n), (m, m)
-        SAT; symmetric, rows and columns of the same names (`check_matrix`).
-        Only pairs of two models count, each once.
+        SAT matrices, symmetric, with the same names for rows and columns (see
+        `check_matrix`). Every pair of different models counts once.
     names : mapping of str to str, optional
-        The reference's name for each of the study's models; a model that it
-        does not hold is looked up by its own name.
+        Names of the study's models in the reference. A model that is not in this
+        mapping is looked up by its own name.
     groups : mapping of str to collection of str, optional
-        The study's models of each group. A group gives two rows: rule `both`
-        for the pairs whose two models are in it, `any` for those of which at
-        least one is.
+        The study's models of each group. A group gives two rows. Rule `both` takes
+        the pairs whose two models are in the group, `any` the pairs of which at
+        least one model is.
     permutations : int
-        For Mantel's test.
+        Number of permutations of Mantel's test.
     seed : int
-        The study's.
+        Seed of the study.
 
     Returns
     -------
     Comparison
-        Columns of the table: group (first `all`), rule, n_models (of the group,
-        in both matrices), n_pairs (without NaN), pearson, spearman, mantel_p,
-        mean_offset and sd_offset (study minus reference). Correlations are NaN
-        with fewer than 3 pairs or a constant.
+        Columns of the table: group (the first is `all`), rule, n_models (models of
+        the group that are in both matrices), n_pairs (without NaN), pearson,
+        spearman, mantel_p, mean_offset and sd_offset (study minus reference).
+        Correlations are NaN with fewer than 3 pairs, or where one side is constant.
 
     Raises
     ------
     ValueError
-        If two of the study's models go by one name in the reference.
+        If two of the study's models have the same name in the reference.
 
     Notes
     -----
-    Mantel's p is one-sided, for Pearson's correlation: the share of relabellings
-    of the reference that agree at least as well, the true one included. Labels
-    move within the group, and within the rest, so that a group's pairs stay its
-    pairs; for `all` this is the usual test.
+    Mantel's p is one-sided, for Pearson's correlation. It is the share of
+    relabellings of the reference that agree at least as well, the true labels
+    included. Labels are exchanged within the group and within the rest, so that the
+    pairs of a group remain its pairs. For `all` this is the usual test.
 
     References
     ----------
@@ -111,7 +111,7 @@ def compare(
 def _agreement(
     ours: Floats, other: Floats, mask: Bools, inside: Bools, permutations: int, random: np.random.Generator
 ) -> tuple[int, float, float, float, float, float]:
-    """n_pairs, pearson, spearman, mantel_p, mean_offset, sd_offset."""
+    """Compute n_pairs, pearson, spearman, mantel_p, mean_offset and sd_offset."""
     a, b = ours[mask], other[mask]
     known = ~(np.isnan(a) | np.isnan(b))
     n = int(known.sum())

@@ -1,4 +1,4 @@
-"""Figure of a study's SAT against a reference's."""
+"""Figure of a study's SAT against the SAT of a reference."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sat.report.style import BLUE, STYLE, nothing_to_draw
 
 
 def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame, settings: str) -> Figure:
-    """Draw the study's SAT against the reference's, a point a pair.
+    """Draw the study's SAT against the reference's, one point per pair.
 
     Parameters
     ----------
     pairs, table : DataFrame
         From `sat.analyses.reference.comparison.compare`.
     settings : str
-        In what images and attack of the reference differ, as far as is known.
+        How the images and the attack of the reference differ from the study's, as far as is known.
 
     Returns
     -------

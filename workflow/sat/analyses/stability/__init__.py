@@ -1,4 +1,4 @@
-"""How much of the matrix is the choice of images."""
+"""How much of the matrix depends on the choice of images."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from sat.study.plan import Plan
 
 CLUSTERED = 100
-"""Replicates that are clustered at most: a share over more would hardly be finer, and each takes k-means."""
+"""Largest number of replicates that are clustered. More would make shares little finer, and each needs k-means."""
 REPEATS = 50
-"""Pairs of disjoint samples for each number of images."""
+"""Number of pairs of disjoint samples for each number of images."""
 
 
 class Resampling(Section):
-    """How much rests on the choice of images."""
+    """How much the results depend on the choice of images."""
 
     replicates: Annotated[int, Field(ge=20)] = 200
-    """Draws of the attack images, with replacement, jointly for all models."""
+    """Number of bootstrap samples of the attack images. Each is drawn with replacement, jointly for all models."""
     correlation: Share = 0.95
-    """Rank correlation of two halves' matrices for which the number of images is looked up."""
+    """Target for the rank correlation of two matrices from different images. The report says how many images reach
+    it."""
 
 
 class Settings(Section):
@@ -84,7 +85,7 @@ def run(
     seed: int,
     k: int,
 ) -> Answer:
-    """Resample the images and compare.
+    """Resample the images, and compare the matrices.
 
     Parameters
     ----------
@@ -92,9 +93,9 @@ def run(
     models : dict of str to str
         Family of every model.
     replicates : int
-        Draws of the images.
+        Number of bootstrap samples of the images.
     correlation : float
-        Rank correlation for which the number of images is looked up.
+        Target for the rank correlation of two matrices from different images.
     eps_s : float
         Floor within the logarithm, in per cent.
     confidence : float
@@ -110,7 +111,7 @@ def run(
     Raises
     ------
     SatError
-        If the matrix is not what the tiles say.
+        If the matrix does not agree with the tiles.
     """
     import numpy as np
 
@@ -150,7 +151,7 @@ def run(
     if len(known):
         log.info("images for a rank correlation of %g: %s", correlation, enough or "more than half of them")
 
-    # Models that were left out of the clustering would draw others into clusters that it does not have.
+    # Models that the clustering left out are left out here too, since they would form clusters that it does not have.
     kept = clusters["model"].tolist()
     clustered = min(replicates, CLUSTERED)
     matrices = (drawn.matrix(row).loc[kept, kept] for row in progress(range(clustered), "clusterings", clustered))
@@ -172,12 +173,14 @@ def run(
 
 
 def _statistics(drawn: Replicates, families: dict[str, str], confidence: float) -> pd.DataFrame:
-    """Statistics of the matrix and its rank correlations as one table; without those of too few pairs, with a warning.
+    """Put statistics of the matrix and its rank correlations into one table; those of too few pairs are left out.
+
+    A warning names what was left out.
 
     Returns
     -------
     DataFrame
-        statistic, n_pairs, value, low, high, level (share of the replicates from low to high).
+        Columns statistic, n_pairs, value, low, high, level (share of the replicates between low and high).
     """
     import numpy as np
     import pandas as pd
@@ -190,7 +193,7 @@ def _statistics(drawn: Replicates, families: dict[str, str], confidence: float) 
     ranks = ranks.assign(statistic=ranks["between"].map(names), n_pairs=n_pairs, level=0.9)
     means = matrix_statistics(drawn, families, confidence).assign(level=confidence)
     table = pd.concat([means, ranks[list(means.columns)]], ignore_index=True)
-    # One pair has a spread of 0, which says nothing.
+    # The spread of a single pair is 0, which says nothing.
     known = table["value"].notna() & ((table["statistic"] != "sd") | (n_pairs > 1))
     for name in table["statistic"][~known]:
         log.warning("%s: too few pairs", name)

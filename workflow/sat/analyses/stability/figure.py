@@ -1,4 +1,4 @@
-"""The figure of how many images a matrix needs."""
+"""Figure of how many images a matrix needs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sat.report.style import STYLE, nothing_to_draw
 
 
 def stability_figure(curve: pd.DataFrame, correlation: float, enough: int | None) -> Figure:
-    """Draw the rank correlation of matrices from different images over their number.
+    """Draw the rank correlation of matrices from different images against the number of images.
 
     Parameters
     ----------
     curve : DataFrame
         From `sat.similarity.resampling.stability_curve`: images, n, mean, p05, p95.
     correlation : float
-        That was asked for.
+        The target of the study.
     enough : int or None
-        Smallest number of images that holds it.
+        Smallest number of images that reaches the target.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def stability_figure(curve: pd.DataFrame, correlation: float, enough: int | None
         found = f"from {enough} images on, 95 % of the draws reach {correlation:g}"
     axes.set_title(found, loc="left", fontsize=10)
     axes.set_xscale("log")
-    # Every other size from the largest down: names of all would overlap.
+    # Every other size has a label, counted from the largest; labels of all sizes would overlap.
     axes.set_xticks(curve["images"].to_numpy()[::-2], labels=[str(size) for size in curve["images"][::-2]])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
