@@ -16,12 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-<<<<<<< HEAD
-    """Check the matrix and write it, models sorted."""
-    from sat.similarity.affinity import fit_affinity, log_odds_of_sat
-=======
     """Check the matrix, and write it with sorted models."""
->>>>>>> main
+    from sat.similarity.affinity import fit_affinity, log_odds_of_sat
     from sat.similarity.user_matrix import read_user_matrix
     from sat.store.tables import write_tables
 

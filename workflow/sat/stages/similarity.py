@@ -29,12 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-<<<<<<< HEAD
-    """Collect all predictions, count, write."""
-    from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
-=======
     """Collect all predictions, compute the tables, and write them."""
->>>>>>> main
+    from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
     from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
     from sat.store.tables import write_tables
 
@@ -70,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         ("pairs_at_floor", "mean transfer below eps_s"),
         (
             "models_below_min_whitebox",
-            f"white-box success below {params['min_whitebox']:g}: row and column are too low",
+            f"white-box success below {params['min_whitebox']:g}: a stronger attack would raise its rates as a source",
         ),
         (
             "models_off_published",
