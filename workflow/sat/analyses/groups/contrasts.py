@@ -1,4 +1,4 @@
-"""Contrasts of groups: are pairs within two groups more alike than pairs across, whatever else is in the pool?"""
+"""Contrasts of groups: are pairs within two groups more alike than pairs across, whatever the rest of the pool?"""
 
 from __future__ import annotations
 
