@@ -1,4 +1,4 @@
-"""Contrasts of groups: are pairs within two groups more alike than pairs across, whatever the rest of the pool?"""
+"""Contrasts of groups: how much more alike pairs within two groups are than pairs across them."""
 
 from __future__ import annotations
 
