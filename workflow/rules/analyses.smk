@@ -1,6 +1,6 @@
-# One rule an analysis, each under its own name, made from its declaration (workflow/sat/analyses/). The shell text is
-# one constant, and functions take the loop's variable as a default: Snakemake evaluates both again when a job
-# runs, and the variable has its last value then.
+# Each analysis has a rule of its own name, made from its declaration (workflow/sat/analyses/). Snakemake evaluates the
+# shell text and the functions again when a job runs, and the loop's variable then has its last value. So the shell
+# text is one constant, and functions take the loop's variable as a default argument.
 ANALYSE = command("analysis", more="{input:q}\n{output:q}\n{resources.files}\n")
 
 

@@ -26,7 +26,7 @@ rule clean:
         )
 
 
-# Apart from clean, so that another min_accuracy reruns gates and nothing else.
+# The gate is separate from clean, so that another min_accuracy reruns only gates.
 rule gate:
     input:
         **made(clean="clean/{model}.h5"),

@@ -1,4 +1,4 @@
-# What all rules share: the study, its plan, and how commands are called.
+# Code that all rules share: the study, its plan, and how commands are called.
 import os
 import re
 import shlex
@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-# Also where another workflow takes this one as a module: its own folder is workflow.basedir then.
+# This also holds if another workflow uses this one as a module; workflow.basedir is then the other workflow's folder.
 CLONE = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, f"{CLONE}/workflow")
 
@@ -29,7 +29,7 @@ try:
         [Path(file) for file in workflow.overwrite_configfiles] or [CLONE / "config.yaml"],
     )
     RESULTS = f"results/{study.name}"
-    # A job of the cluster parses this file too, and takes what the main process has registered.
+    # Jobs on a cluster parse this file too. They use the digests that the main process has registered.
     plan = Plan(study, register(study.files, Path(RESULTS), write=workflow.is_main_process))
 except SatError as error:
     raise WorkflowError(str(error)) from None
@@ -38,7 +38,7 @@ forecast = Forecast(plan)
 compute = study.config.compute
 
 
-# A job of the cluster parses this file too, and keeps what the main process has exported.
+# Jobs on a cluster parse this file too. They keep the variables that the main process has exported.
 if workflow.is_main_process:
     export_git(CLONE)
 
@@ -46,10 +46,10 @@ if workflow.is_main_process:
 def environment_prefix():
     """Shell lines before every command: strict mode, the library, this interpreter."""
     lines = [f"export PYTHONPATH={shlex.quote(sys.path[0])}"]
-    # glibc gives the memory of every layer back to the kernel, and asks for it again in the next one.
-    # To keep it is a tenth of a small net's time on a CPU.
+    # By default, glibc returns the memory of every layer to the kernel, and asks for it again for the next layer.
+    # Keeping it saves a tenth of a small network's time on a CPU.
     lines.append("export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864")
-    # Conda's own interpreter comes first where conda is used.
+    # If conda is used, its own interpreter must come first.
     if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
         lines.append(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH")
     return "; ".join(["set -euo pipefail", *lines, ""])
@@ -63,7 +63,7 @@ wildcard_constraints:
     target="|".join(plan.tiles),
     source="|".join(plan.tiles),
     split="train|eval|attack",
-    # The folder of a variant; nothing for the study itself, which comes first.
+    # The folder of a variant. It is empty for the study itself, which comes first.
     variant="|" + "|".join(re.escape(variant_folder(name)) for name in study.config.variants),
 
 
@@ -72,13 +72,13 @@ COMPUTE = (
     "--device {resources.device} --threads {threads} --batch {resources.batch}"
     " --jobs-per-gpu {resources.jobs_per_gpu}"
 )
-# Clusters take --gpus or --gres, seldom both; gpu_jobs is what a cap on GPUs counts.
+# Clusters accept --gpus or --gres, rarely both. A limit on GPUs counts gpu_jobs.
 defaults = workflow.resource_settings.default_resources or {}
 GPU = {
     "gpu": 1 if compute.request == "gpus" else 0,
     "gres": "gpu:1" if compute.request == "gres" else None,
     "gpu_jobs": 1 if compute.uses_gpu else 0,
-    # Of one machine with several GPUs, so it stands in the profile: default-resources: [jobs_per_gpu=2].
+    # This is for one machine with several GPUs, so the profile sets it: default-resources: [jobs_per_gpu=2].
     "jobs_per_gpu": defaults["jobs_per_gpu"].value if "jobs_per_gpu" in defaults else 1,
     "device": compute.device,
     "batch": compute.batch_size,
@@ -95,8 +95,8 @@ def sidecars(paths):
 
 
 def made(**inputs):
-    """Inputs with their sidecars. A big artefact is ancient(), and its sidecar is the true input: a touched file
-    reruns nothing, a replaced one comes with another sidecar."""
+    """Inputs with their sidecars. Artefacts are ancient(), so only their sidecars cause reruns: a touched artefact
+    reruns nothing, and a replaced artefact comes with another sidecar."""
     found = {}
     for name, path in inputs.items():
         if callable(path):
@@ -109,7 +109,7 @@ def made(**inputs):
 
 
 def makes(**outputs):
-    """Outputs with their sidecars; a pair of a path and its place in the report is shown there."""
+    """Outputs with their sidecars. If an output is a pair of a path and a place in the report, the report shows it."""
     found = {}
     for name, path in outputs.items():
         path, shown = path if isinstance(path, tuple) else (path, None)
@@ -119,7 +119,7 @@ def makes(**outputs):
 
 
 def reported(path, shown):
-    """An entry of the report: variants apart, each under its name. The caption's file is named after the artefact."""
+    """An entry of the report. Variants have a section of their own. The caption's file is named after the artefact."""
     name, kind = Path(path).stem, "figure" if path.endswith(".svg") else "table"
     captions = CLONE / "workflow/report"
     caption = f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
@@ -139,8 +139,8 @@ def reported(path, shown):
 
 
 def needs(estimate, device={"gpu": 0}):
-    """Memory and time, from `Needs` or a function of wildcards that gives them; each attempt asks for more. And the
-    device: no GPU, or `GPU`."""
+    """Resources of a rule: memory and time, from `Needs` or from a function of wildcards that returns them, and the
+    device (no GPU, or `GPU`). Each attempt asks for more memory and time."""
     of = estimate if callable(estimate) else lambda wildcards: estimate
     return {
         "mem_mb": lambda wildcards, attempt: of(wildcards).grow(attempt).mem_mb,
@@ -155,44 +155,44 @@ def variant_of(wildcards):
 
 
 def any_of(names):
-    """Wildcard constraint: one of some names; nothing where there are none."""
+    """Wildcard constraint that matches one of some names, and nothing if there are no names."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def user_file(name):
-    """A file of the user's, as a command's argument: empty where the study names none."""
+    """A file of the user, as a command's argument; empty if the study names none."""
     return str(study.files.get(name, ""))
 
 
 def command(*words, more=""):
-    """Shell text of a command. It reads its step from standard input: that of a study of a thousand models is longer
-    than a word of a command line may be."""
+    """Shell text of a command. The command reads its step from standard input, because the step of a study of a
+    thousand models exceeds the length limit of an argument."""
     return f"python -m sat {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
 
 
 def start_of(wildcards):
-    """Weights that a model's training starts from, if it does not start from random ones."""
+    """Weights from which a model's training starts; none if it starts from random weights."""
     return [f"pretrained/{wildcards.model}.safetensors"] if study.fine_tuned(wildcards.model) else []
 
 
 def model_at(place):
-    """The model of weights/<model> or pretrained/<model>."""
+    """Name of the model in weights/<model> or pretrained/<model>."""
     return place.partition("/")[2]
 
 
 def gate_of(wildcards):
-    """The gate of an attack that is to run, so that one that fails keeps it from running.
+    """The gate of an attack that has to run; if the gate fails, the attack does not run.
 
-    An attack that is there already does not depend on it, so that another min_accuracy attacks nothing again. An
-    input that is ancient() would not do: where the gate must run, Snakemake asks the attack no further, and passes
-    over an edge that is all ancient, though the attack's own settings have changed.
+    An attack that is finished does not depend on its gate, so that another min_accuracy repeats no attack. An
+    ancient() input would not be enough: if the gate has to run, Snakemake does not check the attack's own changes
+    any more, and skips the attack if its changed inputs are all ancient.
     """
     wanted = plan.adversarial(wildcards.model, variant_of(wildcards))
     return [] if is_made(results(wanted.path), wanted.step) else results(plan.gate(wildcards.model).path)
 
 
 def paths_of(artefacts):
-    """Paths of the plan's artefacts below results/<study>/; of one, its path."""
+    """Paths of the plan's artefacts below results/<study>/; a single artefact gives a single path."""
     return [artefact.path for artefact in artefacts] if isinstance(artefacts, (list, tuple)) else artefacts.path
 
 
@@ -201,5 +201,5 @@ def tile_of(wildcards):
 
 
 def teacher_of(wildcards):
-    """Weights of a student's teacher, if it has one."""
+    """Weights of a student's teacher; none if it has no teacher."""
     return [] if wildcards.teacher == ALONE else [f"weights/{wildcards.teacher}.safetensors"]

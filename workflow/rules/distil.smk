@@ -1,5 +1,5 @@
-# The student of the study's key `distillation`, trained with each teacher and without one: the same loop, the same
-# settings, the same seeds.
+# The student of the study's key `distillation` is trained with each teacher and without one, with the same loop, the
+# same settings and the same seeds.
 rule distil:
     input:
         **made(train_images="images/train.h5", eval_images="images/eval.h5", teacher=teacher_of),

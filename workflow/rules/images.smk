@@ -1,6 +1,6 @@
-# What is read over a network is read where Snakemake itself runs: compute nodes may have none.
-# The user's own paths are resources and no params: images that have moved are the same images.
-# A folder is no input: its time says nothing. 'snakemake --forcerun manifest' takes a changed one.
+# Images from a network are read where Snakemake itself runs, because compute nodes may have no network.
+# The user's own paths are resources and not params, because images that have moved are still the same images.
+# A folder is not an input, because its time says nothing. After a folder has changed: snakemake --forcerun manifest
 rule manifest:
     output:
         **makes(manifest="images/manifest.csv"),

@@ -1,4 +1,4 @@
-# The matrix of a study that starts from one. The step holds its digest, so a moved file is the same matrix.
+# The matrix of a study that starts from one. The step holds the digest of the file, so moving the file reruns nothing.
 rule matrix:
     output:
         **makes(sat="similarity/sat.csv", affinity="similarity/affinity.csv"),

@@ -1,7 +1,7 @@
-# Three ways to one path, chosen by the column `weights` of the model table: train, hub, or the
-# path of a checkpoint. Each ends as weights/<model>.safetensors, with its blueprint inside. Where a
-# model is fine-tuned, what the hub or the checkpoint gives goes to pretrained/ and train starts from there.
-# So many downloads at once, unless --resources downloads=N says otherwise.
+# Weights come from one of three rules. The column `weights` of the model table chooses: train, hub, or the path of a
+# checkpoint. Each rule writes weights/<model>.safetensors, which contains the blueprint. If a model is fine-tuned,
+# weights from the hub or the checkpoint go to pretrained/, and train starts from there.
+# At most four downloads run at once, unless --resources downloads=N sets another number.
 if "downloads" not in workflow.global_resources:
     workflow.register_resource("downloads", 4)
 
@@ -31,7 +31,7 @@ rule train:
         )
 
 
-# Compute nodes may have no internet, so this runs where Snakemake itself runs. It retries by itself.
+# Compute nodes may have no internet access, so this runs where Snakemake itself runs. The command retries by itself.
 rule hub:
     output:
         **makes(weights="{place}.safetensors"),
@@ -53,7 +53,7 @@ rule hub:
         command("hub --out {output.weights:q}")
 
 
-# The step holds the checkpoint's digest, so another one at the same path reruns this, and a moved one does not.
+# The step holds the checkpoint's digest. So another checkpoint at the same path reruns this, and moving it does not.
 rule checkpoint:
     output:
         **makes(weights="{place}.safetensors"),

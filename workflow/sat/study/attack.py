@@ -1,8 +1,8 @@
 """The attack and its variants: the config's sections `attack` and `variants`.
 
 The section `attack` is assembled from the declarations of all attacks
-(`sat.units.attack`): its methods, its keys with their types and defaults, and
-what its documentation says of them. So no attack is named here.
+(`sat.units.attack`), which give its methods, its keys with their types and defaults,
+and their documentation. So no attack is named here.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def grey_levels(value: str | float, most: int | None = 1) -> Fraction:
     value : str or float
         A fraction as text, or a number.
     most : int, optional
-        Largest size in pixels; None for a norm over all pixels, which has none.
+        Largest size in pixels; None for a norm over all pixels, which has no limit.
 
     Returns
     -------
     Fraction
-        The size in grey levels, from 0 on; whole if it is so to four decimals.
+        The size in grey levels, at least 0. It is rounded to a whole number if it is one up to four decimals.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def grey_levels(value: str | float, most: int | None = 1) -> Fraction:
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{value!r} is not a size in [0, 1]; write whole grey levels such as '8/255'") from None
     levels = unit * 255
-    # 8/255 written as a decimal number is 8 grey levels all the same.
+    # 8/255 written as a decimal number also means 8 grey levels.
     whole = Fraction(round(levels))
     return whole if abs(levels - whole) < Fraction(1, 10**4) else levels
 
@@ -71,12 +71,12 @@ def _nearest_whole(levels: Fraction) -> str:
 
 
 class AttackSection(Section):
-    """What the section `attack` has whatever attacks there are; `AttackSettings` is the whole section."""
+    """The keys of the section `attack` that do not depend on the attacks; `AttackSettings` is the whole section."""
 
     method: str = "pgd_linf"
     eps: str | float = "8/255"
-    """Radius of the ball in pixels of [0, 1]. L-infinity: whole grey levels of the canvas, written as "8/255". L2: the
-    norm over all pixels, such as 3.0 at 224 px."""
+    """Radius of the ball, for pixels in [0, 1]. In L-infinity, it is a whole number of grey levels of the canvas, such
+    as "8/255". In L2, it is the norm over all pixels, such as 3.0 at 224 px."""
 
     @field_validator("method")
     @classmethod
@@ -87,7 +87,7 @@ class AttackSection(Section):
     @classmethod
     def _check_eps(cls, value: str | float, info: ValidationInfo) -> str | float:
         if "method" not in info.data:
-            # An unknown method has been reported, and its norm is not known.
+            # An unknown method has been reported already, and its norm is not known.
             return value
         if declarations("attacks")[info.data["method"]].norm == "l2":
             return _l2_size(value)
@@ -104,7 +104,7 @@ class AttackSection(Section):
     def _check_step(self) -> AttackSection:
         used = [name for name in _SIZES if name == "eps" or name in self.declaration.keys]
         if self.declaration.norm == "l2":
-            # 8/255 of every pixel is nothing like 8/255 over all of them.
+            # A size of 8/255 per pixel means something else than a norm of 8/255 over all pixels.
             if missing := [name for name in used if name not in self.model_fields_set]:
                 raise ValueError(f"{missing[0]}: {self.method} needs one of its own, {_L2_ADVICE}")
             if "step" in used:
@@ -121,7 +121,7 @@ class AttackSection(Section):
 
     @model_validator(mode="after")
     def _check_own(self) -> AttackSection:
-        # The keys' types have been checked; here are what validators of the attack's own settings say.
+        # The types of the keys have been checked. Here the validators of the attack's own settings run.
         try:
             self.declaration.settings.model_validate(self._own)
         except ValidationError as error:
@@ -130,23 +130,23 @@ class AttackSection(Section):
 
     @property
     def _own(self) -> dict[str, Any]:
-        """Those settings that the method uses, as they were written."""
+        """The settings that the method uses, as they were written."""
         return {name: getattr(self, name) for name in self.declaration.keys}
 
     @property
     def declaration(self) -> Attack:
-        """What the method declares."""
+        """The declaration of the method."""
         declared: Attack = declarations("attacks")[self.method]
         return declared
 
     @property
     def eps_levels(self) -> int | float:
-        """Radius of the ball in grey levels: whole in L-infinity."""
+        """Radius of the ball in grey levels, a whole number in L-infinity."""
         return int(grey_levels(self.eps)) if self.declaration.norm == "linf" else float(grey_levels(self.eps, None))
 
     @property
     def step_levels(self) -> int | float:
-        """Step in grey levels; one that pins is equal to 2 x eps, whatever was written."""
+        """Step size in grey levels. A step of 2 x eps or more counts as 2 x eps, because the result is the same."""
         step = self._own["step"]
         if self.declaration.norm == "l2":
             return float(grey_levels(step, None))
@@ -154,30 +154,30 @@ class AttackSection(Section):
 
     @property
     def gradients(self) -> int:
-        """Number of gradients that the attack takes for an image."""
+        """Number of gradients that the attack computes for an image."""
         cost = self.declaration.cost
         return int(self._own[cost]) if isinstance(cost, str) else cost
 
     @property
     def params(self) -> dict[str, Any]:
-        """Method, eps and those settings that the method uses; sizes in grey levels."""
+        """Method, eps and the settings that the method uses, with sizes in grey levels."""
         settings = self._own
         if "step" in settings:
             settings["step"] = self.step_levels
         return {"method": self.method, "eps": self.eps_levels, **settings}
 
     def changed(self, changes: Mapping[str, Any]) -> AttackSettings:
-        """The same attack with other settings.
+        """Make the same attack with other settings.
 
         Parameters
         ----------
         changes : mapping
-            Some keys of the section. Sizes of another norm are not taken over.
+            Keys of the section that change. If the norm changes, this attack's sizes are not used.
 
         Raises
         ------
         ValueError
-            If they make no attack.
+            If the settings together are not valid.
         """
         kept = self.model_dump()
         other = declarations("attacks").get(changes.get("method", self.method))
@@ -189,7 +189,7 @@ class AttackSection(Section):
                     f"'attack.{missing[0]}' has to be given: "
                     + (_L2_ADVICE if other.norm == "l2" else "whole grey levels such as '8/255'")
                 )
-            # If the method has no step, the step is not looked at.
+            # If the method has no step, the step is ignored.
             kept = {name: value for name, value in kept.items() if name not in _SIZES}
         try:
             return AttackSettings.model_validate({**kept, **changes})
@@ -198,12 +198,12 @@ class AttackSection(Section):
 
 
 _SIZES = ("eps", "step")
-"""Keys whose unit is that of the norm."""
+"""Keys whose unit depends on the norm."""
 _BALLS: dict[Norm, str] = {"linf": "Within an L-infinity ball", "l2": "Within an L2 ball"}
 
 
 def _method_field(attacks: Mapping[str, Attack]) -> FieldInfo:
-    """The key `method`, with the attacks' names and summaries."""
+    """Make the key `method`, with the attacks' names and summaries."""
     told = []
     for norm, ball in _BALLS.items():
         listed = [f"`{name}`, {attack.summary}" for name, attack in attacks.items() if attack.norm == norm]
@@ -214,12 +214,12 @@ def _method_field(attacks: Mapping[str, Attack]) -> FieldInfo:
 
 
 def own_fields(attacks: Mapping[str, Attack]) -> dict[str, tuple[Any, FieldInfo]]:
-    """The keys that attacks declare, each once, as pydantic's `create_model` takes them.
+    """Collect the keys that attacks declare, each once, in the form of pydantic's `create_model`.
 
     Parameters
     ----------
     attacks : mapping of str to Attack
-        By name.
+        Declarations by name.
 
     Returns
     -------
@@ -228,7 +228,7 @@ def own_fields(attacks: Mapping[str, Attack]) -> dict[str, tuple[Any, FieldInfo]
     Raises
     ------
     TypeError
-        If a declaration cannot be part of one section: a key has no default, is taken, or is declared in two ways.
+        If the declarations do not fit into one section: a key has no default, is reserved, or is declared in two ways.
     """
     fields: dict[str, FieldInfo] = {}
     users: dict[str, list[str]] = {}
@@ -261,16 +261,16 @@ else:
         "AttackSettings",
         __base__=AttackSection,
         __module__=__name__,
-        __doc__="The attack. Keys that its method does not use are ignored: they change nothing and rerun nothing.",
+        __doc__="The attack. Keys that its method does not use are ignored. They change no result and rerun nothing.",
         method=(str, _method_field(declarations("attacks"))),
         **own_fields(declarations("attacks")),
     )
 
 
 class Variant(Section):
-    """The study's models attacked under other settings, or on fewer images."""
+    """A variant: the study's models are attacked with other settings, or on fewer images."""
 
     attack: dict[str, str | int | float | bool] = {}
     """Keys of the section `attack` that differ from the study's."""
     attack_images: Count | None = None
-    """How many of the study's attack images, from the first on; all by default."""
+    """Number of the study's attack images that are used, from the first on; all by default."""

@@ -1,7 +1,7 @@
 """The 13 components by which the paper describes an architecture, and the words for their values.
 
-They are columns of model tables. A value is one word of a fixed vocabulary, so
-that two models differ in a component exactly if their cells differ.
+They are columns of model tables. Values come from a fixed vocabulary, so that two
+models differ in a component exactly if their cells differ.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Component:
-    """What a component says, and which values it takes."""
+    """The meaning of a component, and its allowed values."""
 
     description: str
-    """One line."""
+    """Meaning, in one line."""
     values: tuple[str, ...] = ()
-    """Allowed words; empty where a pattern says what is allowed."""
+    """Allowed words; empty if a pattern says what is allowed."""
     several: bool = False
-    """Whether a value is a set of the words: joined by `+` in alphabetical order without regard to case."""
+    """Whether a value is a set of words, joined by `+` in alphabetical order without regard to case."""
     pattern: str = ""
-    """Regular expression of allowed values, where there are too many to list."""
+    """Regular expression of the allowed values, if they are too many to list."""
     example: str = ""
-    """Of a value that fits the pattern, in words."""
+    """Description of the values that fit the pattern, with an example."""
 
     @property
     def allowed(self) -> str:
-        """What would be right, for messages."""
+        """The allowed values in words, for messages."""
         if self.pattern:
             return self.example
         words = ", ".join(self.values)
@@ -123,7 +123,7 @@ COMPONENTS: dict[str, Component] = {
 
 
 def join(words: Iterable[str]) -> str:
-    """The one way to write a set of words.
+    """Write a set of words in its only valid form.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def join(words: Iterable[str]) -> str:
     Returns
     -------
     str
-        Joined by ``+`` in alphabetical order without regard to case; ``none`` if there are none.
+        The words joined by ``+``, in alphabetical order without regard to case; ``none`` if there are no words.
     """
     return "+".join(sorted(set(words), key=str.casefold)) or NONE
 
@@ -143,13 +143,13 @@ def check_component(name: str, value: str) -> None:
     Parameters
     ----------
     name : str
-        Of the component.
+        Name of the component.
     value : str
 
     Raises
     ------
     ValueError
-        If there is no such component, or its vocabulary has no such value; says what would be right.
+        If there is no such component, or its vocabulary has no such value. The message says what is allowed.
     """
     if name not in COMPONENTS:
         raise ValueError(f"{name!r} is not a component; they are {', '.join(COMPONENTS)}")

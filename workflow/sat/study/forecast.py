@@ -1,4 +1,4 @@
-"""What a study will take: memory and time of every job, disk of every artefact."""
+"""Forecast of what a study will take: memory and time of every job, and disk space of every artefact."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from sat.study.table import Model
 
 N_DIGITS = 1797
 UNKNOWN_IMAGES, UNKNOWN_LISTED = 50_000, 5_000
-"""Of a data set, and of a list of attack images, that nobody has read yet: those of ImageNet and of the paper."""
+"""Assumed number of images of a data set (that of ImageNet) and of a list of attack images (that of the paper), before
+they are read."""
 UNKNOWN_TRAINING = 1_281_167
-"""Of a folder of training images that nobody has read yet: those of ImageNet."""
+"""Assumed number of images in a folder of training images (that of ImageNet), before it is read."""
 UNKNOWN_PARAMETERS = 5_000_000
 UNKNOWN_CLASSES = 1000
 PACKED = 0.6
-"""Size of packed images and perturbations, of their raw size: 0.47 to 0.64 was measured (benchmarks/RESULTS.md)."""
+"""Size of packed images and perturbations as a share of their raw size; 0.47 to 0.64 was measured
+(benchmarks/RESULTS.md)."""
 
 
 class Forecast:
-    """Estimates for a study, from its config and its model tables alone.
+    """Estimates for a study, from its config and its model tables only.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class Forecast:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.config = plan.config
-        # Snakemake asks for each several times.
+        # The results are cached, because Snakemake asks for each several times.
         self.train, self.weights = cache(self._train), cache(self._weights)
         self.clean, self.attack, self.tile = cache(self._clean), cache(self._attack), cache(self._tile)
         self.distil = cache(self._distil)
@@ -118,7 +120,7 @@ class Forecast:
         )
 
     def _distil(self, teacher: str) -> Needs:
-        """Needs of distilled/<teacher>/<seed>.safetensors: of training the student, with a teacher that looks on."""
+        """Needs of distilled/<teacher>/<seed>.safetensors, that is, of training the student with a teacher."""
         asked = self.config.distillation
         assert asked, "asked for where there is something to distil"
         row = self._row(asked.student)
@@ -135,7 +137,7 @@ class Forecast:
         )
 
     def needs(self, artefact: Artefact) -> Needs | None:
-        """Needs of the job that makes an artefact; None where they are small.
+        """Find the needs of the job that makes an artefact; None if they are small.
 
         Parameters
         ----------
@@ -163,7 +165,7 @@ class Forecast:
         return None
 
     def disk(self, artefact: Artefact) -> int:
-        """Expected size of an artefact in bytes.
+        """Estimate the size of an artefact in bytes.
 
         Parameters
         ----------
@@ -173,7 +175,7 @@ class Forecast:
         place = artefact.wildcards
         match artefact.step.stage:
             case "images":
-                # Photographs hardly get smaller.
+                # Compression makes photographs only a little smaller.
                 return self.n_images[place["split"]] * image
             case "train" | "hub" | "checkpoint":
                 return 4 * (self._row(artefact.model).n_parameters or UNKNOWN_PARAMETERS)

@@ -1,16 +1,14 @@
-"""Stages, their versions, and the lock that notices when a stage's code has changed.
+"""Stages, their versions, and the lock that shows when a stage's code has changed.
 
-Snakemake sees no change in an imported module. So every stage has a version,
-which is part of what its jobs depend on, and a digest of the code that it
-runs. When the digest drifts, a test fails until somebody says whether the
-stage's output means the same (``python -m sat stages same STAGE``) or not
-(``python -m sat stages bump STAGE``), which reruns exactly the stage and what
-follows from it.
+Snakemake does not see changes in imported modules. So every stage has a version, on
+which its jobs depend, and a digest of the code that it runs. When the digest changes, a
+test fails until a developer says whether the stage's output still means the same
+(``python -m sat stages same STAGE``) or not (``python -m sat stages bump STAGE``). The
+latter reruns exactly the stage and what follows from it.
 
-An attack or a measure is loaded by name, so it is not part of the code of the
-stages that run it. Each has a version and a digest of its own, under a name
-such as ``attacks/pgd_linf``. Its version is part of what a job depends on where
-the job uses it.
+An attack or a measure is loaded by name, so it is not part of the code of the stages
+that run it. Each has a version and a digest of its own, under a name such as
+``attacks/pgd_linf``. A job that uses it depends on its version.
 """
 
 from __future__ import annotations
@@ -28,25 +26,25 @@ PACKAGE = Path(__file__).resolve().parents[1]
 LOCK = PACKAGE / "stages.lock.json"
 
 RUNNER = "analysis"
-"""The command that runs all analyses; each of these is a stage, and the command is none."""
+"""The command that runs all analyses. Each analysis is a stage, but this command is not."""
 KINDS = ("attacks", "measures")
 """Kinds of units that have versions of their own."""
 
 
 def pipeline() -> tuple[str, ...]:
-    """Stages with a rule and a command of their own, sorted."""
+    """List the stages that have a rule and a command of their own, sorted."""
     files = sorted((PACKAGE / "stages").glob("*.py"))
     commands = [path.stem for path in files if re.search(r"^def run\(", path.read_text(encoding="utf-8"), re.MULTILINE)]
     return tuple(name for name in commands if name != RUNNER)
 
 
 def stages() -> tuple[str, ...]:
-    """All stages: those of the pipeline, then the analyses, each sorted."""
+    """List all stages: those of the pipeline and then the analyses, each sorted."""
     return (*pipeline(), *find(PACKAGE / "analyses"))
 
 
 def entries() -> tuple[str, ...]:
-    """Names of all that the lock holds: the stages, then the attacks and measures."""
+    """List the names of all entries of the lock: the stages, and then the attacks and measures."""
     return (*stages(), *(f"{kind}/{name}" for kind in KINDS for name in find(PACKAGE / kind)))
 
 
@@ -56,25 +54,25 @@ def read_lock() -> dict[str, dict[str, str | int]]:
     Returns
     -------
     dict
-        For each of `entries` its ``version`` (int) and ``code`` (hexadecimal digest).
+        The ``version`` (int) and the ``code`` (hexadecimal digest) of each of `entries`.
     """
     lock: dict[str, dict[str, str | int]] = json.loads(LOCK.read_text())
     return lock
 
 
 def versions() -> dict[str, int]:
-    """Version of every stage, and of every attack and measure.
+    """Read the version of every stage, attack and measure.
 
     Returns
     -------
     dict of str to int
-        By the names of `entries`. A unit that nobody has settled yet is missing.
+        Versions by the names of `entries`. A unit that is not in the lock yet is missing.
     """
     return {name: int(entry["version"]) for name, entry in read_lock().items()}
 
 
 def raised(versions: Mapping[str, int], kind: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Versions of units, as a step's params hold them.
+    """Select the versions of units that become part of a step's params.
 
     Parameters
     ----------
@@ -82,25 +80,25 @@ def raised(versions: Mapping[str, int], kind: str, names: Iterable[str]) -> dict
         From `versions`.
     kind : {'attacks', 'measures'}
     names : iterable of str
-        Of the units that the step uses.
+        Names of the units that the step uses.
 
     Returns
     -------
     dict
-        The key ``versions``, with those units whose version is above 1 by name; empty where there is none. So a
-        step's recipe changes when the version of one of its units is raised, and not before.
+        The key ``versions``, with the versions above 1 by name of the unit. The dict is empty if no version is above
+        1. So a step's recipe changes when the version of one of its units is raised, and not before.
     """
     found = {name: version for name in names if (version := versions.get(f"{kind}/{name}", 1)) > 1}
     return {"versions": found} if found else {}
 
 
 def drifted() -> list[str]:
-    """Stages and units whose code is not what the lock says.
+    """Find the stages and units whose code differs from the lock.
 
     Returns
     -------
     list of str
-        In the order of `entries`.
+        Names in the order of `entries`.
     """
     lock = read_lock()
     return [name for name in entries() if lock.get(name, {}).get("code") != code_digest(name)]
@@ -114,7 +112,7 @@ def settle(names: Iterable[str], bump: bool) -> None:
     names : iterable of str
         Some of `entries`.
     bump : bool
-        Whether the output's meaning has changed: raises the version by one.
+        Whether the output's meaning has changed. If it has, the version is raised by one.
     """
     lock = read_lock()
     for name in names:
@@ -124,7 +122,7 @@ def settle(names: Iterable[str], bump: bool) -> None:
 
 
 def code_digest(name: str) -> str:
-    """Digest of the syntax trees of the modules that a stage or a unit imports, transitively.
+    """Compute the digest of the syntax trees of all modules that a stage or a unit imports, directly or indirectly.
 
     Comments, docstrings and layout do not count.
 
@@ -145,7 +143,7 @@ def code_digest(name: str) -> str:
 
 
 def _modules(name: str) -> list[str]:
-    """Names of the modules where the code of a stage, or of a unit, begins."""
+    """Names of the modules from which the search for the code of a stage or a unit starts."""
     if "/" in name:
         return [f"sat.{name.replace('/', '.')}"]
     return [f"sat.stages.{name}"] if name in pipeline() else [f"sat.analyses.{name}", f"sat.stages.{RUNNER}"]
@@ -170,7 +168,7 @@ def _imported(entries: Iterable[str]) -> dict[str, ast.Module]:
 
 
 def _source(node: ast.ImportFrom, module: str, file: Path) -> str:
-    """Full name of the module that a module imports from; a relative one starts at the module's own package."""
+    """Full name of the module that a module imports from. A relative name starts at the module's own package."""
     if not node.level:
         return node.module or ""
     package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
@@ -179,7 +177,7 @@ def _source(node: ast.ImportFrom, module: str, file: Path) -> str:
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker reads: the other branch of such a condition does run."""
+    """All nodes except those that only a type checker reads. The other branch of such a condition does run."""
     yield node
     if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
         children: Iterable[ast.AST] = node.orelse
@@ -198,9 +196,9 @@ def _file(module: str) -> Path | None:
 
 
 def _canonical(node: object) -> str:
-    """Text of a syntax tree; ast.dump differs between versions of Python, in what it leaves out."""
+    """Write a syntax tree as text. ast.dump is not used, since versions of Python differ in what it leaves out."""
     if isinstance(node, list):
-        # Bare strings are docstrings, of attributes too.
+        # Bare strings are docstrings, also those of attributes.
         kept = [item for item in node if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))]
         return f"[{', '.join(map(_canonical, kept))}]"
     if isinstance(node, ast.AST):

@@ -1,8 +1,8 @@
-"""The plan: every artefact of a study, what exactly must have made it, and from which others.
+"""The plan: every artefact of a study, with the step that makes it and the artefacts that it is made from.
 
-Rules hand the step of an artefact to its command, the command records it in the artefact's
-sidecar, readers and ``sat verify`` compare. So there is one place that says what an artefact is
-made of.
+Rules hand the step of an artefact to its command. The command records the step in the artefact's
+sidecar. Readers and ``sat verify`` compare it with the plan. So a single place says what an artefact
+is made from.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from sat.study.tiles import cut_tiles
 from sat.units.analysis import Analysis
 
 SIMILARITY = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
-"""What a study and each of its variants have under similarity/."""
+"""Files that a study and each of its variants have under similarity/."""
 DATA_SET = {"root": "images.root", "class_map": "images.class_map"}
-"""Arguments of the commands that read the data set, and the keys of `Study.files`."""
+"""Arguments of the commands that read the data set, and the corresponding keys of `Study.files`."""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A file of a study's results. Its sidecar is the path + ".json"; a .json file is its own."""
+    """A file of a study's results. Its sidecar has the path + ".json"; a .json file is its own sidecar."""
 
     path: str
-    """Relative to results/<study>/."""
+    """Path relative to results/<study>/."""
     step: Step
-    """What makes it."""
+    """The step that makes it."""
     job: str
-    """Name of the job that makes it: its log is logs/<job>.log, its benchmark benchmarks/<job>.tsv."""
+    """Name of the job that makes it. The job's log is logs/<job>.log, its benchmark benchmarks/<job>.tsv."""
     inputs: Inputs = field(default_factory=dict)
-    """What it is made from, by the names of the step's inputs; a sequence for a group."""
+    """Artefacts that it is made from, by the names of the step's inputs; a group is a sequence."""
     wildcards: Mapping[str, str] = field(default_factory=dict)
-    """What its rule calls the parts of its path: model, split, target and source, teacher and seed."""
+    """Values of the wildcards of its rule: model, split, target and source, teacher and seed."""
     variant: str = ""
     """Name of the variant that it belongs to; empty for the study itself."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """The user's own files that its command reads: the command's argument, and the key in `Study.files`."""
+    """The user's own files that its command reads: keys of `Study.files`, by the command's arguments."""
 
     @property
     def json(self) -> str:
@@ -55,7 +55,7 @@ class Artefact:
 
     @property
     def model(self) -> str:
-        """The model that it belongs to; empty where it is of several."""
+        """Name of the model that it belongs to; empty if it belongs to several."""
         return self.wildcards.get("model", "")
 
 
@@ -63,7 +63,7 @@ Inputs: TypeAlias = Mapping[str, Artefact | Sequence[Artefact]]
 
 
 def variant_folder(variant: str) -> str:
-    """Where a variant's artefacts lie, relative to the study's: `variants/<name>/`, or nothing for the study itself."""
+    """Folder of a variant's artefacts, relative to the study's: `variants/<name>/`, or nothing for the study itself."""
     return f"variants/{variant}/" if variant else ""
 
 
@@ -76,8 +76,7 @@ class Plan:
     digests : mapping of str to str, optional
         SHA-256 of each of the user's own files (`Study.files`), from `sat.store.user_files.register`.
     versions : mapping of str to int, optional
-        Versions of the stages, and of attacks and measures; those of the lock by default. What nobody has settled
-        yet has version 1.
+        Versions of the stages, attacks and measures; those of the lock by default. What is missing has version 1.
     """
 
     def __init__(
@@ -87,9 +86,9 @@ class Plan:
         self.config = study.config
         self.digests = digests or {}
         self.versions = versions or locked_versions()
-        # A matrix that is there already has no tiles.
+        # A study that starts from a matrix has no tiles.
         self.tiles = {} if self.config.matrix else cut_tiles(study.models, self.config.tile_size)
-        # Each is asked for many times; a thousand models have a million pairs.
+        # The results are cached, since each is used many times: a thousand models have a million pairs.
         self.weights, self.pretrained = cache(self._weights), cache(self._pretrained)
         self.images, self.clean = cache(self._images), cache(self._clean)
         self.adversarial, self.tile = cache(self._adversarial), cache(self._tile)
@@ -106,7 +105,7 @@ class Plan:
         files: Mapping[str, str] | None = None,
         **wildcards: str,
     ) -> Artefact:
-        """The artefact at a path, with the step that follows from its inputs."""
+        """Make the artefact at a path, with the step that follows from its inputs."""
         inputs = inputs or {}
         recipes = {
             name: given.step.recipe
@@ -118,12 +117,12 @@ class Plan:
         return Artefact(path, step, job, inputs, wildcards, variant, files or {})
 
     def raised(self, kind: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Params that say which units have changed since their first version; see `sat.study.lock.raised`."""
+        """Make the params that say which units have changed since their first version; see `sat.study.lock.raised`."""
         return raised(self.versions, kind, names)
 
     def describe(self) -> Artefact:
         """study.json."""
-        # How jobs run changes no result, and their sidecars record it.
+        # The section `compute` is left out: how jobs run changes no result, and their sidecars record it.
         params = json.loads(self.study.model_dump_json(exclude={"config": {"compute"}}))
         return self._made("study.json", "study/study", "study", params)
 
@@ -175,7 +174,7 @@ class Plan:
         return self._made(f"{place}.safetensors", place, "train", params, inputs, model=model)
 
     def _pretrained(self, model: str) -> Artefact:
-        """Weights as somebody else has trained them: pretrained/<model>.safetensors of a model that is fine-tuned."""
+        """The weights that a model is fine-tuned from: pretrained/<model>.safetensors."""
         row, place = self.study.model[model], self.place(model)
         hub = row.source == "hub"
         params = {**self._net(model), **({"revision": row.revision} if hub else {"sha256": self.digests.get(model)})}
@@ -188,11 +187,11 @@ class Plan:
         return params | row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
 
     def place(self, model: str) -> str:
-        """Where weights from the hub, or from a checkpoint, go: `pretrained/<model>` where that is fine-tuned."""
+        """Place of weights from the hub or a checkpoint; it is `pretrained/<model>` if the model is fine-tuned."""
         return f"{'pretrained' if self.study.fine_tuned(model) else 'weights'}/{model}"
 
     def given(self, source: str) -> list[str]:
-        """Places of all weights from a source, `hub` or `checkpoint`."""
+        """List the places of all weights from a source, `hub` or `checkpoint`."""
         return [self.place(name) for name in self.needed if self.study.model[name].source == source]
 
     def _clean(self, model: str) -> Artefact:
@@ -216,7 +215,7 @@ class Plan:
         return attack.changed(self.config.variants[variant].attack) if variant else attack
 
     def attacks_anew(self, variant: str) -> bool:
-        """Whether a variant has adversarial sets and tiles of its own; with less images alone it has the study's."""
+        """Whether a variant has adversarial sets and tiles of its own. With only fewer images, it uses the study's."""
         return self.attack(variant).params != self.attack().params
 
     def _adversarial(self, model: str, variant: str = "") -> Artefact:
@@ -237,7 +236,7 @@ class Plan:
         targets, sources, folder = self.tiles[target], self.tiles[source], variant_folder(variant)
         params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
         if target == source:
-            # Every target is on the diagonal once, so that is where its errors under noise are found.
+            # Every target is on the diagonal once, so its errors under noise are evaluated there.
             attack = self.attack(variant)
             params["noise"] = {"eps": attack.eps_levels, "seed": self.config.seed}
             if attack.declaration.norm != "linf":
@@ -252,13 +251,13 @@ class Plan:
 
     @cached_property
     def used_tiles(self) -> tuple[tuple[str, str], ...]:
-        """(target tile, source tile) of all that hold a pair of models in use."""
+        """Pairs (target tile, source tile) of all tiles that hold a pair of models in use."""
         used = [name for name, models in self.tiles.items() if any(self.study.model[model].use for model in models)]
         return tuple((target, source) for target in used for source in used)
 
     @cached_property
     def needed(self) -> tuple[str, ...]:
-        """Models that the tiles in use hold, sorted; a retired one keeps its place in its tile."""
+        """Models in the tiles in use, sorted. A retired model keeps its place in its tile."""
         return tuple(sorted({model for tile, _ in self.used_tiles for model in self.tiles[tile]}))
 
     def _similarity(self, variant: str = "") -> tuple[Artefact, ...]:
@@ -268,7 +267,7 @@ class Plan:
             "models": {row.model: row.family for row in rows},
             **self.config.model_dump(include={"eps_s", "min_whitebox", "confidence"}),
         }
-        # What is published is of other images than those that a model is fine-tuned on.
+        # Published accuracies do not apply to fine-tuned models, since they are for other images.
         published = {
             row.model: row.published_top1 for row in rows if row.published_top1 and not self.study.trained(row.model)
         }
@@ -286,13 +285,13 @@ class Plan:
         return (first, *(replace(first, path=f"{folder}/{name}") for name in SIMILARITY[1:]))
 
     def used_tiles_of(self, variant: str) -> list[Artefact]:
-        """The tiles that hold a variant's pairs: its own, or the study's where it attacks nothing anew."""
+        """The tiles with a variant's pairs: its own, or those of the study if the variant has no attack of its own."""
         attacked = variant if variant and self.attacks_anew(variant) else ""
         return [self.tile(*pair, attacked) for pair in self.used_tiles]
 
     @property
     def students(self) -> tuple[tuple[str, int], ...]:
-        """(teacher, seed) of every student that is trained for `distillation`; those without a teacher come first."""
+        """Pairs (teacher, seed) of all students trained for `distillation`; students without a teacher come first."""
         asked = self.config.distillation
         return (
             tuple((teacher, seed) for teacher in (ALONE, *self.study.teachers) for seed in range(asked.seeds))
@@ -305,7 +304,7 @@ class Plan:
         asked = self.config.distillation
         assert asked, "asked for where there is something to distil"
         own = self.weights(asked.student).step
-        # A student depends neither on the number of seeds, nor, without a teacher, on how teachers teach.
+        # A student does not depend on the number of seeds. Without a teacher, it does not depend on the distillation.
         params = {**{name: value for name, value in own.params.items() if name != "model"}, "student": asked.student}
         params |= {"replicate": seed}
         inputs = {"train_images": self.images("train"), "eval_images": self.images("eval")}
@@ -318,7 +317,7 @@ class Plan:
 
     @cached_property
     def analyses(self) -> dict[str, Analysis]:
-        """The analyses that this study has, by name: those it wants, and whose inputs it has; each after its inputs."""
+        """The analyses of this study, by name: those that it wants and whose inputs it has, each after its inputs."""
         declared: Mapping[str, Analysis] = units.declarations("analyses")
         makers = {path: name for name, unit in declared.items() for path in unit.outputs}
         found: dict[str, Analysis] = {}
@@ -357,18 +356,18 @@ class Plan:
         Parameters
         ----------
         path : str
-            Below results/<study>/. One with wildcards stands for a group: ``clean/{model}.h5`` for those of all models
-            in use, ``{variant}similarity/sat.csv`` for those of the study and its variants.
+            Path below results/<study>/. A path with wildcards stands for a group: ``clean/{model}.h5`` for those of all
+            models in use, ``{variant}similarity/sat.csv`` for those of the study and its variants.
 
         Returns
         -------
         list of Artefact
-            In the order in which a command gets them; empty where the study has none.
+            Artefacts in the order in which a command gets them; empty if the study has none.
 
         Raises
         ------
         SatError
-            If no study has such an artefact.
+            If there is no such artefact in any study.
         """
         if path in self._makers:
             return [artefact for artefact in self.analysis(self._makers[path]) if artefact.path == path]
@@ -381,7 +380,7 @@ class Plan:
 
     @cached_property
     def _groups(self) -> dict[str, Callable[[], Iterable[Artefact]]]:
-        """What finds the artefacts of the pipeline that analyses may ask for; `list` where the study has none."""
+        """Functions that find the artefacts of the pipeline that analyses may ask for; `list` if the study has none."""
         used, variants = self.study.used, ("", *self.config.variants)
         groups: dict[str, Callable[[], Iterable[Artefact]]] = {
             "images/eval.h5": lambda: [self.images("eval")],
@@ -437,12 +436,12 @@ class Plan:
         Returns
         -------
         dict of str to Artefact
-            By path, in the order of the flow.
+            Artefacts by path, in the order of the flow.
         """
         return {artefact.path: artefact for artefact in (*self._pipeline(), *self.answers())}
 
     def jobs(self) -> dict[str, list[Artefact]]:
-        """Artefacts by the name of the job that makes them, in the order of the flow.
+        """Group the artefacts by the name of the job that makes them, in the order of the flow.
 
         Returns
         -------
@@ -454,5 +453,5 @@ class Plan:
         return found
 
     def answers(self) -> list[Artefact]:
-        """Those of `artefacts` that analyses make: what a study is for."""
+        """The artefacts that analyses make, which are the purpose of a study."""
         return [artefact for name in self.analyses for artefact in self.analysis(name)]

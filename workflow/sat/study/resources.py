@@ -1,13 +1,14 @@
 """Memory and time that jobs ask for, estimated from the numbers of the model table.
 
-Upper bounds rather than guesses: a job that is killed for its memory costs more
-than memory that was not used. Rules ask thousands of times while Snakemake
-parses them, so nothing here imports torch or opens a file.
+The estimates are upper bounds, because a job that is killed for its memory costs more
+than memory that is not used. Rules ask for them thousands of times while Snakemake
+parses the rules, so nothing here imports torch or opens a file.
 
-The memory is that of a job on one CPU thread, with glibc's thresholds as
-workflow/rules/common.smk sets them. Nets are known by three numbers only, and
-nets with the same three differ by a factor of four in what a gradient has to
-keep; so the bound of a lean net (ResNet-50, ViT) is two to four times what it takes.
+The memory is that of a job on one CPU thread, with the thresholds of glibc that
+workflow/rules/common.smk sets. Only three numbers are known of each network, and
+networks with the same three numbers differ by a factor of four in the memory for a
+gradient. So the bound of a lean network (ResNet-50, ViT) is two to four times what it
+takes.
 """
 
 from __future__ import annotations
@@ -21,94 +22,104 @@ from typing import Protocol
 BASE_MB = 800
 """Python with torch, timm and h5py imported: measured 735."""
 THREAD_MB = 64
-"""Of every further thread: its stack, its scratch memory and its own heap; a second one took 53."""
+"""Memory of every further thread: its stack, its scratch memory and its own heap. A second thread took 53."""
 CUDA_MB = 4000
-"""Host memory of a process that uses CUDA: the base, the context and the libraries; usual, not measured here."""
+"""Host memory of a process that uses CUDA: base, context and libraries. This is a usual value, not measured here."""
 BYTES_PER_PARAMETER = 4
 FORWARD_MB = 350
-"""Of the first forward pass, whatever the batch: compiled kernels, rearranged weights, and what the heap
-holds back. Measured up to 200, where batches of 16 and 32 tell it from the images."""
+"""Memory of the first forward pass that does not depend on the batch: compiled kernels, rearranged weights, and what
+the heap keeps. Up to 200 was measured; batches of 16 and 32 separate it from the memory for images."""
 GRADIENT_MB = 900
-"""The same with gradients: measured 400 to 700, and 1,150 where tensors leave holes in the heap, as in MixNet."""
+"""The same with gradients. 400 to 700 was measured, and 1,150 where tensors leave holes in the heap, as in MixNet."""
 FORWARD_MB_PER_IMAGE = 60.0
-"""Activations of a forward pass at 224 x 224. Measured 10 to 45; the live tensors of 82 architectures
-reach 50, and the convolutions' rearranged inputs come on top."""
+"""Activations of a forward pass at 224 x 224. 10 to 45 was measured. The live tensors of 82 architectures reach 50, and
+the rearranged inputs of convolutions come on top."""
 
-# Activations that a gradient keeps, an image at 224 x 224: 130 + 32 sqrt(GMACs) + 530 GMACs / million parameters,
-# an upper envelope over the live tensors of 82 architectures (the 69 of the paper and 13 others), counted without
-# running them, and over the peaks of 16 that ran. From a batch of 16 to one of 32, memory grows by the live tensors
-# within a tenth in most, but the holes that aligned tensors leave in glibc's heap made 1.5 times of it in gMLP, and
-# made XCiT's peak 2.6 times as large. The last term is how often a weight is used on an image, in thousands: high
-# where a net keeps its resolution to the end (ConvMixer, XCiT with patches of 8).
+# Activations that a gradient keeps, per image at 224 x 224: 130 + 32 sqrt(GMACs) + 530 GMACs / million parameters.
+# This is an upper envelope over the live tensors of 82 architectures (the 69 of the paper and 13 others), counted
+# without running them, and over the measured peaks of 16 that ran. From a batch of 16 to one of 32, memory grows by
+# the live tensors, within a tenth in most architectures. But the holes that aligned tensors leave in glibc's heap made
+# the growth 1.5 times as large in gMLP, and made XCiT's peak 2.6 times as large. The last term is how often a weight
+# is used on an image, in thousands. It is high if a network keeps its resolution to the end (ConvMixer, XCiT with
+# patches of 8).
 GRADIENT_MB_PER_IMAGE = 130.0
 GRADIENT_MB_PER_ROOT_GMAC = 32.0
 GRADIENT_MB_PER_USE = 530.0
 MOST_USES = 1.0
-"""ConvMixer has 0.99; a table with wrong numbers must not ask for terabytes."""
+"""Largest value of the last term that counts, so that wrong numbers in a table do not ask for terabytes. ConvMixer has
+0.99."""
 TRAINING_FACTOR = 1.5
-"""Training keeps what the weights' gradients need as well: 1.6 times as much in a ViT, which is far below
-the envelope, and about as much in convolutional nets, which reach it (notes, section 2.2, and measured here)."""
+"""Training also keeps what the gradients of the weights need. That is 1.6 times as much in a ViT, which is far below
+the envelope, and about as much in convolutional networks, which reach it (notes, section 2.2, and measured here)."""
 TRAINING_COPIES = 6
-"""Of the weights: themselves, gradient, two moments of AdamW, the copy that is written, and one to spare."""
+"""Number of copies of the weights: the weights, the gradient, two moments of AdamW, the copy that is written, and one
+more for safety."""
 HELD_IMAGES_MB = 1074
-"""Training images that are kept in memory (sat.store.hdf5.IN_MEMORY); more are read from the file."""
+"""Memory for training images that are kept (sat.store.hdf5.IN_MEMORY). If there are more, they are read from the file.
+"""
 REFERENCE_SIZE = 224
 
 CANVAS_BYTES = 24
-"""A value of the canvas in the batch on hand: uint8, int16 and float copies of image, perturbation and gradient."""
+"""Bytes per value of the canvas in the current batch: uint8, int16 and float copies of image, perturbation and
+gradient."""
 DIGEST_IMAGES = 3 * 256
-"""Images of the canvas that are in memory when the digest of a file is taken: three copies of sat.store.hdf5.SLICE."""
+"""Number of images in memory while the digest of a file is computed: three copies of sat.store.hdf5.SLICE."""
 CHUNK_BATCHES = 16
 CHUNK_BYTES = 8
-"""Evaluate perturbs 16 batches at a time: uint8, int8 or int16, and two int16 in between."""
+"""Bytes per value of the 16 batches that evaluate perturbs at a time: uint8, int8 or int16, and two int16 copies."""
 TILE_BYTES = (3, 2)
-"""A value of all images in evaluate: the images, one perturbation, and the next one while it is read; then without."""
+"""Bytes per value of all images in evaluate: the images, one perturbation, and the next one while it is read. The
+second number is without the next one."""
 NOISE_BYTES = (5, 3)
-"""The same on a diagonal tile: the images, the noise as int16, and its draws while they are stacked; then without."""
+"""The same on a diagonal tile: the images, the noise as int16, and its draws while they are stacked. The second number
+is without the draws."""
 IMAGES_MB = 1500
-"""Writing images: the libraries, and one photograph at a time."""
+"""Memory for writing images: the libraries, and one photograph at a time."""
 LISTED_MB = 0.002
-"""Name, label and digest of an image, in the lists that are written at the end."""
+"""Memory for the name, label and digest of an image, in the lists that are written at the end."""
 WEIGHTS_COPIES = 4
-"""In fetching or converting: the file that was read, the net, the state that is written, and one to spare."""
+"""Number of copies of the weights in fetching or converting: the file that was read, the network, the state that is
+written, and one more for safety."""
 CLASSES = 1000
 LOGIT_BYTES = 14
-"""Of all logits in clean: float32 in batches, whole and clipped, and float16."""
+"""Bytes per logit of all images in clean: float32 in batches, whole and clipped, and float16."""
 
 # --- time, in seconds
 START_SECONDS = 60.0
-"""Imports and reading the weights; network file systems are slow."""
+"""Time for imports and reading the weights; network file systems are slow."""
 IO_SECONDS = 0.015
-"""Reading or writing one image or perturbation of 224 x 224 with its digest: measured 3 ms, here five times that."""
+"""Time for reading or writing one image or perturbation of 224 x 224 with its digest: five times the measured 3 ms."""
 DECODE_SECONDS = 0.05
-"""Reading and resizing a photograph: usual, not measured here."""
+"""Time for reading and resizing a photograph. This is a usual value, not measured here."""
 DOWNLOAD_MB = 1.0
-"""A second: a hub in a bad hour."""
+"""Download rate in MB per second, when the hub is slow."""
 CPU_GMACS = 12.0
-"""Billion multiply-accumulates a second and thread: measured 30 to 45 in dense nets; here a slower machine."""
+"""Billion multiply-accumulates per second and thread. 30 to 45 was measured in dense networks; this is for a slower
+machine."""
 CPU_SECONDS = 0.4
-"""Of a forward pass at 224 x 224 beside its multiply-accumulates: small layers wait for memory.
-Measured 0.07 to 0.15 in depth-wise nets."""
+"""Time of a forward pass at 224 x 224 in addition to its multiply-accumulates, since small layers wait for memory. 0.07
+to 0.15 was measured in depth-wise networks."""
 THREADS_EXPONENT = 0.75
-"""What further threads give: two count as 1.7, four as 2.8."""
+"""Exponent of the speed-up by threads: two threads count as 1.7, four as 2.8."""
 GRADIENT_FORWARDS = 3.0
-"""Forward and backward pass, in forward passes."""
+"""Time of a forward and a backward pass, in forward passes."""
 TRAINING_STEPS = 1.5
-"""A step of training in steps of PGD (notes, section 2.4: a PGD step is two thirds of one)."""
+"""Time of a training step, in steps of PGD (notes, section 2.4: a PGD step is two thirds of a training step)."""
 # timm's timings of training on a 3090 with mixed precision give 517 s per PGD step of 5,000 images over 68 models;
 # the slowest, convmixer_1536_20, takes 67 s, which is 11,000 GMACs a second with three forward passes a step, and
 # resmlp_big_24_224, regnetx_320 and vit_base_patch32 reach 23,000 to 33,000 (notes, section 2.4).
 CUDA_GMACS = 11000.0
 CUDA_SECONDS = 0.0002
-"""Of a forward pass of one image beside its multiply-accumulates: assumed, for small layers that wait for memory."""
+"""Time of a forward pass of one image in addition to its multiply-accumulates, for small layers that wait for memory.
+Assumed."""
 CUDA_BATCH_SECONDS = 0.02
-"""Of a forward pass of one batch: starting the kernels of some thousand small operations; assumed."""
+"""Time to start the kernels of some thousand small operations, per forward pass of a batch. Assumed."""
 CUDA_SLOWER = 4.0
-"""An older GPU in full precision."""
+"""Factor for an older GPU in full precision."""
 
 LEAST_MINUTES = 10
 
-# --- rows without numbers: the small nets of the digits demo and the like
+# --- rows without numbers, such as the small networks of the digits demo
 UNKNOWN_CLEAN = (3000, 30)
 UNKNOWN_ATTACK = (4000, 120)
 UNKNOWN_EVALUATE = (4000, 120)
@@ -117,7 +128,7 @@ UNKNOWN_WEIGHTS = (3000, 30)
 
 
 class Row(Protocol):
-    """What the estimates read of a row of the model table."""
+    """The part of a row of the model table that the estimates use."""
 
     @property
     def n_parameters(self) -> int | None:
@@ -125,7 +136,7 @@ class Row(Protocol):
 
     @property
     def gmacs(self) -> float | None:
-        """Billion multiply-accumulates an image, at the model's own input size."""
+        """Billion multiply-accumulates per image, at the model's own input size."""
 
     @property
     def input_size(self) -> int | None:
@@ -134,20 +145,20 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Needs:
-    """What a job asks for."""
+    """Memory and time that a job asks for."""
 
     mem_mb: int
     """Memory in MB."""
     minutes: int
-    """Run time."""
+    """Time limit in minutes."""
 
     def grow(self, attempt: int) -> Needs:
-        """The same for Snakemake's n-th attempt: n times as much of both.
+        """Multiply both for Snakemake's n-th attempt, by n.
 
         Parameters
         ----------
         attempt : int
-            From 1 on.
+            Number of the attempt, from 1 on.
 
         Returns
         -------
@@ -158,14 +169,14 @@ class Needs:
 
 @dataclass(frozen=True)
 class _Net:
-    """A row whose numbers are known, with the sizes that follow from them."""
+    """A row with known numbers, and the sizes that follow from them."""
 
     weights_mb: float
     gmacs: float
     pixels: float
-    """Of the model's own input, in units of 224 x 224."""
+    """Number of pixels of the model's own input, in units of 224 x 224."""
     uses: float
-    """Of a weight on an image, in thousands."""
+    """How often a weight is used on an image, in thousands."""
 
     @classmethod
     def of(cls, model: Row, canvas: int) -> _Net | None:
@@ -180,18 +191,18 @@ class _Net:
 
     @property
     def forward_mb(self) -> float:
-        """Activations of a forward pass, an image."""
+        """Memory for the activations of a forward pass, per image."""
         return FORWARD_MB_PER_IMAGE * self.pixels
 
     @property
     def gradient_mb(self) -> float:
-        """Activations of forward and backward pass with frozen weights, an image."""
+        """Memory for the activations of forward and backward pass with frozen weights, per image."""
         return self.pixels * (
             GRADIENT_MB_PER_IMAGE + GRADIENT_MB_PER_ROOT_GMAC * math.sqrt(self.gmacs) + GRADIENT_MB_PER_USE * self.uses
         )
 
     def seconds(self, images: float, batch: int, device: str, threads: int) -> float:
-        """Time of forward passes."""
+        """Time of the forward passes of some images."""
         if device == "cuda":
             an_image = self.gmacs / CUDA_GMACS + CUDA_SECONDS * self.pixels
             return CUDA_SLOWER * (images * an_image + math.ceil(images / batch) * CUDA_BATCH_SECONDS)
@@ -199,7 +210,7 @@ class _Net:
 
 
 def images_needs(images: int, canvas: int) -> Needs:
-    """Needs of writing a split's images.
+    """Estimate the needs of writing a split's images.
 
     Parameters
     ----------
@@ -217,7 +228,7 @@ def images_needs(images: int, canvas: int) -> Needs:
 
 
 def weights_needs(model: Row) -> Needs:
-    """Needs of fetching or converting weights, on the CPU.
+    """Estimate the needs of fetching or converting weights, on the CPU.
 
     Parameters
     ----------
@@ -236,7 +247,7 @@ def weights_needs(model: Row) -> Needs:
 def training_needs(
     model: Row, images: int, canvas: int, batch: int, epochs: int, device: str = "cpu", threads: int = 1
 ) -> Needs:
-    """Needs of training a model on the study's own images.
+    """Estimate the needs of training a model on the study's own images.
 
     Parameters
     ----------
@@ -246,7 +257,7 @@ def training_needs(
     canvas : int
         Side of the images in pixels.
     batch : int
-        Images a training step.
+        Number of images per training step.
     epochs : int
     device : str
         `cpu` or `cuda`.
@@ -279,23 +290,23 @@ def distil_needs(
     device: str = "cpu",
     threads: int = 1,
 ) -> Needs:
-    """Needs of training a student with a teacher, and of evaluating it.
+    """Estimate the needs of training a student with a teacher, and of evaluating it.
 
     Parameters
     ----------
     training : Needs
-        Of training the student alone.
+        Needs of training the student alone.
     student : Row
     teacher : Row, optional
-        Sees every training image in every epoch.
+        The teacher, which sees every training image in every epoch.
     images : int
-        Number of training images, times epochs.
+        Number of training images, times the number of epochs.
     evaluated : int
         Number of evaluation images.
     canvas : int
         Side of the images in pixels.
     batch : int
-        Images a training step.
+        Number of images per training step.
     device : str
         `cpu` or `cuda`.
     threads : int
@@ -321,7 +332,7 @@ def distil_needs(
 def clean_needs(
     model: Row, images: int, canvas: int, batch: int, device: str = "cpu", threads: int = 1, classes: int = CLASSES
 ) -> Needs:
-    """Needs of predicting the evaluation images.
+    """Estimate the needs of predicting the evaluation images.
 
     Parameters
     ----------
@@ -331,12 +342,12 @@ def clean_needs(
     canvas : int
         Side of the images in pixels.
     batch : int
-        Images at once.
+        Number of images at once.
     device : str
         `cpu` or `cuda`.
     threads : int
     classes : int
-        Outputs of the model.
+        Number of the model's outputs.
 
     Returns
     -------
@@ -357,19 +368,19 @@ def clean_needs(
 def attack_needs(
     model: Row, images: int, canvas: int, batch: int, steps: int, device: str = "cpu", threads: int = 1
 ) -> Needs:
-    """Needs of attacking a model; it keeps no more than a batch in memory.
+    """Estimate the needs of attacking a model, which keeps no more than one batch in memory.
 
     Parameters
     ----------
     model : Row
     images : int
-        Number of attack images, as if the model got all of them right.
+        Number of attack images. The model is assumed to get all of them right.
     canvas : int
         Side of the images in pixels.
     batch : int
-        Images at once.
+        Number of images at once.
     steps : int
-        Of the attack.
+        Number of gradients that the attack computes for an image.
     device : str
         `cpu` or `cuda`.
     threads : int
@@ -386,7 +397,7 @@ def attack_needs(
     memory = _base_mb(device, threads) + held + 2 * net.weights_mb
     if device != "cuda":
         memory += GRADIENT_MB + at_once * net.gradient_mb
-    # A forward pass at the end says what was fooled.
+    # One more forward pass at the end finds which images fool the model.
     passes = (GRADIENT_FORWARDS * steps + 1) * images
     reading = 2 * IO_SECONDS * _pixels(canvas) * images
     return _needs(memory, START_SECONDS + reading + net.seconds(passes, batch, device, threads))
@@ -403,27 +414,27 @@ def evaluate_needs(
     diagonal: bool = True,
     wide: bool = False,
 ) -> Needs:
-    """Needs of trying every target of a tile on every source of it.
+    """Estimate the needs of evaluating every target of a tile on every source of it.
 
     Parameters
     ----------
     targets : sequence of Row
         The tile's targets, whose weights are all in memory.
     n_sources : int
-        Sources of the tile.
+        Number of the tile's sources.
     images : int
         Number of attack images.
     canvas : int
         Side of the images in pixels.
     batch : int
-        Images at once.
+        Number of images at once.
     device : str
         `cpu` or `cuda`.
     threads : int
     diagonal : bool
-        Whether the targets also meet noise, as on the diagonal tiles.
+        Whether the targets are also evaluated on noise, as on diagonal tiles.
     wide : bool
-        Whether perturbations take two bytes a value, as noise does.
+        Whether perturbations take two bytes per value, as noise does.
 
     Returns
     -------
@@ -436,7 +447,7 @@ def evaluate_needs(
     held = _canvas_mb(max(images * reading_bytes, predicting), canvas)
     known = [net for net in (_Net.of(model, canvas) for model in targets) if net is not None]
     weights = [net.weights_mb for net in known]
-    # Each target is read beside those that are there.
+    # While a target is read, the targets before it are in memory already.
     memory = _base_mb(device, threads) + held + sum(weights) + max(weights, default=0.0)
     if device != "cuda":
         memory += FORWARD_MB + at_once * max((net.forward_mb for net in known), default=0.0)
@@ -463,15 +474,15 @@ def _unknown(mem_mb: int, device: str) -> int:
 
 
 def _at_once(images: int, batch: int) -> int:
-    """Images of the largest batch, which is padded to a multiple of 16."""
+    """Number of images in the largest batch, which is padded to a multiple of 16."""
     return min(batch, 16 * math.ceil(images / 16))
 
 
 def _canvas_mb(count: float, canvas: int) -> float:
-    """Memory of so many images of the canvas, a byte a value."""
+    """Memory of a number of canvas images, with one byte per value."""
     return count * 3 * canvas**2 / 1e6
 
 
 def _pixels(side: int) -> float:
-    """Of a square image, in units of 224 x 224."""
+    """Number of pixels of a square image, in units of 224 x 224."""
     return (side / REFERENCE_SIZE) ** 2

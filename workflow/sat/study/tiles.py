@@ -10,22 +10,22 @@ from sat.study.table import Model
 def cut_tiles(models: Iterable[Model], size: int) -> dict[str, tuple[str, ...]]:
     """Cut the models of each cohort, sorted by name, into tiles.
 
-    A tile never spans cohorts, so a model in a new cohort moves no old tile,
-    and the order of rows is irrelevant. Retired models keep their places, for
-    the same reason.
+    A tile never spans cohorts, so a model in a new cohort changes no existing tile.
+    For the same reason, retired models keep their places. The order of rows does not
+    matter.
 
     Parameters
     ----------
     models : iterable of Model
         Rows of the study, retired ones included.
     size : int
-        Models a tile, at least 1.
+        Number of models in a tile, at least 1.
 
     Returns
     -------
     dict of str to tuple of str
-        Model names of each tile, by cohort and name. Tile names hold the
-        cohort: ``c1-000``, ``c1-001``, ``c2-000``.
+        Model names of each tile, by name of the tile. The names contain the cohort:
+        ``c1-000``, ``c1-001``, ``c2-000``.
     """
     cohorts: dict[int, list[str]] = {}
     for model in models:

@@ -1,4 +1,4 @@
-"""How models are trained: the config's section `training`."""
+"""The config's section `training`, which says how models are trained."""
 
 from __future__ import annotations
 
@@ -12,55 +12,57 @@ from sat.study.section import Count, Section
 
 
 class Training(Section):
-    """How models are trained on the study's training images: those with `weights: train`, and those fine-tuned."""
+    """How models with `weights: train`, and models that are fine-tuned, are trained on the study's training images."""
 
     fine_tune: bool = False
-    """Models with weights of their own (`hub`, or a checkpoint) are trained from these on, with a new classifier for
-    the study's classes. Without it they are used as they are."""
+    """Whether models with weights of their own (`hub`, or a checkpoint) are trained further from these weights, with a
+    new classifier for the study's classes. Otherwise they are used unchanged."""
     epochs: Count = 10
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: Annotated[int, Field(ge=2)] = 64
-    """Images a step."""
+    """Number of images per step."""
     optimiser: str = "adamw"
-    """Name of one of timm's optimisers. Biases and norms do not decay."""
+    """Name of one of timm's optimisers. Weight decay does not apply to biases and norms."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.003
-    """Highest of the schedule."""
+    """Highest learning rate of the schedule."""
     schedule: Literal["one_cycle", "cosine", "tanh", "step", "poly", "constant"] = "one_cycle"
-    """How the learning rate changes from step to step: `one_cycle` is PyTorch's, which warms up by itself; the others
-    are timm's."""
+    """How the learning rate changes from step to step. `one_cycle` is PyTorch's schedule, which warms up by itself. The
+    others are timm's."""
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    """The learning rate rises linearly at first; not of `one_cycle`."""
+    """Number of first epochs in which the learning rate rises linearly. `one_cycle` does not use it."""
     decay_epochs: Count = 30
-    """The learning rate is multiplied by decay_rate after every so many; of `step` alone."""
+    """Number of epochs between two multiplications of the learning rate by decay_rate. Only `step` uses it."""
     decay_rate: Annotated[float, Field(gt=0)] = 0.1
-    """Of `step`: the factor; of `poly`: the power."""
+    """For `step`, the factor of the learning rate. For `poly`, the power."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """As the optimiser takes it: decoupled in AdamW."""
+    """Weight decay in the form that the optimiser uses, which is decoupled in AdamW."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Keeps logits small, so that the attack's gradients do not vanish."""
+    """Label smoothing. It keeps logits small, so that the attack's gradients do not vanish."""
     clip_gradient: Annotated[float, Field(gt=0)] = 1.0
     """Largest L2 norm of the gradient of one step."""
     noise: Annotated[float, Field(ge=0)] = 0.03
     """Standard deviation of the Gaussian noise on training images, in units of [0, 1]."""
     crop_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Random crops, resized to the canvas, keep at least this share of the image's area; 1 crops nothing."""
+    """Smallest share of an image's area that random crops keep; they are resized to the canvas. 1 crops nothing."""
     flip: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability that an image is mirrored."""
     auto_augment: str | None = None
-    """A policy of timm's, such as rand-m9-mstd0.5-inc1, augmix-m3-w3 or original."""
+    """One of timm's policies, such as rand-m9-mstd0.5-inc1, augmix-m3-w3 or original."""
     random_erasing: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Probability that a rectangle of an image is filled with the model's mean colour."""
     mixup: Annotated[float, Field(ge=0)] = 0.0
-    """Alpha of mixup: batches are blended with themselves; 0 is off."""
+    """Alpha of mixup, which blends pairs of images of a batch. 0 turns it off."""
     cutmix: Annotated[float, Field(ge=0)] = 0.0
-    """Alpha of CutMix: rectangles of other images are pasted in; 0 is off. With mixup as well, each step takes one of
-    them."""
+    """Alpha of CutMix, which pastes in rectangles of other images. 0 turns it off. With mixup as well, each step uses
+    one of the two."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of features that the classifier drops."""
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Stochastic depth: share of residual branches that are dropped in the last block; less in those before."""
+    """Stochastic depth: share of residual branches that are dropped in the last block. The share is smaller in earlier
+    blocks."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the forward pass where PyTorch deems it safe; weights and their updates are float32 in any case."""
+    """Precision of the forward pass, in operations for which PyTorch considers it safe. Weights and their updates are
+    always float32."""
 
     @field_validator("optimiser")
     @classmethod
@@ -76,7 +78,7 @@ class Training(Section):
         raise ValueError(f"{value!r} is none of timm's policies; write one such as rand-m9-mstd0.5-inc1")
 
     def conflict(self) -> str:
-        """What two settings contradict each other in, empty where none do; rows of a table change single ones."""
+        """Say which two settings contradict each other; empty if none do. Rows of a table may change settings."""
         if self.warmup_epochs and self.schedule == "one_cycle":
             return "warmup_epochs: the schedule one_cycle warms up by itself; write 0, or schedule: cosine"
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:

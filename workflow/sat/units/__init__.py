@@ -1,13 +1,13 @@
-"""Units: attacks, measures and analyses, each one module that declares itself.
+"""Units: attacks, measures and analyses. Each is one module that declares itself.
 
 A unit is a module (or package) of ``sat.attacks``, ``sat.measures`` or
 ``sat.analyses`` with two names: ``UNIT``, its declaration, and ``run``, its
-function. The module's name is the unit's. Units are found by looking, so no
-list of their names is kept anywhere: config, schema, plan, rules, report,
-status, verify and the contract tests follow from the declarations.
+function. The name of the module is the name of the unit. Units are found by listing
+their folders, so no list of their names is kept anywhere. Config, schema, plan, rules,
+report, status, verify and the contract tests follow from the declarations.
 
 The Snakefile imports every declaration in every job. So a unit's module imports
-nothing heavy at its top (no torch, no pandas); ``run`` does.
+nothing heavy (no torch, no pandas) at its top. ``run`` imports what it needs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SINGULAR = {"attacks": "attack", "measures": "measure", "analyses": "analysis"}
-"""What one unit of a kind is called."""
+"""Singular of the name of each kind."""
 
 
 @cache
 def names(kind: str) -> tuple[str, ...]:
-    """Names of the units of a kind, sorted; nothing is imported.
+    """List the names of the units of a kind, sorted, without importing them.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def find(folder: Path) -> tuple[str, ...]:
-    """Names of the units that lie in a folder, sorted.
+    """List the names of the units in a folder, sorted.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def find(folder: Path) -> tuple[str, ...]:
 
 
 def check_known(kind: str, name: str) -> str:
-    """Accept the name of a unit; nothing is imported.
+    """Check that a unit of this name exists, without importing it.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def check_known(kind: str, name: str) -> str:
     Raises
     ------
     ValueError
-        If there is no such unit; says which names are near, and which there are.
+        If there is no such unit. The message names similar units, and all units.
     """
     known = names(kind)
     if name not in known:
@@ -85,7 +85,7 @@ def check_known(kind: str, name: str) -> str:
 
 
 def module(kind: str, name: str) -> ModuleType:
-    """Module of a unit: its declaration `UNIT`, and its function `run`.
+    """Import the module of a unit, with its declaration `UNIT` and its function `run`.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def module(kind: str, name: str) -> ModuleType:
 
 @cache
 def declarations(kind: str) -> Mapping[str, Any]:
-    """Declarations of the units of a kind, by name, sorted.
+    """Import the declarations of all units of a kind, by name, sorted.
 
     Parameters
     ----------

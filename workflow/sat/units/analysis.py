@@ -1,4 +1,4 @@
-"""What an analysis declares, and what its function is given and returns."""
+"""The declaration of an analysis, and what its function gets and returns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shown:
     section: str
     """Heading."""
     title: str
-    """What it shows, in a few words."""
+    """What the table or figure shows, in a few words."""
 
 
 def _no_params(plan: Plan) -> Mapping[str, Any]:
@@ -41,63 +41,63 @@ def _no_fault(study: Study) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """An analysis: from artefacts of a study to tables and figures.
+    """Declaration of an analysis, which makes tables and figures from artefacts of a study.
 
     Its module has this declaration as ``UNIT`` and a function
     ``run(given: Given, **params) -> Answer``, which opens no file.
     """
 
     inputs: Mapping[str, str]
-    """Artefacts by the names that `run` knows them by: paths below results/<study>/, such as ``similarity/sat.csv``;
-    with wildcards, such as ``clean/{model}.h5``, one of each model in use. A study that lacks one of them does not have
-    the analysis."""
+    """Paths of artefacts below results/<study>/, such as ``similarity/sat.csv``, by the names that `run` uses. A path
+    with wildcards, such as ``clean/{model}.h5``, stands for one artefact of each model in use. A study that lacks an
+    input does not have the analysis."""
     optional: frozenset[str] = frozenset()
     """Names of inputs that the analysis can do without."""
     tables: Mapping[str, Shown | None] = field(default_factory=dict)
-    """Tables that it makes, analysis/<name>.csv; None keeps one out of the report."""
+    """Tables analysis/<name>.csv that it makes. None keeps a table out of the report."""
     figures: Mapping[str, Shown] = field(default_factory=dict)
-    """Figures that it draws, figures/<name>.svg."""
+    """Figures figures/<name>.svg that it draws."""
     settings: type[Section] | None = None
     """A class whose fields are keys of the config file, with types, defaults and docstrings."""
     files: tuple[str, ...] = ()
-    """Keys of the config file that name another study's results or a matrix of the user's; see `Given.other`."""
+    """Keys of the config file that name another study's results or a matrix of the user; see `Given.other`."""
     params: Callable[[Plan], Mapping[str, Any]] = _no_params
-    """All else that changes the result, as JSON values; `run` gets them as keywords."""
+    """Function that gives everything else that changes the result, as JSON values. `run` gets them as keywords."""
     wanted: Callable[[Study], bool] = _always
-    """Whether a study has the analysis."""
+    """Function that says whether a study wants the analysis."""
     fault: Callable[[Study], str] = _no_fault
-    """What is wrong with the study's settings of it, with the key; empty where nothing is."""
+    """Function that says what is wrong with the study's settings for it, with the key; empty if nothing is wrong."""
     mem_mb: int = 2000
-    """Memory that its job asks for."""
+    """Memory that its job asks for, in MB."""
     minutes: int = 30
-    """Time limit of its job."""
+    """Time limit of its job, in minutes."""
 
     @property
     def folder(self) -> str:
-        """Where its log and benchmark lie, below logs/ and benchmarks/."""
+        """Folder of its log and benchmark, below logs/ and benchmarks/."""
         return "analysis" if self.tables else "report"
 
     @property
     def outputs(self) -> dict[str, Shown | None]:
-        """Paths of all that it makes, below results/<study>/, with their places in the report."""
+        """Paths of all its files below results/<study>/, with their places in the report."""
         tables = {f"analysis/{name}.csv": shown for name, shown in self.tables.items()}
         return tables | {f"figures/{name}.svg": shown for name, shown in self.figures.items()}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an analysis found."""
+    """The results of an analysis."""
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """By the names that the declaration gives; the index is not written."""
+    """Tables by the names in the declaration; the index is not written."""
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    """By the names that the declaration gives."""
+    """Figures by the names in the declaration."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Counts, warnings and the like for the sidecars, as JSON values."""
 
 
 def wildcards_of(pattern: str, path: str) -> tuple[str, ...] | None:
-    """Read the wildcards' values off a path.
+    """Find the values of the wildcards in a path.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def wildcards_of(pattern: str, path: str) -> tuple[str, ...] | None:
     Returns
     -------
     tuple of str, or None
-        One value a wildcard; None where the path is not of this pattern.
+        One value per wildcard; None if the path does not match the pattern.
     """
     parts = re.split(r"({\w+})", pattern)
     kinds = {"{variant}": "((?:variants/[^/]+/)?)"}

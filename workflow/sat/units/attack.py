@@ -1,4 +1,4 @@
-"""What an attack declares."""
+"""The declaration of an attack."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Selection = Literal["last_iterate", "first_success"]
 
 @dataclass(frozen=True, kw_only=True)
 class Attack:
-    """Declaration of an attack: what config, plan, forecast and the attack stage must know of it.
+    """Declaration of an attack: what config, plan, forecast and the attack stage must know about it.
 
-    Its module's function ``run(classifier, images, labels, *, eps, device, ...)`` attacks one batch and returns an
-    `sat.attacks.interface.Attacked`. By keyword it also gets each key of `settings` and, where the attack is `seeded`,
+    The function ``run(classifier, images, labels, *, eps, device, ...)`` of its module attacks one batch and returns an
+    `sat.attacks.interface.Attacked`. It also gets each key of `settings` as a keyword and, if the attack is `seeded`,
     ``draws``, an `sat.attacks.interface.Draws`. Sizes (`eps` and `step`) are in grey levels.
     """
 
     summary: str
-    """What it is, in a few words: the config's documentation of `attack.method` shows them after its name."""
+    """Description in a few words. The config's documentation of `attack.method` shows it after the attack's name."""
     norm: Norm
     """The norm in which eps bounds the perturbation."""
     settings: type[Section] = Section
@@ -29,13 +29,14 @@ class Attack:
     default and a docstring. A key that several attacks use is defined once, in `sat.attacks.settings`. The key `step`
     is a size in the unit of eps."""
     selection: Selection = "last_iterate"
-    """Which adversarial image is kept. An image that is kept at its first success may transfer less."""
+    """Which adversarial image is kept. If it is that of the first success, it may transfer less."""
     seeded: bool = False
     """Whether it draws random numbers, which are keyed by the study's seed."""
     lattice: bool = True
     """Whether it works on whole grey levels. If it does not, its images are rounded before they are stored."""
     cost: int | str
-    """Number of gradients that it takes for an image, for the forecast; or the key of `settings` that says it."""
+    """Number of gradients that it computes for an image, or the key of `settings` that holds this number. The forecast
+    uses it."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -44,5 +45,5 @@ class Attack:
 
     @property
     def dtype(self) -> str:
-        """Type of the stored perturbation: within an L2 ball, single pixels may change by up to 255."""
+        """Type of the stored perturbation. Within an L2 ball, single pixels may change by up to 255."""
         return "int8" if self.norm == "linf" else "int16"

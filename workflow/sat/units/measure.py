@@ -1,4 +1,4 @@
-"""What a measure declares."""
+"""The declaration of a measure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Needs = Literal["prediction", "probability", "feature"]
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Declaration of a measure of how alike two models are.
+    """Declaration of a measure of the similarity of two models.
 
-    Its module's function ``run(arrays, labels)`` gets an array of each model and the labels (None where there are
-    none), and returns the matrix of similarities, float64 (models, models). A measure compares what models make of
-    the same images, in the same order. It is symmetric, and greatest for a model with itself: 1, or NaN where it has
-    no meaning.
+    The function ``run(arrays, labels)`` of its module gets one array per model and the labels (or None), and returns
+    the matrix of similarities, float64 (models, models). A measure compares the outputs of models for the same images
+    in the same order. It is symmetric, and largest for a model with itself: 1, or NaN if it has no meaning there.
     """
 
     needs: Needs
-    """What it is given of each model. `prediction`: predicted classes, int (n,). `probability`: logits (n, classes),
-    from which it makes probabilities. `feature`: pre-logit features (n, d), where d may differ between models."""
+    """The array that it gets for each model. `prediction`: predicted classes, int (n,). `probability`: logits (n,
+    classes), from which it computes probabilities. `feature`: pre-logit features (n, d); d may differ between models.
+    """
     labelled: bool = False
     """Whether it also needs the labels, int (n,)."""
     least: int = 1
-    """Fewest images that it takes."""
+    """Smallest number of images that it needs."""
     title: str
-    """What the y axis of the figure of measures says."""
+    """Label of its y axis in the figure of measures."""
