@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sat.analyses.groups.contrasts import OTHERS, group_contrasts, holm
 from sat.analyses.groups.means import group_means, jackknife
+from sat.similarity.affinity import contrast, fit_affinity
 from sat.statistics.pairs import off_diagonal
 
 REFERENCE = Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference"))
@@ -126,3 +128,69 @@ def test_released_matrix():
     assert found.loc[("all", ""), "mean"] == pytest.approx(2.665, abs=1e-3)
     assert found.loc[("within", ""), "mean"] == pytest.approx(2.883, abs=1e-3)
     assert found.loc[("group", "NAS (TFM)"), "note"] == "one model"
+
+
+def affinities(family, likeness, seed=0, sd=0.25, level=0.0):
+    """Affinity of models of two levels: likeness within a family, noise of pairs, effects of models."""
+    random = np.random.default_rng(seed)
+    n = len(family)
+    noise = np.triu(random.normal(0, sd, (n, n)), 1)
+    effect = random.normal(0, 0.5, n) + level * (np.asarray(family) == family[0])
+    half = likeness * np.equal.outer(family, family) + noise + noise.T + effect[:, None] + effect[None, :]
+    names = [f"m{i:02d}" for i in range(n)]
+    return fit_affinity(pd.DataFrame(half, names, names)), pd.DataFrame(half, names, names), pd.Series(family, names)
+
+
+def test_contrasts_are_those_of_the_log_odds_and_of_all_permutations():
+    found, half, labels = affinities(list("aaabbbb"), 0.5)
+    row = group_contrasts(found.matrix, labels, permutations=20000, seed=1).iloc[0]
+    names = list(labels.index)
+    assert row["contrast"] == pytest.approx(contrast(half, names[:3], names[3:])), "effects cancel"
+    # All 35 splits of seven models into three and four.
+    every = []
+    for first in combinations(names, 3):
+        every.append(contrast(half, list(first), [name for name in names if name not in first]))
+    exact = np.mean(np.abs(every) >= abs(row["contrast"]) - 1e-9)
+    assert len(every) == 35 and row["p"] == pytest.approx(exact, abs=0.01)
+    assert row["low"] < row["contrast"] < row["high"]
+
+
+def test_a_merely_fragile_group_has_no_contrast():
+    """Of the SAT within groups it is flagged nearly always."""
+    by_contrast, by_mean = [], []
+    for seed in range(60):
+        found, half, labels = affinities([0] * 5 + [1] * 15, 0.0, seed, level=0.8)
+        by_contrast.append(group_contrasts(found.matrix, labels, permutations=199, seed=seed)["p"].iloc[0] <= 0.05)
+        means = group_means(np.log(100 / (1 + np.exp(-(half - 3)))), labels, permutations=199, seed=seed)
+        by_mean.append(means.set_index(["kind", "group"]).loc[("group", "0"), "p"] <= 0.05)
+    assert np.mean(by_contrast) < 0.15 and np.mean(by_mean) > 0.7
+
+
+def test_every_group_against_each_other_and_against_all_others():
+    found, _, labels = affinities([*"aaabbbbccdd", ""], 0.5)
+    labels.iloc[-1] = np.nan
+    table = group_contrasts(found.matrix, labels, permutations=99)
+    assert len(table) == 6 + 4 and (table["second"] == OTHERS).sum() == 4
+    assert table.set_index(["first", "second"]).loc[("a", OTHERS), "n_second"] == 8, "the model without a group is out"
+    small = table[(table["n_first"] < 3) | (table["n_second"] < 3)]
+    assert len(small) and small[["low", "high"]].isna().all(axis=None)
+    two = group_contrasts(found.matrix.iloc[:7, :7], labels.iloc[:7], permutations=99)
+    assert len(two) == 1, "of two groups alone, all others are the other one"
+
+
+def test_a_group_of_one_model_and_a_missing_pair_have_no_contrast():
+    found, _, labels = affinities(list("aabbbc"), 0.5)
+    table = group_contrasts(found.matrix, labels, permutations=99).set_index(["first", "second"])
+    assert np.isnan(table.loc[("a", "c"), "contrast"]) and "one model" in table.loc[("a", "c"), "note"]
+    holes = found.matrix.copy()
+    holes.iloc[0, 3] = holes.iloc[3, 0] = np.nan
+    table = group_contrasts(holes, labels, permutations=99).set_index(["first", "second"])
+    assert np.isnan(table.loc[("a", "b"), "contrast"]) and "no affinity" in table.loc[("a", "b"), "note"]
+
+
+def test_holm_by_the_book():
+    # Holm's own step-down procedure, a hypothesis at a time.
+    p = np.array([0.01, 0.04, 0.03, np.nan, 0.005])
+    adjusted = holm(p)
+    assert adjusted[[4, 0, 2, 1]] == pytest.approx([0.02, 0.03, 0.06, 0.06])
+    assert np.isnan(adjusted[3])

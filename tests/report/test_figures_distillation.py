@@ -40,7 +40,15 @@ def text_of(figure, path):
 
 def test_teachers_groups_and_flags_are_named(tmp_path):
     text = text_of(distillation_figure(TABLE, RELATED, "tiny"), tmp_path / "a.svg")
-    for words in ("a", "b", "same family", "other family", "SAT too low", "tiny", "-0.50 [-0.90, 0.10], p = 0.200"):
+    for words in (
+        "a",
+        "b",
+        "same family",
+        "other family",
+        "low white-box success",
+        "tiny",
+        "-0.50 [-0.90, 0.10], p = 0.200",
+    ):
         assert words in text
     assert "c" not in text.split("\n"), "has no SAT"
     assert text.count("no rank correlation") == 2

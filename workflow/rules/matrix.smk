@@ -1,7 +1,7 @@
 # The matrix of a study that starts from one. The step holds the digest of the file, so moving the file reruns nothing.
 rule matrix:
     output:
-        **makes(sat="similarity/sat.csv"),
+        **makes(sat="similarity/sat.csv", affinity="similarity/affinity.csv"),
     log:
         f"{RESULTS}/logs/similarity/matrix.log",
     benchmark:
@@ -13,6 +13,6 @@ rule matrix:
         **needs(Needs(1000, 10)),
         matrix=user_file("matrix"),
     params:
-        step=lambda wildcards: plan.matrix.json,
+        step=lambda wildcards: plan.matrix[0].json,
     shell:
-        command("matrix --matrix {resources.matrix:q} --out {output.sat:q}")
+        command("matrix --matrix {resources.matrix:q} --sat {output.sat:q} --affinity {output.affinity:q}")

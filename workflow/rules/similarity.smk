@@ -9,6 +9,7 @@ rule similarity:
         **makes(
             pairs="{variant}similarity/pairs.parquet",
             sat=("{variant}similarity/sat.csv", Shown("Similarity", "SAT matrix")),
+            affinity=("{variant}similarity/affinity.csv", Shown("Similarity", "affinity matrix")),
             most_similar=("{variant}similarity/most_similar.csv", Shown("Similarity", "most similar pairs")),
             models=("{variant}similarity/models.csv", Shown("Models", "accuracy and white-box success")),
         ),
@@ -25,6 +26,6 @@ rule similarity:
     shell:
         command(
             "similarity --images {input.images:q} --clean {input.clean:q} --tiles {input.tiles:q}"
-            " --pairs {output.pairs:q} --sat {output.sat:q} --most-similar {output.most_similar:q}"
+            " --pairs {output.pairs:q} --sat {output.sat:q} --affinity {output.affinity:q} --most-similar {output.most_similar:q}"
             " --models {output.models:q}",
         )

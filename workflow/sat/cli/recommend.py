@@ -80,7 +80,7 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     clusters = read_table(job.input("clusters", there(results / "analysis/clusters.csv")))
     table = read_table(there(results / "similarity/models.csv")).set_index("model")
     weak = set(table.index[table["low_whitebox"]])
-    pool_names, left_out = _pool(arguments, study, weak)
+    pool_names = _pool(arguments, study)
     with hdf5.reading(job.input("eval_images", there(results / "images/eval.h5"))) as file:
         labels, ids = file["label"][:], file["id"][:]
     with hdf5.reading(there(results / "images/attack.h5")) as file:
@@ -117,7 +117,6 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
             (int(choosing.sum()), int((~choosing).sum())),
             remeasured,
             study.config.confidence,
-            left_out,
             sorted(weak & set(found.members)),
         )
     )
@@ -184,25 +183,23 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
             raise SatError(f"{key} {name}: is no model in use of study {study.name}; {those}")
 
 
-def _pool(arguments: argparse.Namespace, study: Study, weak: set[str]) -> tuple[list[str], list[str]]:
-    """Find the models to choose among, and those that are left out because their SAT is too low."""
+def _pool(arguments: argparse.Namespace, study: Study) -> list[str]:
+    """Find the models to choose among.
+
+    Raises
+    ------
+    SatError
+        If there are fewer than an ensemble takes.
+    """
     from sat.errors import SatError
 
-    # Models that the user names are kept, also those whose SAT is too low.
-    left_out = [] if arguments.pool else sorted(weak)
-    pool = sorted(set(arguments.pool or study.used) - set(left_out))
+    pool = sorted(set(arguments.pool or study.used))
     if len(pool) < arguments.size:
-        why = ""
-        if left_out:
-            why = (
-                f" ({', '.join(left_out)}: left out, the attack fails on the model itself, so its SAT is too low; "
-                "name it after --from to include it)"
-            )
         raise SatError(
-            f"--size {arguments.size}: more members than the {len(pool)} model(s) to choose among{why}; take a smaller "
-            f"size{', or name more models after --from' if arguments.pool else ''}."
+            f"--size {arguments.size}: only {len(pool)} model(s) are there to choose among; take a smaller size"
+            f"{', or name more models after --from' if arguments.pool else ''}."
         )
-    return pool, left_out
+    return pool
 
 
 def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[np.bool_]) -> pd.DataFrame:

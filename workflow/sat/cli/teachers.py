@@ -40,13 +40,10 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
     if not names:
         raise SatError(f"--student {student}: no teacher can be recommended: --from names no other model.")
     candidates, weak = _candidates(plan, results, student, names)
-    # Models that the user names are kept, also those whose SAT is too low.
-    left_out = [] if pool else [name for name in names if name in weak]
-    candidates = candidates.drop(index=left_out)
     if candidates["sat"].isna().all():
         raise SatError(
-            f"--student {student}: no teacher can be recommended: of {len(names)} model(s), {len(left_out)} are "
-            "left out since their attack fails on themselves, and the others have no SAT with the student."
+            f"--student {student}: no teacher can be recommended: none of {len(names)} model(s) has a SAT with the "
+            "student, since no image is classified correctly by both."
         )
     gains, related, note = _measured(plan, results, student)
     # What this study measured takes precedence over the paper's claim, which differs between the groups.
@@ -70,7 +67,6 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
             measured is not None,
             study.config.confidence,
             "base architecture" if student in study.base_architectures else "family",
-            left_out,
             sorted(weak & ({student} | {choice.teacher for choice in shown})),
             note,
         )

@@ -146,7 +146,8 @@ def fit_affinity(half: pd.DataFrame, families: Mapping[str, str] | None = None) 
         return none("too many pairs without a common image: the effects are not determined")
     fitted, *_ = np.linalg.lstsq(used, values[known], rcond=None)
     effects = fitted[:n]
-    square = half.to_numpy(float) - effects[:, None] - effects[None, :]
+    # The sum first, so that the matrix is symmetric to the last bit.
+    square = half.to_numpy(float) - (effects[:, None] + effects[None, :])
     np.fill_diagonal(square, np.nan)
     rest = values[known] - effects[a][known] - effects[b][known]
     total = values[known] - values[known].mean()

@@ -29,6 +29,10 @@ class Other:
     """Settings in which it differs from this study; None if its settings are not known."""
 
 
+MATRICES = ("sat.csv", "affinity.csv")
+"""Files of square matrices, whose first column names the models."""
+
+
 class Files(Mapping[Any, "h5py.File"]):
     """HDF5 files of a group, by model or another wildcard. Each is opened when it is asked for.
 
@@ -115,6 +119,10 @@ class Given:
     ) -> None:
         self._stack.close()
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the study has an optional input."""
+        return name in self._paths
+
     def get(self, name: str) -> Any:
         """Input of this name; None for an optional input that the study does not have."""
         return self[name] if name in self._paths else None
@@ -170,4 +178,4 @@ class Given:
 def _read(path: Path) -> pd.DataFrame:
     from sat.store.tables import read_matrix, read_table
 
-    return read_matrix(path) if path.name == "sat.csv" else read_table(path)
+    return read_matrix(path) if path.name in MATRICES else read_table(path)

@@ -23,12 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiles", required=True, nargs="+", help="all tiles that hold them")
     parser.add_argument("--pairs", required=True, help="similarity/pairs.parquet")
     parser.add_argument("--sat", required=True, help="similarity/sat.csv")
+    parser.add_argument("--affinity", required=True, help="similarity/affinity.csv")
     parser.add_argument("--most-similar", required=True, help="similarity/most_similar.csv")
     parser.add_argument("--models", required=True, help="similarity/models.csv")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Collect all predictions, compute the tables, and write them."""
+    from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
     from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
     from sat.store.tables import write_tables
 
@@ -39,6 +41,9 @@ def run(arguments: argparse.Namespace) -> None:
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
     matrix = sat_matrix(unordered, models)
+    affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
+    if affinity.reason:
+        log.warning("no affinity: %s", affinity.reason)
     table = model_table(
         pairs,
         params["models"],
@@ -49,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     facts = {
         "n_models": len(models),
+        "no_affinity": affinity.reason,
         "pairs_without_common_images": _names(unordered[unordered["n_both_correct"] == 0]),
         "pairs_at_floor": _names(unordered[unordered["at_floor"]]),
         "pairs_not_above_noise": _names(unordered[~unordered["above_noise"]]),
@@ -60,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         ("pairs_at_floor", "mean transfer below eps_s"),
         (
             "models_below_min_whitebox",
-            f"white-box success below {params['min_whitebox']:g}: row and column are too low",
+            f"white-box success below {params['min_whitebox']:g}: a stronger attack would raise its rates as a source",
         ),
         (
             "models_off_published",
@@ -74,6 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     tables = {
         arguments.pairs: pairs,
         arguments.sat: matrix.rename_axis("model").reset_index(),
+        arguments.affinity: affinity.matrix.rename_axis("model").reset_index(),
         arguments.most_similar: unordered,
         arguments.models: table,
     }

@@ -29,7 +29,6 @@ def describe_recommendation(
     images: tuple[int, int],
     remeasured: bool,
     confidence: float,
-    left_out: list[str],
     weak: list[str],
 ) -> str:
     """Say which models to combine, what that gains, and how sure that is.
@@ -46,10 +45,8 @@ def describe_recommendation(
         Whether SAT was measured anew on the images chosen on.
     confidence : float
         Level of the intervals.
-    left_out : list of str
-        Models that were left out because their SAT is too low.
     weak : list of str
-        Recommended models whose SAT is too low.
+        Recommended models whose white-box success is low.
 
     Returns
     -------
@@ -97,13 +94,7 @@ def describe_recommendation(
         notes.append(f"the recommended models come from {clusters:.0f} cluster(s) of analysis/clusters.csv")
     if found.n_considered < n_models:
         notes.append(f"only the {found.n_considered} most accurate models were considered: there are too many sets")
-    notes += [
-        f"{name}: left out, its attack fails on itself, so its SAT is too low (name it after --from to include it)"
-        for name in left_out
-    ]
-    notes += [
-        f"{name}: its attack fails on itself, so its SAT is too low, which may be why it was chosen" for name in weak
-    ]
+    notes += [f"{name}: low white-box success; a stronger attack would raise its rates as a source" for name in weak]
     notes.append("intervals cover the choice of images only; other models may behave differently")
     return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
 
@@ -159,7 +150,6 @@ def describe_teachers(
     measured: bool,
     confidence: float,
     by: str,
-    left_out: list[str],
     weak: list[str],
     note: str,
 ) -> str:
@@ -180,10 +170,8 @@ def describe_teachers(
         Level of the intervals.
     by : str
         What `same` and `other` refer to: base architecture or family.
-    left_out : list of str
-        Models that were left out because their SAT is too low.
     weak : list of str
-        Models shown, the student included, whose SAT is too low.
+        Models shown, the student included, whose white-box success is low.
     note : str
         Why there are no tables; empty if there are.
 
@@ -230,11 +218,7 @@ def describe_teachers(
     else:
         words = f"Unverified here: {note}. {CLAIM} The choice rests on this claim, so treat it as a guess."
     lines += [f"  {line}" for line in wrap(words, 110)]
-    notes = [
-        f"{name}: left out, its attack fails on itself, so its SAT is too low (name it after --from to include it)"
-        for name in left_out
-    ]
-    notes += [f"{name}: its attack fails on itself, so its SAT is too low" for name in weak]
+    notes = [f"{name}: low white-box success; a stronger attack would raise its rates as a source" for name in weak]
     notes.append("SAT depends on these attack images, and gains on these teachers and seeds; others may differ")
     return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
 

@@ -85,7 +85,7 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
     models = read_table(results / "similarity/models.csv").set_index("model")
     warnings = [
         f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {config.min_whitebox:g}; "
-        "its row and column are too low"
+        "a stronger attack would raise its rates as a source"
         for name in models.index[models["low_whitebox"]]
     ]
     warnings += [

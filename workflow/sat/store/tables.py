@@ -16,7 +16,9 @@ from sat.store.files import replacing
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """Read a CSV table; numbers are exact to the last bit, and text stays text."""
+    """Read a CSV or Parquet table, numbers to the last bit, text as text."""
+    if Path(path).suffix == ".parquet":
+        return pd.read_parquet(path)
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 

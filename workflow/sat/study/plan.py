@@ -23,7 +23,7 @@ from sat.study.study import Study
 from sat.study.tiles import cut_tiles
 from sat.units.analysis import Analysis
 
-SIMILARITY = ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")
+SIMILARITY = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
 """Files that a study and each of its variants have under similarity/."""
 DATA_SET = {"root": "images.root", "class_map": "images.class_map"}
 """Arguments of the commands that read the data set, and the corresponding keys of `Study.files`."""
@@ -127,11 +127,11 @@ class Plan:
         return self._made("study.json", "study/study", "study", params)
 
     @cached_property
-    def matrix(self) -> Artefact:
-        """similarity/sat.csv of a study that starts from a matrix."""
+    def matrix(self) -> tuple[Artefact, ...]:
+        """similarity/sat.csv and affinity.csv of a study that starts from a matrix."""
         params = {"sha256": self.digests.get("matrix"), "models": list(self.study.used)}
-        files = {"matrix": "matrix"}
-        return self._made("similarity/sat.csv", "similarity/matrix", "matrix", params, files=files)
+        sat = self._made("similarity/sat.csv", "similarity/matrix", "matrix", params, files={"matrix": "matrix"})
+        return sat, replace(sat, path="similarity/affinity.csv")
 
     @cached_property
     def manifest(self) -> Artefact:
@@ -396,7 +396,10 @@ class Plan:
             groups[f"{{variant}}similarity/{name}"] = partial(self._numbered, number, variants)
         if not self.config.matrix:
             return groups
-        return {**dict.fromkeys(groups, list), "similarity/sat.csv": lambda: [self.matrix]}
+        given: dict[str, Callable[[], Iterable[Artefact]]] = {
+            artefact.path: partial(list, [artefact]) for artefact in self.matrix
+        }
+        return {**dict.fromkeys(groups, list), **given}
 
     def _numbered(self, number: int, variants: Iterable[str]) -> list[Artefact]:
         return [self.similarity(variant)[number] for variant in variants]
@@ -404,7 +407,7 @@ class Plan:
     def _pipeline(self) -> Iterator[Artefact]:
         yield self.describe()
         if self.config.matrix:
-            yield self.matrix
+            yield from self.matrix
             return
         yield self.manifest
         trained = any(self.study.trained(model) for model in self.needed)

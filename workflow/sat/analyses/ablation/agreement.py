@@ -33,8 +33,7 @@ def ablation_table(
     -------
     DataFrame
         One row per matrix: variant, mean_whitebox (a share, averaged over models), n_low_whitebox
-        (number of models below the study's min_whitebox: their rows and
-        columns are too low), mean_sat (over pairs of different models), and
+        (number of models below the study's min_whitebox), mean_sat (over pairs of different models), and
         n_pairs, pearson, spearman, mantel_p, mean_offset, sd_offset (variant minus study),
         which are those of `sat.analyses.reference.comparison.compare`, and NaN for the study itself.
     """

@@ -140,7 +140,7 @@ def _say(table: pd.DataFrame, related: pd.DataFrame, student: str) -> None:
     for row in table[table["sat"].isna()].itertuples():
         log.warning("%s: has no image in common with %s, so no SAT; correlations leave it out", row.teacher, student)
     for row in table[table["low_whitebox"]].itertuples():
-        log.warning("%s: its attack fails on itself, so its SAT is too low", row.teacher)
+        log.warning("%s: low white-box success; a stronger attack would raise its rates as a source", row.teacher)
     if table["n_seeds"].iloc[0] == 1:
         log.warning("one seed: nothing says how much of a gain is chance; raise distillation.seeds")
     if (table["relation"] == "unknown").any():

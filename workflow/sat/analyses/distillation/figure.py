@@ -51,7 +51,7 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
         axes.scatter(part["sat"], gain, s=32, c=face, edgecolors=colour, linewidths=1.2, zorder=3)
         axes.scatter([], [], s=32, color=colour, label=label)
     if known["low_whitebox"].any():
-        axes.scatter([], [], s=32, facecolors="white", edgecolors="0.3", label="its own attack fails: SAT too low")
+        axes.scatter([], [], s=32, facecolors="white", edgecolors="0.3", label="low white-box success")
     if len(known) <= NAMED:
         x, y = known["sat"].to_numpy(float), 100 * known["gain"].to_numpy(float)
         for place, name in enumerate(known["teacher"]):

@@ -113,7 +113,7 @@ def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str,
 
 def _notes(failed: bool, dropped: Sequence[str]) -> list[str]:
     """Explain the star, and name the models that were left out."""
-    notes = ["*: the attack fails on the model itself; its row and column are too low"] if failed else []
+    notes = ["*: low white-box success; a stronger attack would raise its rates as a source"] if failed else []
     return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
 
 

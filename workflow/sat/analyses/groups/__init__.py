@@ -30,8 +30,11 @@ def _params(plan: Plan) -> dict[str, Any]:
 
 
 UNIT = Analysis(
-    inputs={"sat": "similarity/sat.csv"},
-    tables={"groups": Shown("Groups", "mean SAT within groups")},
+    inputs={"sat": "similarity/sat.csv", "affinity": "similarity/affinity.csv"},
+    tables={
+        "groups": Shown("Groups", "mean SAT within groups"),
+        "groups_contrasts": Shown("Groups", "contrasts of groups, free of each model's level"),
+    },
     figures={"groups": Shown("Groups", "mean SAT within groups")},
     settings=Settings,
     files=("compare_to",),
@@ -67,6 +70,7 @@ def run(
     """
     import pandas as pd
 
+    from sat.analyses.groups.contrasts import group_contrasts
     from sat.analyses.groups.figure import groups_figure
     from sat.analyses.groups.means import group_means
 
@@ -77,7 +81,7 @@ def run(
             "nothing beside this study's. Name a study of the same images and attack, or use 'reference', which "
             "compares pair by pair."
         )
-    tables = []
+    tables, contrasts = [], []
     for column, of_models in groups.items():
         found = group_means(
             matrix,
@@ -87,8 +91,11 @@ def run(
             compare=other.matrix if other else None,
         )
         tables.append(found.assign(column=column))
+        compared = group_contrasts(given["affinity"], pd.Series(of_models), confidence, seed=seed)
+        contrasts.append(compared.assign(column=column))
         log.info("%s: %d groups", column, int((found["kind"] == "group").sum()))
-    table = pd.concat(tables, ignore_index=True)
-    table.insert(0, "column", table.pop("column"))
+    table, against = (pd.concat(found, ignore_index=True) for found in (tables, contrasts))
+    for frame in (table, against):
+        frame.insert(0, "column", frame.pop("column"))
     known = other is not None and other.differences is not None
-    return Answer({"groups": table}, {"groups": groups_figure(table, known)})
+    return Answer({"groups": table, "groups_contrasts": against}, {"groups": groups_figure(table, known)})
