@@ -41,5 +41,5 @@ rule all:
     input:
         results("study.json"),
         results("similarity/sat.csv"),
-        results(paths_of([plan.gate(model) for model in plan.needed])),
-        results(paths_of(plan.answers())),
+        results([f"clean/{model}.gate.json" for model in plan.needed]),
+        results([path for unit in plan.analyses.values() for path in unit.outputs]),

@@ -13,7 +13,7 @@ for name, unit in plan.analyses.items():
         name:
             name
         input:
-            **made(**{key: paths_of(given) for key, given in plan.analysis(name)[0].inputs.items()}),
+            **made(**{key: input_of(name, key) for key in plan.inputs_of(name)}),
         output:
             **makes(**{re.sub(r"\W", "_", path): (path, shown) for path, shown in unit.outputs.items()}),
         log:

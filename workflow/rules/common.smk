@@ -196,6 +196,11 @@ def paths_of(artefacts):
     return [artefact.path for artefact in artefacts] if isinstance(artefacts, (list, tuple)) else artefacts.path
 
 
+def input_of(analysis, key):
+    """Paths of an analysis's input, found only where they are needed: each job of a cluster parses this file too."""
+    return lambda wildcards: paths_of(plan.analysis(analysis)[0].inputs[key])
+
+
 def tile_of(wildcards):
     return plan.tile(wildcards.target, wildcards.source, variant_of(wildcards))
 

@@ -326,7 +326,7 @@ class Plan:
             unit = declared[name]
             if name not in found and unit.wanted(self.study):
                 needed = [path for key, path in unit.inputs.items() if key not in unit.optional]
-                if all(add(makers[path]) if path in makers else self._group(path) is not list for path in needed):
+                if all(add(makers[path]) if path in makers else self._has(path) for path in needed):
                     found[name] = unit
             return name in found
 
@@ -342,13 +342,21 @@ class Plan:
         """All files of an analysis."""
         unit = self.analyses[name]
         inputs: dict[str, Artefact | Sequence[Artefact]] = {}
-        for key, path in unit.inputs.items():
-            if found := self.find(path):
-                inputs[key] = found if "{" in path else found[0]
+        for key, path in self.inputs_of(name).items():
+            found = self.find(path)
+            inputs[key] = found if "{" in path else found[0]
         first, *others = unit.outputs
         files = {key: key for key in unit.files}
         made = self._made(first, f"{unit.folder}/{name}", name, unit.params(self), inputs, files=files)
         return (made, *(replace(made, path=path) for path in others))
+
+    def inputs_of(self, name: str) -> dict[str, str]:
+        """Those of an analysis's declared inputs that this study has; no step is computed."""
+        declared = self.analyses[name].inputs
+        return {key: path for key, path in declared.items() if path in self._makers or self._has(path)}
+
+    def _has(self, path: str) -> bool:
+        return self._group(path) is not list
 
     def find(self, path: str) -> list[Artefact]:
         """Find artefacts as the declaration of an analysis names them.
