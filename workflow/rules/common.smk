@@ -139,8 +139,7 @@ def reported(path, shown):
 
 
 def needs(estimate, device={"gpu": 0}):
-    """Resources of a rule: memory and time, from `Needs` or from a function of wildcards that returns them, and the
-    device (no GPU, or `GPU`). Each attempt asks for more memory and time."""
+    """Memory and time of each attempt, from `Needs` or a function of wildcards, and the device: no GPU, or `GPU`."""
     of = estimate if callable(estimate) else lambda wildcards: estimate
     return {
         "mem_mb": lambda wildcards, attempt: of(wildcards).grow(attempt).mem_mb,
