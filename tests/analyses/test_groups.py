@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.analyses.groups.contrasts import OTHERS, group_contrasts, holm
+from sat.analyses.groups.contrasts import OTHERS, group_contrasts
 from sat.analyses.groups.means import group_means, jackknife
 from sat.similarity.affinity import contrast, fit_affinity
-from sat.statistics.pairs import off_diagonal
+from sat.statistics.pairs import holm, off_diagonal
 
 REFERENCE = Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference"))
 

@@ -179,6 +179,32 @@ def test_noise_p_of_pairs_by_brute_force():
             assert row.noise_p == 1
 
 
+def test_a_pair_says_what_each_direction_shows():
+    """Noise fools m0 as often as adversarial images do, so pairs with it are above noise by the other direction."""
+    names, label, clean, adversarial = study(2, images=400, accuracy=0.95, transfer=0.3)
+    random = np.random.default_rng(0)
+    noise = {name: random.random(len(label)) < (0.28 if name == "m0" else 0.0) for name in names}
+    pairs, unordered, _ = tables(names, label, clean, adversarial, noise)
+    directed = pairs.set_index(["source", "target"])
+    different = unordered[unordered["model_a"] != unordered["model_b"]]
+    for row in different.itertuples():
+        a, b = row.model_a, row.model_b
+        both = (clean[a] == label) & (clean[b] == label)
+        assert row.rate_ab == pytest.approx(np.mean((adversarial[a, b] != label)[both]))
+        assert row.rate_ba == pytest.approx(np.mean((adversarial[b, a] != label)[both]))
+        assert (row.noise_p_ab, row.noise_p_ba) == (directed.loc[(a, b), "noise_p"], directed.loc[(b, a), "noise_p"])
+        assert row.directions_above == (1 if a == "m0" else 2) and row.above_noise
+        assert row.rate == pytest.approx((row.rate_ab + row.rate_ba) / 2)
+        assert row.noise_p_holm == pytest.approx(
+            max(
+                min(1, p * (len(different) - rank))
+                for rank, p in enumerate(sorted(different["noise_p"]))
+                if p <= row.noise_p
+            )
+        )
+    assert unordered.loc[unordered["model_a"] == unordered["model_b"], "noise_p_holm"].isna().all()
+
+
 def test_intervals_hold_the_value_and_are_sorted():
     _, unordered, _ = tables(*study(3))
     assert ((unordered["sat_low"] <= unordered["sat"]) & (unordered["sat"] <= unordered["sat_high"])).all()

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat.statistics.intervals import rank_range, sat_interval, sign_flip_p, wilson
+from sat.statistics.pairs import holm
 
 Bools = NDArray[np.bool_]
 PAIR_COLUMNS = (
@@ -135,9 +136,12 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
         image, about 1 where they are independent, less where they err on different
         images), at_floor (the mean lies below eps_s), noise_p (`sign_flip_p`, image by
         image, for the excess of both directions over random noise of the same size),
-        above_noise (noise_p is at most half of 1 - confidence), rank, rank_best,
-        rank_worst and tied (`rank_range` among pairs of different models; missing for
-        a model with itself).
+        above_noise (noise_p is at most half of 1 - confidence), noise_p_holm (noise_p
+        adjusted for the number of pairs of different models), rate_ab and rate_ba (each
+        direction: made on a, tried on b, and the reverse), noise_p_ab and noise_p_ba (of
+        each direction), directions_above (how many directions are above noise by
+        themselves, 0 to 2), rank, rank_best, rank_worst and tied (`rank_range` among
+        pairs of different models; missing for a model with itself, as noise_p_holm is).
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())
@@ -158,7 +162,12 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
         forth["n_both_under"],
     )
     table["above_noise"] = table["noise_p"] <= (1 - confidence) / 2
-    different = table.loc[table["model_a"] != table["model_b"], ["sat", "sat_low", "sat_high"]]
+    is_pair = table["model_a"] != table["model_b"]
+    table["noise_p_holm"] = holm(table["noise_p"].where(is_pair).to_numpy(float))
+    for name in ("rate", "noise_p"):
+        table[f"{name}_ab"], table[f"{name}_ba"] = forth[name], back[name]
+    table["directions_above"] = forth["above_noise"].astype(int) + back["above_noise"].astype(int)
+    different = table.loc[is_pair, ["sat", "sat_low", "sat_high"]]
     table = table.join(rank_range(*(different[name] for name in different)).set_axis(different.index))
     return table.sort_values("sat", ascending=False, kind="stable", ignore_index=True)
 

@@ -77,6 +77,14 @@ def run(arguments: argparse.Namespace) -> None:
         for name in facts[fact]:
             log.warning("%s: %s", name, meaning)
     log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(unordered))
+    found = unordered[unordered["above_noise"] & (unordered["model_a"] != unordered["model_b"])]
+    log.info(
+        "of the %d pairs of different models above noise, %d are so in one direction only, and %d remain after Holm's "
+        "adjustment for the number of pairs",
+        len(found),
+        (found["directions_above"] == 1).sum(),
+        (found["noise_p_holm"] <= (1 - params["confidence"]) / 2).sum(),
+    )
     tables = {
         arguments.pairs: pairs,
         arguments.sat: matrix.rename_axis("model").reset_index(),

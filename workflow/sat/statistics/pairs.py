@@ -218,3 +218,28 @@ def max_adjusted(statistics: Floats) -> Floats:
         # The tolerance is for permutations that change nothing: rounding may make their statistic smaller.
         p[usable] = (largest >= scaled[0] - 1e-9).mean(axis=0)
     return p
+
+
+def holm(p: Floats) -> Floats:
+    """Adjust p-values for their number by Holm's step-down method.
+
+    Parameters
+    ----------
+    p : float array, shape (n,)
+        NaN is left out of the number.
+
+    Returns
+    -------
+    float array, shape (n,)
+        NaN where p is NaN.
+
+    References
+    ----------
+    Holm (1979). Scandinavian Journal of Statistics 6, 65-70.
+    """
+    adjusted = np.full(len(p), np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    scaled = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return adjusted

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import t
 
 from sat.seeds import generator
-from sat.statistics.pairs import Floats, aligned_labels, indicators
+from sat.statistics.pairs import Floats, aligned_labels, holm, indicators
 
 OTHERS = "(all others)"
 """Stands for all models of another group; no group can be called so by accident."""
@@ -115,13 +115,3 @@ def contrasts(square: Floats, inside: np.ndarray) -> Floats:
     other = (second * (square @ second)).sum(axis=0) / (m * (m - 1))
     result: Floats = within + other - 2 * across
     return result
-
-
-def holm(p: Floats) -> Floats:
-    """Adjust p-values for their number (Holm 1979, Scandinavian Journal of Statistics 6, 65-70); NaN stays NaN."""
-    adjusted = np.full(len(p), np.nan)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    scaled = p[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return adjusted
