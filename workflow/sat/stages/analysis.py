@@ -1,4 +1,4 @@
-"""Run the analysis that a step names: open its inputs, call it, and write its answer."""
+"""Run the analysis that a step names, and write its answer."""
 
 from __future__ import annotations
 

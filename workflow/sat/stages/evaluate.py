@@ -1,4 +1,4 @@
-"""Evaluate a tile's targets on the adversarial images of its sources."""
+"""Evaluate a tile's targets on its sources' adversarial images."""
 
 from __future__ import annotations
 
