@@ -42,7 +42,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Attacked:
-    """What an attack on a batch of images returns."""
+    """What an attack on a batch of images gives."""
 
     perturbation: NDArray[np.int8] | NDArray[np.int16]
     """Perturbations in grey levels, shape (n, 3, S, S). At most eps, and within 0 to 255 when added to the image."""

@@ -1,4 +1,4 @@
-"""Show versions of stages and units; settle what changed code means."""
+"""Show versions of stages and units, and settle changes of code."""
 
 from __future__ import annotations
 

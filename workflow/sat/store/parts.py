@@ -45,7 +45,7 @@ class Parts:
             elif last > self.stop:
                 file.unlink()
         if self.stop:
-            logging.getLogger("sat").info("%d items were finished by a job that was stopped", self.stop)
+            logging.getLogger("sat").info("%d items are there from a job that was stopped", self.stop)
 
     def write(self, where: slice, **arrays: NDArray[Any]) -> None:
         """Add the next part.

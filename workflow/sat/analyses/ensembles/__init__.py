@@ -104,7 +104,7 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
     if len(set(clusters.values())) < 2:
         log.warning("there is one cluster only, so ensembles cannot be compared by their number of clusters")
     if len(table) and table["error_reduction"].isna().all():
-        log.warning("no model errs, so an ensemble has nothing to gain")
+        log.warning("no model errs, so there is nothing for an ensemble to gain")
     relation = _relation(table, sat, seed)
     for row in relation.itertuples():
         if pd.isna(row.spearman):

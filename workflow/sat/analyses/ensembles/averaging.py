@@ -426,7 +426,7 @@ def recommend(
     """
     half = np.asarray(choose_on)
     if half.shape != pool.labels.shape or half.dtype != bool or half.all() or not half.any():
-        raise ValueError("the mask of images to choose on must hold both True and False")
+        raise ValueError("the images to choose on must be some of the images, and not all")
     choosing, other = np.flatnonzero(half), np.flatnonzero(~half)
     own = pool.correct[:, choosing].mean(axis=1)
     # The most accurate model comes first; names decide between equal accuracies.
