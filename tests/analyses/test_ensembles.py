@@ -316,7 +316,7 @@ def test_two_models_leave_no_choice():
     assert (found.differences[["accuracy", "accuracy_low", "error_reduction_high"]] == 0).all().all()
     with pytest.raises(ValueError, match="3 members of 2 models"):
         recommend(pool, half, sat, 3)
-    with pytest.raises(ValueError, match="both True and False"):
+    with pytest.raises(ValueError, match="some of the images, and not all"):
         recommend(pool, np.ones(80, bool), sat, 2)
     with pytest.raises(ValueError, match="SAT is NaN"):
         recommend(pool, half, sat * np.nan, 2)

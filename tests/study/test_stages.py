@@ -30,7 +30,7 @@ def test_a_comment_or_docstring_is_no_change(package):
     file = package / "attacks/interface.py"
     file.write_text(
         file.read_text().replace(
-            '    """What an attack on a batch of images returns."""', '    """Other words."""  # and a comment'
+            '    """What an attack on a batch of images gives."""', '    """Other words."""  # and a comment'
         )
     )
     assert "Other words" in file.read_text()
