@@ -82,7 +82,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(project: Project) -> None:
     # Other processes that prepare images, and another time between checkpoints.
     again = project.sat(*words(killed, "--workers", "2"), given=step(project))
     assert again.returncode == 0, again.stderr
-    assert f"{done} of 5 epochs are there" in again.stderr
+    assert f"{done} of 5 epochs were finished" in again.stderr
     uninterrupted = project.sat(*words(whole), given=step(project))
     assert uninterrupted.returncode == 0, uninterrupted.stderr
     first, second = sidecar(project, killed), sidecar(project, whole)

@@ -133,7 +133,7 @@ def test_the_report_opens_in_a_browser_without_a_network(demo: Project, tmp_path
     # Whatever the page asks for from outside would fail here.
     flags += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=10000", "--dump-dom"]
     dom = subprocess.run([CHROMIUM, *flags, report.as_uri()], capture_output=True, text=True, timeout=120).stdout
-    for category in ("Similarity", "Families", "Models"):
+    for category in ("Similarity", "Clusters", "Models"):
         assert f">{category}<" in dom, category
     text = report.read_text()
     for name in ("clustermap.svg", "tsne.svg", "sat.csv", "most_similar.csv", "models.csv", "clusters.csv"):

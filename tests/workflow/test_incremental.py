@@ -189,7 +189,7 @@ KEYS = {
     "tile_size=1": {"study", "evaluate", *BELOW},
     "attack={eps: 16/255, step: 8/255, steps: 3}": {"study", "attack", "evaluate", *BELOW},
     "clusters={k: 3}": {"study", "clusters", "ensembles", "stability", "figures"},
-    "ensembles={sizes: [2]}": {"study", "ensembles"},
+    "ensembles={sets: 7}": {"study", "ensembles"},
     "resampling={replicates: 50}": {"study", "stability"},
     "measures=[agreement]": {"study", "measures"},
 }
@@ -269,7 +269,8 @@ def test_verify_knows_what_is_stale_when_snakemake_has_forgotten(project: Projec
     assert "evaluate" not in project.planned()
     found, output = stale(project)
     tiles = {f"tiles/{target}/{source}.h5" for target in ("c1-000", "c1-001") for source in ("c1-000", "c1-001")}
-    similarity = {f"similarity/{name}" for name in ("pairs.parquet", "sat.csv", "most_similar.csv", "models.csv")}
+    names = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
+    similarity = {f"similarity/{name}" for name in names}
     plan = Plan(load_study([project.folder / "config.yaml"]))
     below = {name for name in plan.artefacts() if name.startswith(("analysis/", "figures/"))}
     assert len(below) > 20 and found == tiles | similarity | below
