@@ -221,7 +221,7 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     import pandas as pd
 
     from sat.cli.tools import there
-    from sat.similarity.predictions import collect_predictions
+    from sat.similarity.predictions import predictions_of
     from sat.similarity.resampling import weighted_sat
     from sat.stages.given import Given
     from sat.store.artefact import Job
@@ -230,11 +230,7 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     unit, step = plan.analyses[name], plan.analysis(name)[0].step
     paths = [there(results / artefact.path) for key in unit.inputs for artefact in plan.find(unit.inputs[key])]
     with Given(unit, Job(step), paths) as given:
-        found = collect_predictions(
-            given["images"]["label"][:],
-            {model: file["attack_prediction"][:] for model, file in given["clean"].items()},
-            given["tiles"].one_by_one(),
-        )
+        found = predictions_of(given)
     scores = found.scores(models)
     values = weighted_sat(scores, counted[None], plan.config.eps_s)[0]
     return pd.DataFrame(scores.square(values), index=models, columns=models)

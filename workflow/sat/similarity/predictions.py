@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from sat.logs import progress
+
 if TYPE_CHECKING:
     import h5py
     import numpy as np
     from numpy.typing import NDArray
 
     from sat.similarity.resampling import Scores
+    from sat.stages.given import Given
 
     Bools: TypeAlias = NDArray[np.bool_]
 
@@ -73,3 +76,12 @@ def collect_predictions(
                 if source in found.correct:
                     found.fooled[source, target] = wrong[row, column]
     return found
+
+
+def predictions_of(given: Given) -> Predictions:
+    """Collect the predictions from an analysis' inputs `images`, `clean` and `tiles`."""
+    return collect_predictions(
+        given["images"]["label"][:],
+        {model: file["attack_prediction"][:] for model, file in given["clean"].items()},
+        progress(given["tiles"].one_by_one(), "tiles", len(given["tiles"])),
+    )

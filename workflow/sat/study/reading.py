@@ -125,7 +125,7 @@ def _twice(node: Any, path: str, seen: frozenset[int] = frozenset()) -> Iterator
         for key, value in node.value:
             name = f"{path}{key.value}" if isinstance(key, yaml.ScalarNode) else ""
             line = key.start_mark.line + 1
-            # Of merge keys, every one counts.
+            # Each merge key counts.
             if name and key.value != "<<" and name in lines:
                 yield name, lines[name], line
             lines[name] = line

@@ -274,7 +274,7 @@ def read_tables(files: Iterable[Path], groupings: Collection[str] = ()) -> tuple
     ----------
     files : iterable of Path
     groupings : collection of str, optional
-        Columns that the study names itself. They are no slips, whatever they are spelled like.
+        Columns that the study names itself. They are not typing mistakes, however they are spelled.
 
     Returns
     -------

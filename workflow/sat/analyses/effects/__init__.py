@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sat.logs import log, progress
+from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
@@ -63,16 +63,12 @@ def run(given: Given, *, families: dict[str, str], confidence: float, seed: int)
     """
     from sat.analyses.effects.figure import effects_figure
     from sat.analyses.effects.pool import Pool, model_table, pair_table, pool_table
-    from sat.similarity.predictions import collect_predictions
+    from sat.similarity.predictions import predictions_of
 
     sat = given["sat"].sort_index(axis=0).sort_index(axis=1)
     names = list(sat.index)
     if "images" in given:
-        predictions = collect_predictions(
-            given["images"]["label"][:],
-            {model: file["attack_prediction"][:] for model, file in given["clean"].items()},
-            progress(given["tiles"].one_by_one(), "tiles", len(given["tiles"])),
-        )
+        predictions = predictions_of(given)
         pool = Pool.of_predictions(names, families, predictions, REPLICATES, seed)
     else:
         pool = Pool.of_sat(sat, families)

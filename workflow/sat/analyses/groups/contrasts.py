@@ -34,7 +34,7 @@ def group_contrasts(
     confidence : float
         Level of the interval.
     permutations : int
-        Of the models' labels, within the models of the two groups.
+        Number of times that labels are permuted, within the models of the two groups.
     seed : int
 
     Returns
@@ -51,7 +51,7 @@ def group_contrasts(
     labelled = members.any(axis=1)
     rows = []
     pairs = list(combinations(range(len(words)), 2))
-    # Of two groups alone, all others are the other one.
+    # If there are only two groups, all others are the other group.
     alone = [(place, None) for place in range(len(words))] if len(words) > 2 else []
     for first, second in [*pairs, *alone]:
         a = members[:, first] > 0

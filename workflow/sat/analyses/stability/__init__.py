@@ -117,16 +117,12 @@ def run(
 
     from sat.analyses.clusters.spectral import membership_over_matrices
     from sat.analyses.stability.figure import stability_figure
-    from sat.similarity.predictions import collect_predictions
+    from sat.similarity.predictions import predictions_of
     from sat.similarity.resampling import bootstrap, curve_sizes, enough_images, stability_curve
 
     names = sorted(models)
     matrix, clusters = given["sat"].loc[names, names], given["clusters"]
-    scores = collect_predictions(
-        given["images"]["label"][:],
-        {model: file["attack_prediction"][:] for model, file in given["clean"].items()},
-        progress(given["tiles"].one_by_one(), "tiles", len(given["tiles"])),
-    ).scores(names)
+    scores = predictions_of(given).scores(names)
     images = scores.both.shape[1]
 
     drawn = bootstrap(scores, eps_s, replicates, seed)
