@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from sat.stages.given import Given
     from sat.study.plan import Plan
     from sat.study.study import Study
 
@@ -61,8 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     """Choose an ensemble on one half of the evaluation images, and report on the other half."""
-    from contextlib import ExitStack
-
     import numpy as np
 
     from sat.analyses.ensembles.averaging import Pool, of_the_same_classes, recommend
@@ -70,28 +69,21 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     from sat.errors import SatError
     from sat.status.recommendation import describe_recommendation
     from sat.store import hdf5
-    from sat.store.artefact import Job
-    from sat.store.tables import read_matrix, read_table
+    from sat.store.tables import read_table
 
     plan, results = plan_of(study), existing_results(arguments, study)
-    # The inputs are those of the analysis `ensembles`, and get the same checks.
-    job = Job(plan.analysis("ensembles")[0].step)
-    sat = read_matrix(job.input("sat", there(results / "similarity/sat.csv")))
-    clusters = read_table(job.input("clusters", there(results / "analysis/clusters.csv")))
+    pool_names = _pool(arguments, study)
     table = read_table(there(results / "similarity/models.csv")).set_index("model")
     weak = set(table.index[table["low_whitebox"]])
-    pool_names = _pool(arguments, study)
-    with hdf5.reading(job.input("eval_images", there(results / "images/eval.h5"))) as file:
-        labels, ids = file["label"][:], file["id"][:]
     with hdf5.reading(there(results / "images/attack.h5")) as file:
         attacked = file["id"][:]
-    choosing, remeasured = choosing_half(ids, attacked, study.config.seed)
-    if remeasured:
-        sat = sat_of_half(plan, results, pool_names, np.isin(attacked, ids[choosing]))
-    paths = job.input_group("clean", [there(results / f"clean/{name}.h5") for name in study.used])
-    with ExitStack() as stack:
-        opened = zip(study.used, paths, strict=True)
-        files = {name: stack.enter_context(hdf5.reading(path)) for name, path in opened if name in pool_names}
+    with _given(plan, results, "ensembles") as given:
+        sat, clusters, images, clean = given["sat"], given["clusters"], given["eval_images"], given["clean"]
+        labels, ids = images["label"][:], images["id"][:]
+        choosing, remeasured = choosing_half(ids, attacked, study.config.seed)
+        if remeasured:
+            sat = sat_of_half(plan, results, pool_names, np.isin(attacked, ids[choosing]))
+        files = {name: clean[name] for name in pool_names}
         logits, others = of_the_same_classes({name: file["eval_logits"] for name, file in files.items()})
         for name in others:
             log.warning("%s: tells other classes apart than most models, and is left out", name)
@@ -159,9 +151,8 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
 
 def _check(arguments: argparse.Namespace, study: Study) -> None:
     """Refuse what can be seen to be wrong without any results."""
-    from difflib import get_close_matches
-
     from sat.errors import SatError
+    from sat.study.section import did_you_mean
 
     if study.config.matrix:
         raise SatError(
@@ -178,8 +169,7 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
     student = [("--student", arguments.student)] if arguments.student else []
     for key, name in (*student, *(("--from", name) for name in arguments.pool or ())):
         if name not in study.used:
-            near = get_close_matches(name, study.used, 3, 0.4)
-            those = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(study.used)}."
+            those = did_you_mean(name, study.used, f"there are {', '.join(study.used)}.", 0.4)
             raise SatError(f"{key} {name}: is no model in use of study {study.name}; {those}")
 
 
@@ -220,17 +210,22 @@ def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[n
     """
     import pandas as pd
 
-    from sat.cli.tools import there
     from sat.similarity.predictions import predictions_of
     from sat.similarity.resampling import weighted_sat
-    from sat.stages.given import Given
-    from sat.store.artefact import Job
 
-    name = "stability"
-    unit, step = plan.analyses[name], plan.analysis(name)[0].step
-    paths = [there(results / artefact.path) for key in unit.inputs for artefact in plan.find(unit.inputs[key])]
-    with Given(unit, Job(step), paths) as given:
+    with _given(plan, results, "stability") as given:
         found = predictions_of(given)
     scores = found.scores(models)
     values = weighted_sat(scores, counted[None], plan.config.eps_s)[0]
     return pd.DataFrame(scores.square(values), index=models, columns=models)
+
+
+def _given(plan: Plan, results: Path, analysis: str) -> Given:
+    """The inputs of an analysis, with the same checks as in its job."""
+    from sat.cli.tools import there
+    from sat.stages.given import Given
+    from sat.store.artefact import Job
+
+    unit, step = plan.analyses[analysis], plan.analysis(analysis)[0].step
+    paths = [there(results / artefact.path) for path in unit.inputs.values() for artefact in plan.find(path)]
+    return Given(unit, Job(step), paths)

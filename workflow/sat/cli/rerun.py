@@ -42,15 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find(plan: Plan, results: Path, path: str) -> Artefact:
-    from difflib import get_close_matches
-
     from sat.errors import SatError
+    from sat.study.section import closest
 
-    name = path.removeprefix(f"{results}/").removesuffix(".json") if not path.endswith("study.json") else "study.json"
+    # A sidecar stands for its artefact; a gate and study.json are their own sidecars.
+    name = path.removeprefix(f"{results}/").removesuffix(".json")
     artefacts = plan.artefacts()
     found = artefacts.get(name) or artefacts.get(f"{name}.json")
     if not found:
-        near = get_close_matches(name, artefacts, 3)
+        near = closest(name, artefacts)
         meant = f" Did you mean {' or '.join(str(results / word) for word in near)}?" if near else ""
         raise SatError(f"{path}: is no result of study {plan.study.name}.{meant}")
     return found

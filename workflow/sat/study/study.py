@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ from sat.errors import SatError
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
 from sat.study.config import Config
 from sat.study.reading import check_keys_stand_once, read_text
-from sat.study.section import explain
+from sat.study.section import did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
 from sat.study.training import Training
 from sat.units.analysis import Analysis
@@ -271,8 +270,7 @@ def _check_distillation(study: Study, where: str) -> None:
     named = [("student", asked.student), *(("teachers", name) for name in study.teachers)]
     for key, name in named:
         if name not in study.used:
-            near = get_close_matches(name, study.used, 3, 0.4)
-            those = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(study.used)}."
+            those = did_you_mean(name, study.used, f"there are {', '.join(study.used)}.", 0.4)
             raise SatError(f"{where}: key 'distillation.{key}': {name!r} is no model in use of the study; {those}")
     if study.model[asked.student].source != "train":
         raise SatError(
