@@ -156,7 +156,7 @@ def test_contrasts_are_those_of_the_log_odds_and_of_all_permutations():
 
 
 def test_a_merely_fragile_group_has_no_contrast():
-    """Of the SAT within groups it is flagged nearly always."""
+    """Its mean SAT, in contrast, is significant in most of the simulations."""
     by_contrast, by_mean = [], []
     for seed in range(60):
         found, half, labels = affinities([0] * 5 + [1] * 15, 0.0, seed, level=0.8)

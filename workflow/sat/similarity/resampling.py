@@ -50,7 +50,7 @@ class Replicates:
     measured: Floats
     """SAT in which every image counts once, shape (pairs,)."""
     sat: Floats
-    """SAT of the replicates, shape (replicates, pairs); NaN where both models are right on none of the drawn images."""
+    """SAT of the replicates, shape (replicates, pairs); NaN for a pair without a drawn image that both get right."""
 
     @property
     def off_diagonal(self) -> Bools:
@@ -106,7 +106,7 @@ def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
     Returns
     -------
     float array, shape (replicates, pairs)
-        SAT; NaN where both models are correct on none of the images that count.
+        SAT. It is NaN if no image counts that both models classify correctly.
     """
     # float32 takes half the time, and its whole numbers are exact up to 2**24 images.
     columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)

@@ -49,7 +49,7 @@ def run(given: Given, *, columns: dict[str, dict[str, str]], families: dict[str,
     columns : dict of str to dict
         Components and groupings of the models, by column.
     families : dict of str to str, optional
-        Family of every model. It is given only where there is no table of models.
+        Family of every model. Needed only if there is no table of models.
 
     Returns
     -------
