@@ -35,7 +35,11 @@ def rest(matrix: pd.DataFrame) -> pd.DataFrame:
         NaN on the diagonal, for models that are left out, and everywhere if fewer than 4 models remain.
     """
     models = _complete(matrix)
-    return fit_affinity(matrix.loc[models, models]).matrix.reindex(index=matrix.index, columns=matrix.columns)
+    part = matrix.loc[models, models]
+    left = fit_affinity(part).matrix
+    # Pairs that differ by rounding only are tied, and a measure that is nothing but levels leaves 0.
+    digits = 9 - np.log10(part.abs().max(axis=None)) if part.any(axis=None) else 0
+    return left.round(int(digits)).reindex(index=matrix.index, columns=matrix.columns)
 
 
 def against(
@@ -94,9 +98,7 @@ def against(
             found = (np.nan, np.nan, np.nan)
             if n >= least:
                 both = (matrix.loc[models, models] for matrix in (ours, other))
-                one, two = (
-                    (fit_affinity(matrix).matrix if of == "affinity" else matrix).to_numpy(float) for matrix in both
-                )
+                one, two = ((rest(matrix) if of == "affinity" else matrix).to_numpy(float) for matrix in both)
                 a, b = np.triu_indices(n, 1)
                 share = np.array([accuracy[model] for model in models])
                 partial = RankCorrelation(two[a, b], [np.abs(share[a] - share[b])]).with_values(one[a, b])
