@@ -16,20 +16,43 @@ WHITEBOX = dict(zip(NAMES, np.linspace(0.6, 1.0, 8), strict=True))
 ACCURACY = dict(zip(NAMES, [0.9, 0.7, 0.8, 0.75, 0.95, 0.6, 0.85, 0.65], strict=True))
 
 
+RATE = dict(zip(NAMES, [0.1, 0.3, 0.2, 0.6, 0.5, 0.4, 0.8, 0.7], strict=True))
+
+
+def table_of(sat, affinity=None, rate=RATE, whitebox=WHITEBOX, accuracy=ACCURACY, **more):
+    found = caveats(sat, sat if affinity is None else affinity, rate, whitebox, accuracy, **more)
+    return found.set_index(["of", "quantity"])
+
+
+MEAN, APART = ("sat", "mean_whitebox"), ("sat", "accuracy_difference")
+REST, SOURCE = ("affinity", "accuracy_difference"), ("source_rate", "whitebox")
+
+
 def test_sat_that_follows_attack_strength_warns():
     success = list(WHITEBOX.values())
-    table = caveats(matrix_of(lambda i, j: success[i] + success[j], NAMES), WHITEBOX, ACCURACY).set_index("quantity")
-    assert table.loc["mean_whitebox", "r"] == pytest.approx(1)
-    assert table.loc["mean_whitebox", "n_pairs"] == 28
-    assert "white-box success (r = 1.00" in table.loc["mean_whitebox", "warning"]
-    assert table.loc["accuracy_difference", "warning"] == ""
+    table = table_of(matrix_of(lambda i, j: success[i] + success[j], NAMES))
+    assert table.index.tolist() == [MEAN, APART, REST, SOURCE]
+    assert table.loc[MEAN, "r"] == pytest.approx(1)
+    assert table["n"].tolist() == [28, 28, 28, 8]
+    assert "SAT goes with the two models' mean white-box success (r = 1.00 over pairs" in table.loc[MEAN, "warning"]
+    assert table.loc[APART, "warning"] == ""
 
 
-def test_a_negative_correlation_warns_as_well():
+def test_a_negative_correlation_warns_as_well_and_affinity_is_looked_at():
     share = list(ACCURACY.values())
-    table = caveats(matrix_of(lambda i, j: 3 - abs(share[i] - share[j]), NAMES), WHITEBOX, ACCURACY)
-    assert table["r"][1] == pytest.approx(-1)
-    assert "accuracy (r = -1.00" in table["warning"][1]
+    opposite = matrix_of(lambda i, j: 3 - abs(share[i] - share[j]), NAMES)
+    table = table_of(matrix_of(lambda i, j: i + j, NAMES), opposite)
+    assert table.loc[REST, "r"] == pytest.approx(-1)
+    assert "affinity goes with" in table.loc[REST, "warning"] and "(r = -1.00" in table.loc[REST, "warning"]
+    assert abs(table.loc[APART, "r"]) < 0.5
+    assert table_of(opposite).loc[APART, "r"] == pytest.approx(-1)
+
+
+def test_strong_sources_that_resist_their_own_attack_warn():
+    rate = {name: 1 - success for name, success in WHITEBOX.items()}
+    table = table_of(matrix_of(lambda i, j: i + j, NAMES), rate=rate)
+    assert table.loc[SOURCE, "r"] == pytest.approx(-1)
+    assert "(r = -1.00 over models)" in table.loc[SOURCE, "warning"]
 
 
 def test_against_numpy_and_threshold():
@@ -39,24 +62,30 @@ def test_against_numpy_and_threshold():
     first, second = np.triu_indices(8, 1)
     success = np.array(list(WHITEBOX.values()))
     expected = np.corrcoef(matrix.to_numpy()[first, second], success[first] + success[second])[0, 1]
-    assert caveats(matrix, WHITEBOX, ACCURACY)["r"][0] == pytest.approx(expected)
-    assert caveats(matrix, WHITEBOX, ACCURACY, abs(expected) - 1e-6)["warning"][0] != ""
-    assert caveats(matrix, WHITEBOX, ACCURACY, abs(expected) + 1e-6)["warning"][0] == ""
+    assert table_of(matrix).loc[MEAN, "r"] == pytest.approx(expected)
+    expected_source = np.corrcoef(success, list(RATE.values()))[0, 1]
+    assert table_of(matrix).loc[SOURCE, "r"] == pytest.approx(expected_source)
+    # The order of the models in affinity does not matter.
+    assert table_of(matrix, matrix.iloc[::-1, ::-1]).loc[REST, "r"] == table_of(matrix).loc[APART, "r"]
+    assert table_of(matrix, threshold=abs(expected) - 1e-6).loc[MEAN, "warning"] != ""
+    assert table_of(matrix, threshold=abs(expected) + 1e-6).loc[MEAN, "warning"] == ""
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_constant_gives_nan_and_no_warning():
     matrix = matrix_of(lambda i, j: i + j, NAMES)
-    table = caveats(matrix, dict.fromkeys(NAMES, 0.3 - 0.1), dict.fromkeys(NAMES, 0.8))
+    table = table_of(matrix, whitebox=dict.fromkeys(NAMES, 0.3 - 0.1), accuracy=dict.fromkeys(NAMES, 0.8))
     assert table["r"].isna().all() and (table["warning"] == "").all()
-    assert caveats(matrix_of(lambda i, j: 2.0, NAMES), WHITEBOX, ACCURACY)["r"].isna().all()
+    assert table_of(matrix_of(lambda i, j: 2.0, NAMES))["r"].isna().tolist() == [True, True, True, False]
 
 
 @pytest.mark.filterwarnings("error")
 def test_unknown_pairs_and_models_are_left_out():
     matrix = matrix_of(lambda i, j: i + j, NAMES)
+    affinity = matrix * np.nan
     matrix.loc["a", "b"] = matrix.loc["b", "a"] = np.nan
     known = {name: value for name, value in WHITEBOX.items() if name != "h"}
-    assert caveats(matrix, known, ACCURACY)["n_pairs"].tolist() == [20, 27]
-    two = caveats(matrix.iloc[2:4, 2:4], WHITEBOX, ACCURACY)
-    assert two["n_pairs"].tolist() == [1, 1] and two["r"].isna().all()
+    table = table_of(matrix, affinity, whitebox=known)
+    assert table["n"].tolist() == [20, 27, 0, 7] and np.isnan(table.loc[REST, "r"])
+    two = table_of(matrix.iloc[2:4, 2:4], affinity)
+    assert two["n"].tolist() == [1, 1, 0, 2] and two["r"].isna().all()

@@ -1,5 +1,5 @@
 import os
-from itertools import permutations
+from itertools import combinations, permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from sat.analyses.reference.comparison import compare
+from sat.analyses.reference.figure import reference_figure
 from sat.similarity.user_matrix import check_matrix
 
 RELEASED = (
@@ -39,6 +40,7 @@ def test_statistics_over_joined_pairs():
     renamed["extra"] = 1.0
     renamed.loc["extra"] = 1.0
     found = compare(ours, renamed, {name: f"old_{name}" for name in ours})
+    assert found.table["of"].tolist() == ["sat", "affinity"]
     row = found.table.iloc[0]
     assert (row["group"], row["rule"], row["n_models"], row["n_pairs"]) == ("all", "both", 8, 28)
     assert row["pearson"] == pytest.approx(pearsonr(above(ours), above(theirs)).statistic)
@@ -69,7 +71,8 @@ def test_groups_hold_the_pairs_they_say():
     theirs.loc[strange] += 1
     theirs[strange] += 1
     table = compare(ours, theirs, groups={"strange": strange, "others": set(ours) - set(strange), "none": ()}).table
-    rows = table.set_index(["group", "rule"])
+    assert (table["of"] == "sat").sum() == 7
+    rows = table[table["of"] == "sat"].set_index(["group", "rule"])
     assert rows["n_pairs"].to_dict() == {
         ("all", "both"): 36, ("strange", "both"): 3, ("strange", "any"): 21,
         ("others", "both"): 15, ("others", "any"): 33, ("none", "both"): 0, ("none", "any"): 0,
@@ -92,12 +95,13 @@ def test_mantel_against_all_permutations():
 def test_mantel_of_unrelated_matrices_is_uniform():
     few = {"few": ["m0", "m1", "m2"]}
     found = [compare(random_matrix(8, i), random_matrix(8, i + 1000), groups=few, permutations=99) for i in range(60)]
-    p = [each.table.set_index(["group", "rule"])["mantel_p"] for each in found]
-    for rows in (("all", "both"), ("few", "any")):
+    p = [each.table.set_index(["of", "group", "rule"])["mantel_p"] for each in found]
+    for rows in product(("sat", "affinity"), (("all", "both"), ("few", "any"))):
+        rows = (rows[0], *rows[1])
         values = np.array([table[rows] for table in p])
         assert 0.35 < values.mean() < 0.65 and (values <= 0.1).mean() < 0.25
     # Three models have six orders: no p below a sixth.
-    assert min(table["few", "both"] for table in p) > 0.1
+    assert min(table["sat", "few", "both"] for table in p) > 0.1
 
 
 def test_the_same_seed_gives_the_same_p():
@@ -158,6 +162,58 @@ def test_words_and_infinities_and_at_most_ten():
     assert messages[1] == "infinite: [m3, m4]; [m4, m3]"
     many = check_matrix(random_matrix(5) * np.nan)
     assert many[1].endswith("and 10 more") and many[1].count("[") == 10
+
+
+def rest_of_rate(matrix):
+    """Residuals of the log-odds of the mean rate after a regression on which models a pair has, by the textbook."""
+    pairs = list(combinations(range(len(matrix)), 2))
+    rate = np.exp([matrix.iloc[pair] for pair in pairs]) / 100
+    design = np.array([[model in pair for model in range(len(matrix))] for pair in pairs], float)
+    odds = np.log(rate / (1 - rate))
+    return odds - design @ np.linalg.solve(design.T @ design, design.T @ odds)
+
+
+def sat_matrix(n, seed):
+    return random_matrix(n, seed) - 3.0
+
+
+def test_affinity_is_fitted_anew_to_the_models_that_both_have():
+    ours, theirs = sat_matrix(8, 0), sat_matrix(7, 1)
+    found = compare(ours, theirs)
+    common = list(theirs.index)
+    one, two = rest_of_rate(ours.loc[common, common]), rest_of_rate(theirs)
+    row = found.table.set_index("of").loc["affinity"]
+    assert (row["n_models"], row["n_pairs"]) == (7, 21)
+    assert row["pearson"] == pytest.approx(pearsonr(one, two).statistic)
+    assert row["spearman"] == pytest.approx(spearmanr(one, two).statistic)
+    pairs = found.pairs.sort_values(["model_a", "model_b"])
+    assert pairs["study_affinity"].to_numpy() == pytest.approx(one)
+    assert pairs["reference_affinity"].to_numpy() == pytest.approx(two)
+    # A pair without SAT on one side is left out of both fits.
+    theirs.loc["m0", "m1"] = theirs.loc["m1", "m0"] = np.nan
+    holed = ours.copy()
+    holed.loc["m0", "m1"] = holed.loc["m1", "m0"] = np.nan
+    rows = [compare(matrix, theirs).table.iloc[1] for matrix in (ours, holed)]
+    assert rows[0]["n_pairs"] == 20 and rows[0].equals(rows[1])
+
+
+def test_levels_that_agree_do_not_make_affinities_agree():
+    level = np.random.default_rng(3).normal(0, 0.5, 12)
+    ours, theirs = (random_matrix(12, seed) * 0.2 + level[:, None] + level for seed in (4, 5))
+    table = compare(ours, theirs).table.set_index("of")
+    assert table.loc["sat", "pearson"] > 0.9 and table.loc["sat", "mantel_p"] < 0.01
+    assert abs(table.loc["affinity", "pearson"]) < 0.4 and table.loc["affinity", "mantel_p"] > 0.02
+
+
+def test_three_models_in_common_have_no_affinity():
+    found = compare(sat_matrix(5, 0), sat_matrix(3, 1))
+    assert found.no_affinity == "3 models: affinity needs 4 or more"
+    assert found.table["n_pairs"].tolist() == [3, 0] and found.pairs["study_affinity"].isna().all()
+    figure = reference_figure(found.pairs, found.table, "settings not known")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["SAT of the reference"]
+    both = compare(sat_matrix(5, 0), sat_matrix(5, 1))
+    figure = reference_figure(both.pairs, both.table, "settings not known")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["SAT of the reference", "affinity of the reference"]
 
 
 @pytest.mark.skipif(not RELEASED.exists(), reason=f"the matrix that the paper's authors released is not at {RELEASED}")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from analysed import analyse, results_in, vouch
@@ -50,6 +50,10 @@ class Inputs:
         self.prediction = {name: logits.argmax(1).astype(np.int16) for name, logits in self.logits.items()}
         square = random.normal(1, 1, (n_models, n_models))
         self.sat = pd.DataFrame(square + square.T, index=self.models, columns=self.models)
+        square = random.normal(0, 1, (n_models, n_models))
+        self.affinity = pd.DataFrame(square + square.T, index=self.models, columns=self.models)
+        if n_models < 4:
+            self.affinity[:] = np.nan
         self.family = {name: "even" if place % 2 == 0 else "odd" for place, name in enumerate(self.models)}
         self.cluster = {name: 1 + place % 3 for place, name in enumerate(self.models)}
         self.datasets = ("attack_prediction", "eval_prediction", "eval_logits", "attack_features")
@@ -59,7 +63,10 @@ class Inputs:
         for part in ("similarity", "analysis", "images", "clean"):
             (self.results / part).mkdir(exist_ok=True)
         sat, clusters = self.results / "similarity/sat.csv", self.results / "analysis/clusters.csv"
-        self.sat.rename_axis("model").reset_index().to_csv(sat, index=False)
+        affinity = self.results / "similarity/affinity.csv"
+        for path, matrix in ((sat, self.sat), (affinity, self.affinity)):
+            matrix.rename_axis("model").reset_index().to_csv(path, index=False)
+        vouch(affinity, no_affinity="few models" if len(self.models) < 4 else "")
         pd.Series(self.cluster, name="cluster").rename_axis("model").reset_index().to_csv(clusters, index=False)
         images = [self.results / f"images/{split}.h5" for split in ("attack", "eval")]
         for path in images:
@@ -92,7 +99,7 @@ class Inputs:
         }
 
     def measures(self, *names: str) -> dict[str, pd.DataFrame]:
-        return self.run("measures", measures=list(names or MEASURES), models=self.family)
+        return self.run("measures", measures=list(names or MEASURES), models=self.family, confidence=0.95)
 
     def ensembles(self, *sizes: int) -> dict[str, pd.DataFrame]:
         return self.run("ensembles", models=self.models, sizes=list(sizes), sets=20)
@@ -106,26 +113,58 @@ def test_measures_against_other_libraries(tmp_path: Path):
     inputs = Inputs(tmp_path)
     tables = inputs.measures()
     pairs = tables["pairs"]
-    assert pairs.columns.tolist() == ["model_a", "model_b", "sat", *MEASURES]
+    ends = ("", "_low", "_high", "_rest")
+    columns = [f"{name}{end}" for name in MEASURES for end in ends]
+    assert pairs.columns.tolist() == ["model_a", "model_b", "sat", "affinity", *columns]
     assert list(zip(pairs["model_a"], pairs["model_b"], strict=True)) == list(combinations(inputs.models, 2))
     for row in pairs.itertuples():
         a, b = row.model_a, row.model_b
         right = [inputs.prediction[name] == inputs.labels for name in (a, b)]
         p, q = (softmax(inputs.logits[name].astype(float), axis=1) for name in (a, b))
-        assert row.sat == inputs.sat.loc[a, b]
+        assert (row.sat, row.affinity) == (inputs.sat.loc[a, b], inputs.affinity.loc[a, b])
         assert row.agreement == pytest.approx(np.mean(inputs.prediction[a] == inputs.prediction[b]))
         assert row.error_consistency == pytest.approx(cohen_kappa_score(*right))
         assert row.jensen_shannon == pytest.approx(1 - np.mean(jensenshannon(p, q, base=2, axis=1) ** 2))
-    against = tables["measures"].set_index("measure")
-    assert against.index.tolist() == list(MEASURES)
+    table = tables["measures"]
+    assert table["measure"].tolist() == [name for name in MEASURES for _ in range(2)]
+    against = {of: table[table["of"] == of].set_index("measure") for of in ("sat", "affinity")}
     same = pairs["model_a"].map(inputs.family) == pairs["model_b"].map(inputs.family)
-    separation = tables["separation"].set_index("measure")
+    separation = tables["separation"].set_index(["measure", "rest"])
+    effects = np.array([[name in pair for name in inputs.models] for pair in combinations(inputs.models, 2)], float)
     for name in MEASURES:
-        assert against.loc[name, "spearman"] == pytest.approx(spearmanr(pairs["sat"], pairs[name])[0])
-        assert separation.loc[name, "roc_auc"] == pytest.approx(roc_auc_score(same, pairs[name]))
-    assert separation.index[0] == "sat"
-    for text in ("SAT", "Cohen's kappa", "within a family", f"{against.loc['cka', 'spearman']:.2f}"):
+        assert against["sat"].loc[name, "spearman"] == pytest.approx(spearmanr(pairs["sat"], pairs[name])[0])
+        left = [y - effects @ np.linalg.lstsq(effects, y, rcond=None)[0] for y in (pairs["affinity"], pairs[name])]
+        assert pairs[f"{name}_rest"].to_numpy() == pytest.approx(left[1], abs=1e-9)
+        # Ties up to rounding may be ranked differently.
+        assert against["affinity"].loc[name, "spearman"] == pytest.approx(spearmanr(*left)[0], abs=0.01)
+        assert separation.loc[(name, False), "roc_auc"] == pytest.approx(roc_auc_score(same, pairs[name]))
+        assert separation.loc[(name, True), "roc_auc"] == pytest.approx(roc_auc_score(same, left[1]), abs=0.02)
+        assert (pairs[f"{name}_low"] < pairs[name]).all() and (pairs[name] < pairs[f"{name}_high"]).all()
+    assert separation.index.tolist()[:2] == [("sat", False), ("affinity", True)]
+    score = against["affinity"].loc["cka", "spearman"]
+    for text in ("SAT", "affinity", "Cohen's kappa", "within a family", f"{score:.2f}"):
         assert text in inputs.figure
+
+
+def test_agreement_has_the_interval_of_a_share(tmp_path: Path):
+    inputs = Inputs(tmp_path)
+    for row in inputs.measures("agreement")["pairs"].itertuples():
+        hits = int((inputs.prediction[row.model_a] == inputs.prediction[row.model_b]).sum())
+        expected = binomtest(hits, len(inputs.labels)).proportion_ci(method="wilson")
+        assert (row.agreement_low, row.agreement_high) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_model_with_other_classes_is_left_out_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    inputs = Inputs(tmp_path)
+    inputs.logits["m3"] = np.hstack([inputs.logits["m3"], inputs.logits["m3"][:, :1]])
+    tables = inputs.measures("jensen_shannon", "agreement")
+    assert tables["measures"].set_index("measure").loc["jensen_shannon", "n_models"].tolist() == [6, 6]
+    assert tables["measures"].set_index("measure").loc["agreement", "n_models"].tolist() == [7, 7]
+    pairs = tables["pairs"]
+    others = (pairs["model_a"] == "m3") | (pairs["model_b"] == "m3")
+    for column in ("jensen_shannon", "jensen_shannon_low", "jensen_shannon_rest"):
+        assert (pairs[column].isna() == others).all()
+    assert "m3: tells other classes apart than most models, and is left out of jensen_shannon" in caplog.text
 
 
 def test_measures_of_two_models(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -133,6 +172,8 @@ def test_measures_of_two_models(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert tables["measures"]["spearman"].isna().all()
     assert len(tables["pairs"]) == 1
     assert "no correlation with SAT: 2 models" in caplog.text
+    assert "compared with SAT only: few models" in caplog.text
+    assert tables["pairs"]["affinity"].isna().all() and ">affinity<" not in Inputs(tmp_path).figure
     assert "sat: families cannot be told apart" in caplog.text
 
 
@@ -140,7 +181,7 @@ def test_a_measure_that_does_not_vary(tmp_path: Path, caplog: pytest.LogCaptureF
     inputs = Inputs(tmp_path)
     inputs.prediction = dict.fromkeys(inputs.models, inputs.prediction["m0"])
     table = inputs.measures("agreement", "cka")["measures"].set_index("measure")
-    assert np.isnan(table.loc["agreement", "spearman"]) and not np.isnan(table.loc["cka", "spearman"])
+    assert table.loc["agreement", "spearman"].isna().all() and table.loc["cka", "spearman"].notna().all()
     assert "agreement: no correlation with SAT" in caplog.text
 
 
@@ -156,7 +197,7 @@ def test_without_logits(tmp_path: Path, caplog: pytest.LogCaptureFixture, stage:
 
 def test_too_few_images_for_cka(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     tables = Inputs(tmp_path, n=3).measures("cka", "agreement")
-    assert tables["measures"]["measure"].tolist() == ["agreement"]
+    assert tables["measures"]["measure"].tolist() == ["agreement"] * 2
     assert "cka is left out: cka needs at least 4 images, not 3" in caplog.text
 
 

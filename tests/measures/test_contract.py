@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pools import pool
-from sat.measures.matrix import similarity, similarity_matrix
+from sat.measures.matrix import similarity, similarity_interval, similarity_matrix
 from sat.units import declarations, names
 
 MEASURES = declarations("measures")
@@ -74,6 +74,19 @@ def test_models_that_tell_nothing_apart(each):
     # The two are equal, or the measure has no meaning for a model that tells no image from another.
     assert np.isnan(matrix.loc["c1", "c2"]) or matrix.loc["c1", "c2"] == pytest.approx(1)
     assert matrix["c1"].isna().sum() in (0, 3)
+
+
+def test_intervals_hold_the_value(each):
+    arrays, labels = pool(MEASURES[each].needs)
+    matrix = similarity_matrix(each, arrays, labels)
+    low, high = similarity_interval(each, matrix, arrays, labels, 0.95, np.random.default_rng(0))
+    different = ~np.eye(len(matrix), dtype=bool)
+    if MEASURES[each].interval == "none":
+        assert low.isna().all(axis=None) and high.isna().all(axis=None)
+        return
+    for end in (low, high):
+        assert np.array_equal(end, end.T, equal_nan=True)
+    assert ((low < matrix) & (matrix < high) & (high <= 1)).to_numpy()[different].all()
 
 
 def test_the_figure_has_a_title(each):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
+from scipy.stats import t
 from sklearn.metrics import cohen_kappa_score
 
 from pools import CLASSES, pool
 from sat.measures import cka, jensen_shannon
-from sat.measures.matrix import similarity, similarity_matrix
+from sat.measures.matrix import similarity, similarity_interval, similarity_matrix
 from sat.units import declarations
 
 MEASURES = declarations("measures")
@@ -155,3 +156,61 @@ def test_a_constant_prediction_agrees_with_itself(name):
     matrix = similarity_matrix(name, {"m0": arrays["m0"], "c1": constant, "c2": constant}, labels)
     assert matrix.loc["c1", "c2"] == pytest.approx(1)
     assert matrix.notna().all().all()
+
+
+def interval(name, arrays, labels=None, seed=0):
+    """Similarity of the first two models, and its 95 % interval."""
+    whole = similarity_matrix(name, arrays, labels)
+    low, high = similarity_interval(name, whole, arrays, labels, 0.95, np.random.default_rng(seed))
+    return whole.iloc[0, 1], low.iloc[0, 1], high.iloc[0, 1]
+
+
+@pytest.mark.parametrize("name", ["jensen_shannon", "error_consistency", "cka"])
+def test_with_20_images_the_jackknife_leaves_out_each_in_turn(name):
+    arrays, labels = pool(MEASURES[name].needs, n=20, models=2)
+    x, y = arrays.values()
+    without = np.array([similarity(name, *(np.delete(z, i, axis=0) for z in (x, y, labels))) for i in range(20)])
+    error = np.sqrt(19 / 20 * np.sum((without - without.mean()) ** 2))
+    value, low, high = interval(name, arrays, labels)
+    half = t.ppf(0.975, 19) * error / (1 - without.mean())
+    assert np.log([1 - low, 1 - high]) == pytest.approx(np.log(1 - value) + np.array([half, -half]))
+
+
+def drawn(random, n, kind):
+    """Two models that share a part of what they see, on images drawn anew."""
+    labels = random.integers(CLASSES, size=n)
+    shared = random.normal(size=(n, CLASSES))
+    logits = [2.5 * np.eye(CLASSES)[labels] + 0.7 * (shared + random.normal(size=(n, CLASSES))) for _ in range(2)]
+    return {f"m{place}": z.argmax(1) if kind == "prediction" else z for place, z in enumerate(logits)}, labels
+
+
+@pytest.mark.parametrize("name", ["agreement", "error_consistency", "jensen_shannon", "cka"])
+def test_intervals_cover_the_value_of_all_images(name):
+    random = np.random.default_rng(1)
+    kind = MEASURES[name].needs
+    truth = similarity(name, *(parts := drawn(random, 6000 if name == "cka" else 200_000, kind))[0].values(), parts[1])
+    found = [interval(name, *drawn(random, 150, kind), seed) for seed in range(60)]
+    covered = np.mean([low <= truth <= high for _, low, high in found])
+    # Three standard errors of 60 draws below 0.95; an interval that is never missed would be too wide.
+    assert covered >= 0.86
+    assert np.mean([high - low for _, low, high in found]) < 6 * np.std([value for value, *_ in found])
+
+
+def test_a_part_of_the_images_gives_the_spread_of_all(monkeypatch):
+    arrays, _ = drawn(np.random.default_rng(0), 800, "probability")
+    width = [np.ptp(interval("jensen_shannon", arrays, seed=seed)[1:]) for seed in range(12)]
+    monkeypatch.setattr("sat.measures.matrix.MOST_RESAMPLED", 200)
+    scaled = [np.ptp(interval("jensen_shannon", arrays, seed=seed)[1:]) for seed in range(12)]
+    assert np.mean(scaled) == pytest.approx(np.mean(width), rel=0.2)
+
+
+def test_where_there_is_no_interval():
+    arrays, labels = pool("prediction")
+    same = {"a": arrays["m0"], "b": arrays["m0"]}
+    # A share has one even where two models never differ.
+    assert 0.9 < interval("agreement", same)[1] < interval("agreement", same)[2] == 1
+    assert np.isnan(interval("error_consistency", same, labels)[1:]).all()
+    right = {"a": labels, "b": labels}
+    assert np.isnan(interval("error_consistency", right, labels)).all()
+    few, _ = pool("feature", n=4)
+    assert np.isnan(interval("cka", few)[1:]).all(), "three images are too few for the measure itself"

@@ -141,19 +141,23 @@ assert drifted() == ["measures/mine"]
 assert not {"torch", "pandas"} & set(sys.modules)
 
 import pandas as pd
-from sat.analyses.measures.agreement import against_sat
+from sat.analyses.measures.agreement import against
 from sat.analyses.measures.figure import measures_figure
-from sat.measures.matrix import similarity_matrix
+from sat.measures.matrix import similarity_interval, similarity_matrix
 
 random = np.random.default_rng(0)
 labels = random.integers(3, size=50)
 arrays = {name: random.integers(3, size=50) for name in "abcd"}
 matrix = similarity_matrix("mine", arrays, labels)
 assert matrix.loc["a", "b"] == np.mean((arrays["a"] == labels) & (arrays["b"] == labels))
-found = against_sat(matrix, {"mine": matrix}, dict.fromkeys("abcd", 0.3), permutations=9)
+found = against(matrix, matrix, {"mine": matrix}, dict.fromkeys("abcd", 0.3), permutations=9)
 pairs = pd.DataFrame({"model_a": ["a", "c"], "model_b": ["b", "d"], "sat": [0.0, 1.0], "mine": [0.0, 1.0]})
+pairs = pairs.assign(affinity=pairs["sat"], mine_rest=pairs["mine"])
 figure = measures_figure(pairs, found, dict(zip("abcd", "xxyy")))
 assert figure.axes[0].get_ylabel() == "both right\\n(share of images)"
+assert figure.axes[1].get_ylabel() == "both right\\nwithout each model's level"
+low, high = similarity_interval("mine", matrix, arrays, labels, 0.95, random)
+assert low.loc["a", "b"] < matrix.loc["a", "b"] < high.loc["a", "b"]
 """
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sat.units.measure import Measure
 
 Floats = NDArray[np.float64]
-UNIT = Measure(needs="prediction", title="agreement of predictions\n(share of images)")
+UNIT = Measure(needs="prediction", interval="wilson", title="agreement of predictions\n(share of images)")
 
 
 def run(arrays: Sequence[Any], labels: Any) -> Floats:

@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
+from sat.statistics.intervals import wilson
 from sat.units import check_known, module
 from sat.units.measure import Measure
+
+GROUPS = 20
+"""Parts of the images of which the jackknife leaves out one at a time."""
+MOST_RESAMPLED = 1000
+"""Largest number of images for the jackknife. It bounds time and memory; the spread is scaled to all images."""
 
 
 def similarity_matrix(name: str, arrays: Mapping[str, Any], labels: Any = None) -> pd.DataFrame:
@@ -41,6 +48,80 @@ def similarity_matrix(name: str, arrays: Mapping[str, Any], labels: Any = None) 
     with np.errstate(invalid="ignore", divide="ignore"):
         square = unit.run(list(arrays.values()), None if labels is None else np.asarray(labels))
     return pd.DataFrame(square, index=list(arrays), columns=list(arrays))
+
+
+def similarity_interval(
+    name: str,
+    matrix: pd.DataFrame,
+    arrays: Mapping[str, Any],
+    labels: Any,
+    confidence: float,
+    random: np.random.Generator,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute intervals of the choice of images for a similarity matrix.
+
+    A measure that is a share of the images has Wilson's interval. Others have one of a delete-a-group jackknife, which
+    needs nothing but the measure itself: at most 1,000 images are cut at random into 20 groups, the measure is computed
+    without each group, and the variance is scaled to the number of all images. The interval is that of Student's t with
+    19 degrees of freedom, on the scale log(1 - similarity), so that it ends below 1. In simulations with 200 and 700
+    images and 95 % intervals, those of agreement, Jensen-Shannon and CKA covered 93 to 97 %, and those of error
+    consistency 92 to 95 %, but only 80 % where each model erred on 6 images.
+
+    It takes 20 times as long as the measure of at most 1,000 images, whatever their number: about 2 minutes for
+    Jensen-Shannon or CKA of 69 models with 1,000 classes or features. Memory holds these images for all models.
+
+    Parameters
+    ----------
+    name : str
+        Name of the measure.
+    matrix : DataFrame, shape (models, models)
+        From `similarity_matrix`.
+    arrays, labels
+        As for `similarity_matrix`.
+    confidence : float
+    random : Generator
+        Chooses images and groups.
+
+    Returns
+    -------
+    low, high : DataFrame, shape (models, models)
+        NaN where the similarity is NaN, where its jackknife is, or where the two models do not differ on any image.
+
+    References
+    ----------
+    Shao, J. & Tu, D. (1995). The Jackknife and Bootstrap. Springer, section 2.3.
+    """
+    unit: Measure = module("measures", check_known("measures", name)).UNIT
+    n = len(next(iter(arrays.values())))
+    value = matrix.to_numpy(float)
+    low = high = np.full(value.shape, np.nan)
+    if unit.interval == "wilson":
+        low, high = (np.where(np.isnan(value), np.nan, end) for end in wilson(value * n, n, confidence))
+    chosen = random.permutation(n)[:MOST_RESAMPLED]
+    groups = min(GROUPS, len(chosen))
+    group = np.arange(len(chosen)) % groups
+    if unit.interval == "jackknife" and groups > 1 and len(chosen) - (group == 0).sum() >= unit.least:
+        part = {model: np.asarray(array[:])[chosen] for model, array in arrays.items()}
+        known = None if labels is None else np.asarray(labels)[chosen]
+        without = np.stack(
+            [
+                similarity_matrix(
+                    name,
+                    {model: array[group != left_out] for model, array in part.items()},
+                    None if known is None else known[group != left_out],
+                )
+                for left_out in range(groups)
+            ]
+        )
+        variance = (groups - 1) ** 2 / groups * without.var(axis=0, ddof=1) * len(chosen) / n
+        # Two models that do not differ are 1 up to rounding.
+        apart = np.where(1 - without.max(axis=0) > 1e-9, 1 - without.mean(axis=0), np.nan)
+        factor = np.exp(t.isf((1 - confidence) / 2, groups - 1) * np.sqrt(variance) / apart)
+        low, high = 1 - (1 - value) * factor, 1 - (1 - value) / factor
+    return (
+        pd.DataFrame(low, index=matrix.index, columns=matrix.columns),
+        pd.DataFrame(high, index=matrix.index, columns=matrix.columns),
+    )
 
 
 def similarity(name: str, a: Any, b: Any, labels: Any = None) -> float:

@@ -97,30 +97,26 @@ def permutation_p(observed: float, permuted: Floats) -> float:
     return float((1 + (np.abs(permuted) >= abs(observed) - 1e-9).sum()) / (1 + len(permuted)))
 
 
-def rank_mantel(
-    first: Floats, second: Floats, covariates: list[Floats], permutations: int, random: np.random.Generator
-) -> tuple[float, float]:
+def rank_mantel(first: Floats, second: Floats, permutations: int, random: np.random.Generator) -> tuple[float, float]:
     """Spearman's correlation of two matrices over unordered pairs, and Mantel's two-sided p.
 
     Parameters
     ----------
     first, second : float array, shape (n, n)
         Symmetric; the models of the first are permuted.
-    covariates : list of float array, shape (pairs,)
-        Their ranks are regressed out of both, anew for each permutation (Legendre 2000, method 1).
     permutations : int
     random : Generator
 
     Returns
     -------
     float, float
-        NaN where one of both, or what covariates leave of it, does not vary.
+        NaN where one of both does not vary.
     """
     a, b = np.triu_indices(len(first), 1)
     # Permuting the models permutes the pairs, so ranks are taken once.
     ranks = np.zeros_like(first)
     ranks[a, b] = ranks[b, a] = rankdata(first[a, b])
-    correlate = RankCorrelation(second[a, b], covariates).with_ranks
+    correlate = RankCorrelation(second[a, b], []).with_ranks
     observed = correlate(ranks[a, b])
     orders = (random.permutation(len(first)) for _ in range(permutations))
     return observed, permutation_p(observed, np.array([correlate(ranks[order[a], order[b]]) for order in orders]))

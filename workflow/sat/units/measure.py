@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Needs = Literal["prediction", "probability", "feature"]
+Interval = Literal["jackknife", "wilson", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,5 +26,9 @@ class Measure:
     """Whether it also needs the labels, int (n,)."""
     least: int = 1
     """Smallest number of images that it needs."""
+    interval: Interval = "jackknife"
+    """How intervals of pairs are made. `jackknife`: `run` is called 20 times, each time without a twentieth of at most
+    1,000 images. `wilson`: the similarity is a share of the images. `none`: 20 more calls would take too long.
+    """
     title: str
     """Label of its y axis in the figure of measures."""

@@ -1,4 +1,4 @@
-"""Possible confounders of SAT: how strongly it correlates with the attack's success and with accuracy."""
+"""Possible confounders: how SAT and affinity go with the attack's success and with accuracy."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from sat.stages.given import Given
 
 UNIT = Analysis(
-    inputs={"sat": "similarity/sat.csv", "models": "similarity/models.csv"},
-    tables={"caveats": Shown("Models", "possible confounders of SAT")},
+    inputs={
+        "sat": "similarity/sat.csv",
+        "affinity": "similarity/affinity.csv",
+        "pairs": "similarity/pairs.parquet",
+        "models": "similarity/models.csv",
+    },
+    tables={"caveats": Shown("Models", "possible confounders of SAT and affinity")},
     mem_mb=1000,
     minutes=10,
 )
 
 
 def run(given: Given) -> Answer:
-    """Correlate SAT with its possible confounders, and warn where a correlation is strong.
+    """Correlate SAT and affinity with their possible confounders, and warn where a correlation is strong.
 
     Parameters
     ----------
@@ -31,8 +36,12 @@ def run(given: Given) -> Answer:
     """
     from sat.analyses.caveats.confounders import caveats
 
-    models = given["models"].set_index("model")
-    table = caveats(given["sat"], models["whitebox"].to_dict(), models["accuracy"].to_dict())
+    models, pairs = given["models"].set_index("model"), given["pairs"]
+    rate = pairs[pairs["source"] != pairs["target"]].groupby("source")["rate"].mean()
+    success, accuracy = (models[column].to_dict() for column in ("whitebox", "accuracy"))
+    table = caveats(given["sat"], given["affinity"], rate.to_dict(), success, accuracy)
     for warning in (warnings := [text for text in table["warning"] if text]):
         log.warning(warning)
+    if not warnings:
+        log.info("no warning, which is no clearance: few quantities are looked at")
     return Answer({"caveats": table}, facts={"warnings": warnings})

@@ -1,4 +1,4 @@
-"""Possible confounders of SAT: how strongly it correlates with attack strength and with accuracy."""
+"""Possible confounders of SAT and affinity: attack strength and accuracy."""
 
 from __future__ import annotations
 
@@ -9,49 +9,63 @@ import pandas as pd
 
 from sat.statistics.correlation import pearson
 
-COLUMNS = ("quantity", "n_pairs", "r", "warning")
+COLUMNS = ("of", "quantity", "n", "r", "warning")
 
 
 def caveats(
-    matrix: pd.DataFrame, whitebox: Mapping[str, float], accuracy: Mapping[str, float], threshold: float = 0.5
+    sat: pd.DataFrame,
+    affinity: pd.DataFrame,
+    source_rate: Mapping[str, float],
+    whitebox: Mapping[str, float],
+    accuracy: Mapping[str, float],
+    threshold: float = 0.5,
 ) -> pd.DataFrame:
-    """Correlate SAT with two quantities that it should not depend on, over pairs of models.
+    """Correlate what is measured with quantities that it should not depend on.
 
-    A model that its own attack rarely fools has a low row and column. Models of
-    different accuracy share fewer images. Where SAT follows one of these, it ranks
-    attacks or accuracies rather than similarity.
+    Where SAT follows one of these, it ranks attacks or accuracies at least as much as similarity. The absence of a
+    warning is no clearance: these are few quantities, and a correlation sees straight lines only. Affinity cannot
+    follow a sum of two values, one of each model, so only the difference in accuracy is looked at there.
 
     Parameters
     ----------
-    matrix : DataFrame, shape (n, n)
-        SAT matrix, symmetric. Every pair of different models counts once.
+    sat, affinity : DataFrame, shape (n, n)
+        Symmetric. Every pair of different models counts once.
+    source_rate : mapping of str to float
+        Mean rate at which each model's adversarial images fool the others.
     whitebox : mapping of str to float
         White-box success, a share.
     accuracy : mapping of str to float
-        Share of clean images classified correctly. A model that is missing from
-        a mapping is left out of that mapping's row of the result.
+        Share of clean images classified correctly. A model that is missing from a mapping is left out of the rows
+        that need it.
     threshold : float
         Absolute correlation above which a row warns.
 
     Returns
     -------
     DataFrame
-        quantity (mean_whitebox: mean of the two models' white-box success;
-        accuracy_difference: absolute difference of their accuracies), n_pairs, r
-        (Pearson's correlation; NaN where either side is constant or fewer than
-        3 pairs are known), warning (empty where there is none).
+        of (sat, affinity: over pairs; source_rate: over models), quantity (mean_whitebox: mean of the two models'
+        white-box success; accuracy_difference: absolute difference of their accuracies; whitebox: the model's own),
+        n (pairs or models), r (Pearson's correlation; NaN where either side is constant or n is below 3), warning
+        (empty where there is none).
     """
-    first, second = np.triu_indices(len(matrix), 1)
-    sat = matrix.to_numpy(float)[first, second]
-    success, correct = (
-        np.array([values.get(str(model), np.nan) for model in matrix.index], float) for values in (whitebox, accuracy)
+    models = [str(model) for model in sat.index]
+    first, second = np.triu_indices(len(models), 1)
+    rate, success, correct = (
+        np.array([values.get(model, np.nan) for model in models], float) for values in (source_rate, whitebox, accuracy)
     )
+    difference = np.abs(correct[first] - correct[second])
+    pairs = sat.to_numpy(float)[first, second]
+    rest = affinity.loc[sat.index, sat.index].to_numpy(float)[first, second]
     rows = []
-    for quantity, words, values in (
-        ("mean_whitebox", "mean white-box success", (success[first] + success[second]) / 2),
-        ("accuracy_difference", "difference in accuracy", np.abs(correct[first] - correct[second])),
+    both, apart = "the two models' mean white-box success", "the two models' difference in accuracy"
+    for of, quantity, words, one, two in (
+        ("sat", "mean_whitebox", f"SAT goes with {both}", pairs, (success[first] + success[second]) / 2),
+        ("sat", "accuracy_difference", f"SAT goes with {apart}", pairs, difference),
+        ("affinity", "accuracy_difference", f"affinity goes with {apart}", rest, difference),
+        ("source_rate", "whitebox", "how well models' images transfer goes with white-box success", rate, success),
     ):
-        r = pearson(sat, values)
-        warning = f"SAT goes with the two models' {words} (r = {r:.2f} over pairs)" if abs(r) > threshold else ""
-        rows.append((quantity, int((~np.isnan(sat) & ~np.isnan(values)).sum()), r, warning))
+        r = pearson(one, two)
+        over = "models" if of == "source_rate" else "pairs"
+        warning = f"{words} (r = {r:.2f} over {over})" if abs(r) > threshold else ""
+        rows.append((of, quantity, int((~np.isnan(one) & ~np.isnan(two)).sum()), r, warning))
     return pd.DataFrame(rows, columns=list(COLUMNS))

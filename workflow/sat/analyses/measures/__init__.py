@@ -1,4 +1,4 @@
-"""Other measures of similarity, compared with SAT, and how well each tells families apart."""
+"""Other measures of similarity, compared with SAT and affinity, and how well each tells families apart."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ class Settings(Section):
     """Keys of the config file."""
 
     measures: list[MeasureName] = ["agreement", "error_consistency", "jensen_shannon", "cka"]
-    """Other measures of similarity, which are compared with SAT."""
+    """Other measures of similarity, which are compared with SAT and affinity."""
 
 
 def _params(plan: Plan) -> dict[str, Any]:
     return {
         "measures": plan.config.measures,
         "models": {name: plan.study.model[name].family for name in plan.study.used},
+        "confidence": plan.config.confidence,
         "seed": plan.config.seed,
         **plan.raised("measures", plan.config.measures),
     }
@@ -53,16 +54,17 @@ def _params(plan: Plan) -> dict[str, Any]:
 UNIT = Analysis(
     inputs={
         "sat": "similarity/sat.csv",
+        "affinity": "similarity/affinity.csv",
         "attack_images": "images/attack.h5",
         "eval_images": "images/eval.h5",
         "clean": "clean/{model}.h5",
     },
     tables={
-        "measures": Shown("Other measures", "agreement with SAT"),
+        "measures": Shown("Other measures", "agreement with SAT and affinity"),
         "measures_separation": Shown("Other measures", "how well families are told apart"),
         "measures_pairs": None,
     },
-    figures={"measures": Shown("Other measures", "agreement with SAT")},
+    figures={"measures": Shown("Other measures", "agreement with SAT and affinity")},
     settings=Settings,
     params=_params,
     wanted=lambda study: bool(study.config.measures),
@@ -72,7 +74,13 @@ UNIT = Analysis(
 
 
 def run(
-    given: Given, *, measures: list[str], models: dict[str, str], seed: int, versions: dict[str, int] | None = None
+    given: Given,
+    *,
+    measures: list[str],
+    models: dict[str, str],
+    confidence: float,
+    seed: int,
+    versions: dict[str, int] | None = None,
 ) -> Answer:
     """Apply every measure to the models' outputs on the clean images.
 
@@ -83,6 +91,8 @@ def run(
         Names of measures.
     models : dict of str to str
         Family of every model.
+    confidence : float
+        Level of the intervals.
     seed : int
     versions : dict of str to int, optional
         Versions of measures that have changed. They are part of the step, and `run` does not use them.
@@ -93,13 +103,17 @@ def run(
     """
     import pandas as pd
 
-    from sat.analyses.measures.agreement import against_sat, family_separation
+    from sat.analyses.ensembles.averaging import of_the_same_classes
+    from sat.analyses.measures.agreement import against, family_separation
     from sat.analyses.measures.figure import measures_figure
-    from sat.measures.matrix import similarity_matrix
+    from sat.measures.matrix import similarity_interval, similarity_matrix
+    from sat.seeds import generator
 
     wanted = {name: units.declarations("measures")[name] for name in measures}
     families, names = models, sorted(models)
-    sat, files = given["sat"], given["clean"]
+    sat, affinity, files = given["sat"], given["affinity"], given["clean"]
+    if reason := given.facts("affinity").get("no_affinity"):
+        log.warning("measures are compared with SAT only: %s", reason)
     labels, sample = {}, None
     for split in ("attack", "eval"):
         images = given[f"{split}_images"]
@@ -109,11 +123,16 @@ def run(
             log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
     accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean").items()}
     matrices: dict[str, pd.DataFrame] = {}
+    intervals: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
     for name, unit in progress(wanted.items(), "measures"):
         dataset = DATASETS[unit.needs]
         arrays: dict[str, Any] = {model: file[dataset] for model, file in files.items() if dataset in file}
         for model in sorted(set(names) - set(arrays)):
             log.warning("%s: has no %s, and is left out of %s", model, dataset, name)
+        if unit.needs == "probability":
+            arrays, others = of_the_same_classes(arrays)
+            for model in others:
+                log.warning("%s: tells other classes apart than most models, and is left out of %s", model, name)
         known = labels[dataset.partition("_")[0]]
         if unit.needs == "feature" and sample is not None:
             arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]
@@ -121,23 +140,28 @@ def run(
             matrices[name] = similarity_matrix(name, arrays, known)
         except ValueError as error:
             log.warning("%s is left out: %s", name, error)
-    agreement = against_sat(sat, matrices, accuracy, seed=seed) if matrices else _no_agreement()
-    for row in agreement.itertuples():
+            continue
+        random = generator("images for intervals", seed, name)
+        intervals[name] = similarity_interval(name, matrices[name], arrays, known, confidence, random)
+    compared = against(sat, affinity, matrices, accuracy, seed=seed)
+    for row in compared.itertuples():
+        words = "SAT" if row.of == "sat" else "affinity, both without each model's level"
         if pd.isna(row.spearman):
             log.warning(
-                "%s: no correlation with SAT: %d models with a value are too few, or the measure or SAT does not vary",
+                "%s: no correlation with %s: %d models with a value are too few, or one side does not vary",
                 row.measure,
+                words,
                 row.n_models,
             )
         else:
-            log.info("%s: rank correlation with SAT %.2f, p = %.4f", row.measure, row.spearman, row.mantel_p)
-    separation = family_separation({"sat": sat, **matrices}, families)
-    for row in separation[separation["roc_auc"].isna()].itertuples():
+            log.info("%s: rank correlation with %s %.2f, p = %.4f", row.measure, words, row.spearman, row.mantel_p)
+    separation = family_separation(sat, affinity, matrices, families, seed=seed)
+    for row in separation[separation["roc_auc"].isna() & ~separation["rest"]].itertuples():
         log.warning("%s: families cannot be told apart: no pair within a family, or no pair across", row.measure)
-    pairs = _pairs(names, {"sat": sat, **matrices})
+    pairs = _pairs(names, sat, affinity, matrices, intervals)
     return Answer(
-        {"measures": agreement, "measures_separation": separation, "measures_pairs": pairs},
-        {"measures": measures_figure(pairs, agreement, families)},
+        {"measures": compared, "measures_separation": separation, "measures_pairs": pairs},
+        {"measures": measures_figure(pairs, compared, families)},
         {
             "n_models": len(names),
             "n_images": {"prediction": len(labels["eval"]), "feature": min(len(labels["attack"]), MOST_FEATURES)},
@@ -156,22 +180,28 @@ def _sample(ids: list[int], seed: int) -> NDArray[np.intp]:
     return np.array(sorted(sorted(range(len(ids)), key=draw.__getitem__)[:MOST_FEATURES]))
 
 
-def _no_agreement() -> pd.DataFrame:
-    """Make the table of agreement for a study in which no measure could be applied."""
-    import pandas as pd
+def _pairs(
+    models: list[str],
+    sat: pd.DataFrame,
+    affinity: pd.DataFrame,
+    matrices: dict[str, pd.DataFrame],
+    intervals: dict[str, tuple[pd.DataFrame, pd.DataFrame]],
+) -> pd.DataFrame:
+    """Make a table of unordered pairs: SAT, affinity, and each measure with its interval and its rest.
 
-    return pd.DataFrame(
-        columns=["measure", "n_models", "n_pairs", "spearman", "mantel_p", "partial_spearman", "partial_mantel_p"]
-    )
-
-
-def _pairs(models: list[str], matrices: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Make a table of unordered pairs, one column per measure; NaN where a measure has no value for a model."""
+    NaN where a measure has no value for a model.
+    """
     import numpy as np
     import pandas as pd
 
+    from sat.analyses.measures.agreement import rest
+
     a, b = np.triu_indices(len(models), 1)
     table = pd.DataFrame({"model_a": np.array(models)[a], "model_b": np.array(models)[b]})
+    columns = {"sat": sat, "affinity": affinity}
     for name, matrix in matrices.items():
-        table[name] = matrix.reindex(index=models, columns=models).to_numpy(float)[a, b]
+        low, high = intervals[name]
+        columns |= {name: matrix, f"{name}_low": low, f"{name}_high": high, f"{name}_rest": rest(matrix)}
+    for column, square in columns.items():
+        table[column] = square.reindex(index=models, columns=models).to_numpy(float)[a, b]
     return table

@@ -1,4 +1,4 @@
-"""Figure of other measures against SAT."""
+"""Figure of other measures against SAT and affinity."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ KINDS = {"across": "#7f9fb8", "within": "#c2452d"}
 """Colours of pairs across families and of pairs within a family. The latter are few, and are drawn on top."""
 
 
-def measures_figure(pairs: pd.DataFrame, agreement: pd.DataFrame, families: Mapping[str, str]) -> Figure:
-    """Draw every measure against SAT, one point per pair of models.
+def measures_figure(pairs: pd.DataFrame, compared: pd.DataFrame, families: Mapping[str, str]) -> Figure:
+    """Draw every measure against SAT, and its rest against affinity, one point per pair of models.
 
     Parameters
     ----------
     pairs : DataFrame
-        Columns model_a, model_b, sat, and one column per measure.
-    agreement : DataFrame
-        From `sat.analyses.measures.agreement.against_sat`.
+        Columns model_a, model_b, sat, affinity, and for each measure its name and <name>_rest.
+    compared : DataFrame
+        From `sat.analyses.measures.agreement.against`.
     families : mapping of str to str
         Family of every model.
 
@@ -31,16 +31,25 @@ def measures_figure(pairs: pd.DataFrame, agreement: pd.DataFrame, families: Mapp
     -------
     Figure
     """
-    drawn = [row for row in agreement.itertuples() if pairs[[row.measure, "sat"]].notna().all(axis=1).any()]
+    drawn = []
+    for row in compared.itertuples():
+        y = row.measure if row.of == "sat" else f"{row.measure}_rest"
+        if pairs[[row.of, y]].notna().all(axis=1).any():
+            drawn.append((row, y))
     if not drawn:
         return nothing_to_draw("No measure knows a pair of models that SAT knows too.")
     same = pairs["model_a"].map(families) == pairs["model_b"].map(families)
     figure, panels = panel_grid(len(drawn))
-    for axes, row in zip(panels, drawn, strict=True):
+    for axes, (row, y) in zip(panels, drawn, strict=True):
         for kind, colour in KINDS.items():
             part = pairs[same if kind == "within" else ~same]
-            axes.scatter(part["sat"], part[row.measure], s=area(len(pairs)), color=colour, alpha=0.7, linewidths=0)
-        axes.set(xlabel="SAT", ylabel=module("measures", row.measure).UNIT.title)
+            axes.scatter(part[row.of], part[y], s=area(len(pairs)), color=colour, alpha=0.7, linewidths=0)
+        title = module("measures", row.measure).UNIT.title
+        if row.of == "sat":
+            axes.set(xlabel="SAT", ylabel=title)
+        else:
+            # Two lines, as the titles have them.
+            axes.set(xlabel="affinity", ylabel=f"{title.partition(chr(10))[0]}\nwithout each model's level")
         axes.set_title(correlation(row.spearman, row.mantel_p), fontsize=9)
     handles = [
         dot(colour, f"{kind} {'a family' if kind == 'within' else 'families'}") for kind, colour in KINDS.items()

@@ -1,4 +1,4 @@
-"""Comparison of the study's matrix with another one."""
+"""Comparison of the study's matrix with another one, by SAT and by affinity."""
 
 from __future__ import annotations
 
@@ -116,11 +116,13 @@ def run(
         raise SatError(f"{other.path}: {error}.") from None
     if found.unmatched:
         log.warning("not in the reference: %s", ", ".join(found.unmatched))
+    if found.no_affinity:
+        log.warning("no affinity to compare: %s", found.no_affinity)
     known = other.differences
     settings = "settings not known" if known is None else "; ".join(known) or "the same images and attack"
     log.info("against %s: %s", other.path, settings)
     return Answer(
         {"reference": found.table, "reference_pairs": found.pairs},
         {"reference": reference_figure(found.pairs, found.table, settings)},
-        {"unmatched": found.unmatched, "settings": settings},
+        {"unmatched": found.unmatched, "settings": settings, "no_affinity": found.no_affinity},
     )

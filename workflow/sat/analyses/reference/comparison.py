@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat.seeds import generator
+from sat.similarity.affinity import fit_affinity, log_odds_of_sat
 from sat.statistics.correlation import pearson, stratified_mantel_p
 
 Bools = NDArray[np.bool_]
@@ -21,11 +22,14 @@ class Comparison:
     """Result of `compare`."""
 
     table: pd.DataFrame
-    """One row per group and rule; see `compare`."""
+    """One row per matrix (SAT, affinity), group and rule; see `compare`."""
     pairs: pd.DataFrame
-    """Columns model_a, model_b, study, reference, difference, without NaN; the largest absolute difference first."""
+    """Columns model_a, model_b, study, reference, difference (of SAT, without NaN), study_affinity, reference_affinity;
+    the largest absolute difference first."""
     unmatched: list[str]
     """The study's models that the reference does not have."""
+    no_affinity: str
+    """Why there are no affinities; empty where there are."""
 
 
 def compare(
@@ -36,7 +40,11 @@ def compare(
     permutations: int = 999,
     seed: int = 0,
 ) -> Comparison:
-    """Compute how well a matrix agrees with another one.
+    """Compute how well a matrix agrees with another one, by SAT and by affinity.
+
+    Affinity is relative to the pool, so it is fitted anew to the models and pairs that both matrices have. A reference
+    need not have counts, so the log-odds of the mean rate are used on both sides; the affinities of a study, in
+    similarity/affinity.csv, are those of both directions' log-odds and differ somewhat.
 
     Parameters
     ----------
@@ -58,10 +66,11 @@ def compare(
     Returns
     -------
     Comparison
-        Columns of the table: group (the first is `all`), rule, n_models (models of
+        Columns of the table: of ('sat' or 'affinity'), group (the first is `all`), rule, n_models (models of
         the group that are in both matrices), n_pairs (without NaN), pearson,
         spearman, mantel_p, mean_offset and sd_offset (study minus reference).
         Correlations are NaN with fewer than 3 pairs, or where one side is constant.
+        Affinities need 4 models that both matrices have.
 
     Raises
     ------
@@ -86,26 +95,39 @@ def compare(
     if twice := sorted({name for name in found if found.count(name) > 1}):
         sharing = ", ".join(model for model in matched if theirs[model] == twice[0])
         raise ValueError(f"{sharing} all go by {twice[0]} in the reference; each of its models can stand for one only")
-    ours = study.loc[matched, matched].to_numpy(float)
-    other = reference.loc[found, found].to_numpy(float)
+    ours = study.loc[matched, matched]
+    other = reference.loc[found, found].set_axis(matched, axis=0).set_axis(matched, axis=1)
+    known = ours.notna() & other.notna()
+    fitted = [fit_affinity(log_odds_of_sat(matrix.where(known))) for matrix in (ours, other)]
+    matrices = {"sat": (ours, other), "affinity": (fitted[0].matrix, fitted[1].matrix)}
     n = len(matched)
     above = np.triu(np.ones((n, n), bool), 1)
     rows = []
-    for number, (group, members) in enumerate([("all", matched), *(groups or {}).items()]):
-        inside = np.isin(np.array(matched, str), list(members))
-        rules = {"both": np.logical_and, "any": np.logical_or} if number else {"both": np.logical_and}
-        for rule, combine in rules.items():
-            mask = above & combine.outer(inside, inside)
-            random = generator("Mantel permutations", seed, group, rule)
-            rows.append((group, rule, int(inside.sum()), *_agreement(ours, other, mask, inside, permutations, random)))
-    columns = ["group", "rule", "n_models", "n_pairs", "pearson", "spearman", "mantel_p", "mean_offset", "sd_offset"]
+    for of, both in matrices.items():
+        one, two = (matrix.to_numpy(float) for matrix in both)
+        for number, (group, members) in enumerate([("all", matched), *(groups or {}).items()]):
+            inside = np.isin(np.array(matched, str), list(members))
+            rules = {"both": np.logical_and, "any": np.logical_or} if number else {"both": np.logical_and}
+            for rule, combine in rules.items():
+                mask = above & combine.outer(inside, inside)
+                random = generator("Mantel permutations", seed, group, rule)
+                agreement = _agreement(one, two, mask, inside, permutations, random)
+                rows.append((of, group, rule, int(inside.sum()), *agreement))
+    columns = ["of", "group", "rule", "n_models", "n_pairs", "pearson", "spearman", "mantel_p"]
+    columns += ["mean_offset", "sd_offset"]
     first, second = np.nonzero(above)
     model = np.array(matched, object)
     pairs = pd.DataFrame({"model_a": model[first], "model_b": model[second]})
-    pairs["study"], pairs["reference"] = ours[above], other[above]
+    pairs["study"], pairs["reference"] = (matrix.to_numpy(float)[above] for matrix in matrices["sat"])
     pairs["difference"] = pairs["study"] - pairs["reference"]
-    pairs = pairs.dropna().sort_values("difference", key=abs, ascending=False, kind="stable", ignore_index=True)
-    return Comparison(pd.DataFrame(rows, columns=columns), pairs, [m for m in study.index if m not in set(matched)])
+    pairs = pairs.assign(
+        study_affinity=fitted[0].matrix.to_numpy(float)[above],
+        reference_affinity=fitted[1].matrix.to_numpy(float)[above],
+    )
+    pairs = pairs.dropna(subset=["difference"])
+    pairs = pairs.sort_values("difference", key=abs, ascending=False, kind="stable", ignore_index=True)
+    unmatched = [model for model in study.index if model not in set(matched)]
+    return Comparison(pd.DataFrame(rows, columns=columns), pairs, unmatched, fitted[0].reason)
 
 
 def _agreement(
