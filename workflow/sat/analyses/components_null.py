@@ -78,11 +78,11 @@ def run(given: Given, *, preset: str, permutations: int, seed: int, components: 
 
     from sat.analyses.components.importance import null_fits, pair_data
 
-    table = pd.DataFrame.from_dict(components, orient="index")
+    values = pd.DataFrame.from_dict(components, orient="index")
     found, reasons = [], {}
     for of in ("sat", "affinity"):
         try:
-            data = pair_data(given[of], table, seed=seed)
+            data = pair_data(given[of], values, seed=seed)
         except ValueError as error:
             reasons[of] = str(error)
             log.warning("no regression of %s: %s", of, error)
@@ -90,4 +90,6 @@ def run(given: Given, *, preset: str, permutations: int, seed: int, components: 
         numbers = progress(range(permutations), f"permutations ({of})")
         found += [null_fits(data, [number], preset, seed).assign(of=of) for number in numbers]
     nothing = pd.DataFrame(columns=["of", "permutation", "r2"])
-    return Answer({"components_null": pd.concat(found, ignore_index=True) if found else nothing}, facts={"reasons": reasons})
+    return Answer(
+        {"components_null": pd.concat(found, ignore_index=True) if found else nothing}, facts={"reasons": reasons}
+    )

@@ -138,7 +138,7 @@ def pair_data(similarity: pd.DataFrame, table: pd.DataFrame, max_pairs: int = 50
     value = matrix.loc[names, names].to_numpy()[first, second]
     present = np.flatnonzero(np.isfinite(value))
     if len(present) < MIN_MODELS:
-        raise ValueError(f"{len(present)} pairs of different models have a value, and the regression needs {MIN_MODELS}")
+        raise ValueError(f"{len(present)} pairs of two models have a value, and the regression needs {MIN_MODELS}")
     chosen = present
     if len(present) > max_pairs:
         chosen = np.sort(generator("component pairs", seed).choice(present, max_pairs, replace=False))
@@ -159,7 +159,13 @@ def pair_data(similarity: pd.DataFrame, table: pd.DataFrame, max_pairs: int = 50
 def _fit(x: NDArray[np.float32], y: Floats, preset: str, *purpose: object) -> GradientBoostingRegressor:
     """Fit the regression; the seed decides between components that split equally well."""
     state = int(generator("component regression", *purpose).integers(2**31))
-    return GradientBoostingRegressor(**PRESETS[preset], random_state=state).fit(x, y)
+    model = GradientBoostingRegressor(**PRESETS[preset], random_state=state)
+    if model.min_samples_split > 2:
+        return model.fit(x, y)
+    # Pairs that differ in the same components always stay together, so their mean, weighted, gives the same trees in a
+    # fraction of the time. A larger `min_samples_split` counts rows and not weights.
+    rows, place, count = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    return model.fit(rows, np.bincount(place, y) / count, sample_weight=count)
 
 
 def r_squared(y: Floats, predicted: Floats) -> float:
@@ -194,14 +200,15 @@ def permutation_importance(model: GradientBoostingRegressor, x: NDArray[np.float
     """
     if np.isnan(r_squared(y, y)):
         return np.full(x.shape[1], np.nan)
-    loss = (y - model.predict(x)) ** 2
+    rows, place = np.unique(x, axis=0, return_inverse=True)
+    loss = (y - model.predict(rows)[place]) ** 2
     share = x.mean(axis=0, dtype=float)
     fall = np.empty(x.shape[1])
     for component in range(x.shape[1]):
-        flipped = x.copy()
+        flipped = rows.copy()
         flipped[:, component] = 1 - flipped[:, component]
         gets_other = np.where(x[:, component] == 1, 1 - share[component], share[component])
-        fall[component] = np.mean(gets_other * ((y - model.predict(flipped)) ** 2 - loss)) / np.var(y)
+        fall[component] = np.mean(gets_other * ((y - model.predict(flipped)[place]) ** 2 - loss)) / np.var(y)
     return fall
 
 

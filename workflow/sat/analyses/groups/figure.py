@@ -64,7 +64,9 @@ def groups_figure(
         for panel in (left, right):
             panel.spines[["top", "right"]].set_visible(False)
     panels[-1, 0].set_xlabel("mean SAT of pairs within the group\n(dashed: all pairs; hollow: p > 0.05)")
-    panels[-1, 1].set_xlabel("contrast with all other groups, log-odds\n(free of each model's level; hollow: Holm p > 0.05)")
+    panels[-1, 1].set_xlabel(
+        "contrast with all others (log-odds), free of each\nmodel's level (hollow: adjusted p > 0.05)"
+    )
     return figure
 
 

@@ -170,7 +170,7 @@ def jackknife(
 
     mean = float(ratio(value.sum(), present.sum()))
     left = ratio(without(value), without(present))
-    low, high = jackknife_interval(_log_odds(mean), _log_odds(left), confidence)
+    low, high = jackknife_interval(float(_log_odds(mean)), _log_odds(left), confidence)
     low, high = (float(np.log(100) + log_expit(end)) for end in (low, high))
     # The mean of pairs that all transfer lies above the largest log-odds.
     return mean, min(low, mean), max(high, mean)
