@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from scipy.stats import kstest
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance as sampled_importance
 
+from sat.analyses import components, components_null
 from sat.analyses.components import importance as module
 from sat.analyses.components.importance import (
     block_means,
@@ -21,6 +23,8 @@ from sat.analyses.components.importance import (
     ranking,
     split_fits,
 )
+from sat.report.style import OF
+from sat.similarity.affinity import fit_affinity, log_odds_of_sat
 from sat.statistics.pairs import indicators, off_diagonal, orders, pair_sums
 
 REFERENCE = Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference"))
@@ -343,6 +347,55 @@ def test_a_thousand_models():
     assert found["difference"].round(2).to_dict() == {"shape": 0.0, "stem": 0.1, "size": 0.0, "norm": 0.0}
     assert found.loc["stem", "p"] == 1 / 20
     assert len(pair_data(sat, table).value) == 50_000
+
+
+class Inputs(dict):
+    """Tables by name, and the reason why there is no affinity."""
+
+    def __init__(self, sat):
+        affinity = fit_affinity(log_odds_of_sat(sat))
+        super().__init__(sat=sat, affinity=affinity.matrix)
+        self.reason = affinity.reason
+
+    def facts(self, name):
+        return {"no_affinity": self.reason}
+
+
+def answered(sat, table, permutations=3):
+    given = Inputs(sat)
+    settings = {"preset": "default", "seed": 0, "components": table.to_dict("index")}
+    given["null"] = components_null.run(given, permutations=permutations, **settings).tables["components_null"]
+    return components.run(given, splits=2, confidence=0.95, **settings)
+
+
+def test_three_models_go_on_with_sat_and_say_why_there_is_no_affinity():
+    sat, table = made(3, words=2)
+    found = answered(sat, table)
+    assert found.facts["no_affinity"] == "3 models: affinity needs 4 or more"
+    assert "affinity" in found.facts["reasons"] and "sat" not in found.facts["reasons"]
+    assert set(found.tables["components"]["of"]) == {"sat"}
+    differences = found.tables["components_differences"].set_index("of")["difference"]
+    assert differences["sat"].notna().any() and differences["affinity"].isna().all()
+    assert found.tables["components_contrasts"]["half_contrast"].isna().all()
+    two = answered(*(frame.iloc[:2, :2] if frame is sat else frame.iloc[:2] for frame in (sat, table)))
+    assert len(two.tables["components"]) == 0 and set(two.facts["reasons"]) == {"sat", "affinity"}
+
+
+def test_sat_and_affinity_stand_side_by_side_where_fragile_models_seem_unlike():
+    """The models of one stem are hard to fool, and alike no more than others: an effect in SAT, and none beyond it."""
+    sat, table = made(16, noise=0.05, words=2)
+    hard = (table["stem"] == "1").to_numpy(float)
+    odds = sat - 4 - 1.5 * (hard[:, None] + hard[None, :])
+    sat = np.log(100 / (1 + np.exp(-odds)))
+    found = answered(sat, table)
+    values = found.tables["components_values"].set_index(["component", "value"])["difference"]
+    assert values[("stem", "0")] > 1 and values[("stem", "1")] < -1
+    contrast = found.tables["components_contrasts"].set_index("component").loc["stem"]
+    assert abs(contrast["half_contrast"]) < 0.1 and contrast["p"] > 0.05
+    left, middle, right = found.figures["components"].axes
+    # Two bars a component; contrasts have two points and two lines each, and one line at 0.
+    assert len(left.patches) == len(middle.patches) == 8 and len(right.lines) == 4 * 4 + 1
+    assert {bar.get_edgecolor() for bar in middle.patches} == {to_rgba(colour) for colour in OF.values()}
 
 
 @needs_release
