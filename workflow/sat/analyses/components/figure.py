@@ -73,6 +73,7 @@ def components_figure(tables: Mapping[str, pd.DataFrame], reasons: Mapping[str, 
     left.text(0.98, 0.02, "\n".join(words), transform=left.transAxes, ha="right", fontsize=7)
     if drawn["half_contrast"].isna().all():
         right.text(0.5, 0.5, "\n".join(sorted(set(drawn["note"]))), transform=right.transAxes, ha="center", fontsize=8)
+    left.set(ylim=(-0.7, len(names) - 0.3))
     left.set_yticks(place, [name.replace("_", " ") for name in names])
     figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     r2 = tables["components_r2"]
