@@ -136,6 +136,7 @@ def test_interval_of_all_groups_covers_groups_drawn_at_random():
         value, present = (part * same for part in off_diagonal(sat))
         _, low, high = jackknife(value, present)
         over_models.append(low <= 2 <= high)
+        assert row["low"] <= low and high <= row["high"]
     assert np.mean(over_groups) > 0.9 > 0.82 > np.mean(over_models)
 
 

@@ -48,8 +48,8 @@ def group_means(
         Group of each model, indexed by model. A model without a group counts
         only among all pairs.
     confidence : float
-        Level of the interval; see `jackknife`. Other models of the same kind may differ so much; for the kind
-        `within`, other groups, each with all its models.
+        Level of the interval; see `jackknife`. For the kind `within`, the interval is the wider one of
+        leaving out models and of leaving out whole groups.
     permutations : int
     seed : int
     compare : DataFrame, shape (m, m), optional
@@ -86,8 +86,8 @@ def group_means(
         _row("group", word, matrix, np.outer(member, member), confidence)
         for word, member in zip(words, members.T, strict=True)
     ]
-    # Over models, groups that were drawn at random would be taken for all groups: what they have in common by chance
-    # is in none of the models alone.
+    # Over models alone, groups that were drawn at random would be taken for all groups: what the models of a group have
+    # in common by chance is in none of them alone. Over groups alone, few that agree by chance would seem certain.
     rows.append(_row("within", "", matrix, members @ members.T, confidence, members))
     for row, chance in zip(rows, p, strict=True):
         row["p"] = chance if row["n_pairs"] > 1 else np.nan
@@ -116,7 +116,10 @@ def _row(
     n_models = int((chosen.diagonal() > 0).sum())
     possible = int((chosen.sum() - chosen.trace()) / 2)
     n_pairs = int((present * chosen).sum() / 2)
-    mean, low, high = jackknife(value * chosen, present * chosen, confidence, units)
+    mean, low, high = jackknife(value * chosen, present * chosen, confidence)
+    if units is not None:
+        _, *ends = jackknife(value * chosen, present * chosen, confidence, units)
+        low, high = float(np.min([low, *ends])), float(np.max([high, *ends]))
     note = "no pair has a SAT" if possible else "one model" if n_models == 1 else "no pair"
     if n_pairs:
         note = "one pair: no interval and no p" if n_pairs == 1 else ""
