@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from scipy.stats import kstest
+from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.inspection import permutation_importance as sampled_importance
 
+from sat.analyses import components, components_null
 from sat.analyses.components import importance as module
 from sat.analyses.components.importance import (
     block_means,
@@ -20,6 +23,8 @@ from sat.analyses.components.importance import (
     ranking,
     split_fits,
 )
+from sat.report.style import OF
+from sat.similarity.affinity import fit_affinity, log_odds_of_sat
 from sat.statistics.pairs import indicators, off_diagonal, orders, pair_sums
 
 REFERENCE = Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference"))
@@ -82,7 +87,7 @@ def test_pair_vectors_are_those_of_a_loop():
     pairs = [(a, b) for a, b in combinations(known, 2) if not np.isnan(sat.loc[a, b])]
     assert data.models == tuple(known) and data.dropped_models == ("m005", "m006", "m007")
     assert (len(pairs), data.n_missing) == (data.n_available, 2)  # the third one had a model that was left out
-    for (a, b), row, value in zip(pairs, x, data.sat, strict=True):
+    for (a, b), row, value in zip(pairs, x, data.value, strict=True):
         assert value == sat.loc[a, b]
         assert row.tolist() == [float(table.loc[a, name] != table.loc[b, name]) for name in data.components]
 
@@ -180,10 +185,19 @@ def test_block_means():
 def test_importance_is_the_mean_over_permutations_of_scikit_learn():
     data = pair_data(*made(20, {"stem": 0.5, "size": 0.2}))
     x = data.differ()
-    model = module._fit(x, data.sat, "default", 0)
-    many = sampled_importance(model, x, data.sat, n_repeats=300, random_state=0)
+    model = module._fit(x, data.value, "default", 0)
+    many = sampled_importance(model, x, data.value, n_repeats=300, random_state=0)
     error = many.importances_std / np.sqrt(300)
-    assert (np.abs(permutation_importance(model, x, data.sat) - many.importances_mean) <= 4 * error).all()
+    assert (np.abs(permutation_importance(model, x, data.value) - many.importances_mean) <= 4 * error).all()
+
+
+def test_pairs_that_differ_in_the_same_components_are_fitted_as_one():
+    data = pair_data(*made(20, {"stem": 0.5, "size": 0.2}, own=0.2))
+    x = data.differ()
+    for preset in module.PRESETS:
+        model = module._fit(x, data.value, preset, 0)
+        plain = GradientBoostingRegressor(**module.PRESETS[preset], random_state=model.random_state).fit(x, data.value)
+        assert model.predict(x) == pytest.approx(plain.predict(x), abs=1e-9)
 
 
 def test_the_component_that_matters_comes_first_and_the_others_are_within_the_null():
@@ -260,9 +274,9 @@ def _as(frame, like):
 def test_more_pairs_than_allowed_are_sampled():
     sat, table = made(20)
     data = pair_data(sat, table, max_pairs=50, seed=1)
-    assert len(data.sat) == 50 and data.n_available == 190
-    assert (pair_data(*mixed(sat, table), max_pairs=50, seed=1).sat == data.sat).all()
-    assert not np.array_equal(pair_data(sat, table, max_pairs=50, seed=2).sat, data.sat)
+    assert len(data.value) == 50 and data.n_available == 190
+    assert (pair_data(*mixed(sat, table), max_pairs=50, seed=1).value == data.value).all()
+    assert not np.array_equal(pair_data(sat, table, max_pairs=50, seed=2).value, data.value)
     assert np.isfinite(split_fits(data, range(2)).loc[lambda rows: rows["kind"] == "both_new", "r2"]).any()
 
 
@@ -275,9 +289,8 @@ def test_constant_equal_and_unknown_components_are_said_to_be_so():
     assert found.loc["one", "note"] == "constant: the same in all pairs"
     assert found.loc["each", "note"] == "constant: different in all pairs"
     assert found.loc["twin", "note"] == "differs in the same pairs as stem"
-    assert (found.loc[["one", "each"], "importance"] == 0).all() and (
-        found.loc[["one", "each"], "p_adjusted"] == 1
-    ).all()
+    assert (found.loc[["one", "each"], "importance"] == 0).all() and (found.loc[["one", "each"], "p"] == 1).all()
+    assert found.loc[["one", "each"], "p_adjusted"].isna().all(), "no permutation changes them"
     assert found.loc["blank", "note"] == "unknown for every model" and np.isnan(found.loc["blank", "importance"])
     means = mean_differences(sat, table, permutations=9).by_component.set_index("component")
     assert means.loc[["one", "each", "blank"], "note"].tolist() == [
@@ -325,7 +338,7 @@ def test_sat_that_does_not_vary_has_no_r2():
     splits, null = split_fits(data, range(2)), null_fits(data, range(2))
     assert np.isnan(r2) and importance.isna().all()
     assert ranking(data, importance, splits, null)[["importance", "p", "p_adjusted"]].isna().all(axis=None)
-    assert r2_table(data, r2, splits, null)["note"].str.contains("does not vary").all()
+    assert r2_table(data, r2, splits, null)["note"].str.contains("do not vary").all()
 
 
 def test_a_thousand_models():
@@ -333,7 +346,56 @@ def test_a_thousand_models():
     found = mean_differences(sat, table, permutations=19).by_component.set_index("component")
     assert found["difference"].round(2).to_dict() == {"shape": 0.0, "stem": 0.1, "size": 0.0, "norm": 0.0}
     assert found.loc["stem", "p"] == 1 / 20
-    assert len(pair_data(sat, table).sat) == 50_000
+    assert len(pair_data(sat, table).value) == 50_000
+
+
+class Inputs(dict):
+    """Tables by name, and the reason why there is no affinity."""
+
+    def __init__(self, sat):
+        affinity = fit_affinity(log_odds_of_sat(sat))
+        super().__init__(sat=sat, affinity=affinity.matrix)
+        self.reason = affinity.reason
+
+    def facts(self, name):
+        return {"no_affinity": self.reason}
+
+
+def answered(sat, table, permutations=3):
+    given = Inputs(sat)
+    settings = {"preset": "default", "seed": 0, "components": table.to_dict("index")}
+    given["null"] = components_null.run(given, permutations=permutations, **settings).tables["components_null"]
+    return components.run(given, splits=2, confidence=0.95, **settings)
+
+
+def test_three_models_go_on_with_sat_and_say_why_there_is_no_affinity():
+    sat, table = made(3, words=2)
+    found = answered(sat, table)
+    assert found.facts["no_affinity"] == "3 models: affinity needs 4 or more"
+    assert "affinity" in found.facts["reasons"] and "sat" not in found.facts["reasons"]
+    assert set(found.tables["components"]["of"]) == {"sat"}
+    differences = found.tables["components_differences"].set_index("of")["difference"]
+    assert differences["sat"].notna().any() and differences["affinity"].isna().all()
+    assert found.tables["components_contrasts"]["half_contrast"].isna().all()
+    two = answered(*(frame.iloc[:2, :2] if frame is sat else frame.iloc[:2] for frame in (sat, table)))
+    assert len(two.tables["components"]) == 0 and set(two.facts["reasons"]) == {"sat", "affinity"}
+
+
+def test_sat_and_affinity_stand_side_by_side_where_fragile_models_seem_unlike():
+    """The models of one stem are hard to fool, and alike no more than others: an effect in SAT, and none beyond it."""
+    sat, table = made(16, noise=0.05, words=2)
+    hard = (table["stem"] == "1").to_numpy(float)
+    odds = sat - 4 - 1.5 * (hard[:, None] + hard[None, :])
+    sat = np.log(100 / (1 + np.exp(-odds)))
+    found = answered(sat, table)
+    values = found.tables["components_values"].set_index(["component", "value"])["difference"]
+    assert values[("stem", "0")] > 1 and values[("stem", "1")] < -1
+    contrast = found.tables["components_contrasts"].set_index("component").loc["stem"]
+    assert abs(contrast["half_contrast"]) < 0.1 and contrast["p"] > 0.05
+    left, middle, right = found.figures["components"].axes
+    # Two bars a component; contrasts have two points and two lines each, and one line at 0.
+    assert len(left.patches) == len(middle.patches) == 8 and len(right.lines) == 4 * 4 + 1
+    assert {bar.get_edgecolor() for bar in middle.patches} == {to_rgba(colour) for colour in OF.values()}
 
 
 @needs_release

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from sat.analyses.groups.contrasts import OTHERS, group_contrasts
+from sat.analyses.groups.figure import groups_figure
 from sat.analyses.groups.means import group_means, jackknife
 from sat.similarity.affinity import contrast, fit_affinity
+from sat.statistics.contrasts import overall_contrasts
 from sat.statistics.pairs import holm, off_diagonal
 
 REFERENCE = Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference"))
@@ -71,23 +73,71 @@ def test_p_of_nothing_is_not_small_more_often_than_it_says():
     assert 0.005 < np.mean(np.array(p) <= 0.1) < 0.18
 
 
+def logit_of_mean(values):
+    share = np.exp(np.mean(values)) / 100
+    return np.log(share / (1 - share))
+
+
 def test_jackknife_is_that_of_a_loop_and_covers_the_truth():
     sat, _ = made((7,), 0)
     sat.iloc[2, 3] = sat.iloc[3, 2] = np.nan
-    without = [np.mean(pairs_of(sat, sat.index.drop(name))) for name in sat.index]
+    without = [logit_of_mean(pairs_of(sat, sat.index.drop(name))) for name in sat.index]
     error = np.sqrt(6 / 7 * np.sum((np.array(without) - np.mean(without)) ** 2))
     mean, low, high = jackknife(*off_diagonal(sat))
-    assert (mean - low) / error == pytest.approx(2.4469, abs=1e-4)  # Student's t, 6 degrees of freedom
-    assert high - mean == pytest.approx(mean - low)
+    assert mean == pytest.approx(np.mean(pairs_of(sat, sat.index)))
+    for end, sign in ((low, -1), (high, 1)):
+        # Student's t, 6 degrees of freedom.
+        assert logit_of_mean([end]) == pytest.approx(logit_of_mean([mean]) + sign * 2.44691 * error, abs=1e-4)
     intervals = [jackknife(*off_diagonal(made((8,), 0, seed=seed)[0])) for seed in range(200)]
     assert 0.9 <= np.mean([low <= 2 <= high for _, low, high in intervals]) <= 0.995
 
 
-def test_two_models_have_a_mean_and_no_interval():
-    sat, labels = made((2, 3), 0)
+def test_no_interval_exceeds_full_transfer():
+    sat, labels = made((3, 3, 3), 0, own=2.0, seed=3)
+    # The symmetric interval of some group would end above ln 100 = 4.6.
+    plain = []
+    for group in "abc":
+        names = labels.index[labels == group]
+        without = [np.mean(pairs_of(sat, names.drop(name))) for name in names]
+        plain.append(np.mean(pairs_of(sat, names)) + 4.3027 * np.sqrt(2 * np.var(without)))
+    found = group_means(np.minimum(sat, np.log(100)), labels, permutations=9).set_index("kind")
+    assert max(plain) > np.log(100) + 1
+    assert (found["high"] <= np.log(100)).all() and (found["low"] <= found["mean"]).all()
+    assert (found["mean"] <= found["high"]).all() and found[["low", "high"]].notna().all(axis=None)
+    # Where every image transfers, the ends are those of the mean.
+    full = group_means(sat * 0 + np.log(100), labels, permutations=9)
+    assert full[["low", "mean", "high"]].to_numpy() == pytest.approx(np.log(100), abs=2e-4)
+    # Where few images transfer, it is the plain one.
+    mean, low, high = jackknife(*off_diagonal(made((7,), 0)[0] - 8))
+    assert high - mean == pytest.approx(mean - low, abs=0.005)
+
+
+def test_one_pair_has_neither_interval_nor_p():
+    sat, labels = made((2, 3, 3), 0)
+    sat.loc["m05", "m06"] = sat.loc["m06", "m05"] = sat.loc["m05", "m07"] = sat.loc["m07", "m05"] = np.nan
     found = group_means(sat, labels, permutations=9).set_index("group")
     assert found.loc["a", "mean"] == sat.iloc[0, 1]
-    assert found.loc["a", ["low", "high"]].isna().all() and found.loc["b", ["low", "high"]].notna().all()
+    assert found.loc["b", ["low", "high", "p"]].notna().all() and found.loc["b", "note"] == ""
+    for one in "ac":
+        assert found.loc[one, "n_pairs"] == 1 and found.loc[one, ["low", "high", "p"]].isna().all()
+        assert found.loc[one, "note"] == "one pair: no interval and no p"
+
+
+def test_interval_of_all_groups_covers_groups_drawn_at_random():
+    """Leaving out models covers too seldom: what a group has in common is in none of its models alone."""
+    over_models, over_groups = [], []
+    for seed in range(100):
+        sat, labels = made((8, 8, 8, 8), 0, own=0.1, seed=seed)
+        same = np.equal.outer(labels.to_numpy(), labels.to_numpy())
+        shared = dict(zip("abcd", np.random.default_rng([9, seed]).normal(0, 0.4, 4), strict=True))
+        sat = sat + labels.map(shared).to_numpy()[:, None] * same
+        row = group_means(sat, labels, permutations=9).set_index("kind").loc["within"]
+        over_groups.append(row["low"] <= 2 <= row["high"])
+        value, present = (part * same for part in off_diagonal(sat))
+        _, low, high = jackknife(value, present)
+        over_models.append(low <= 2 <= high)
+        assert row["low"] <= low and high <= row["high"]
+    assert np.mean(over_groups) > 0.9 > 0.82 > np.mean(over_models)
 
 
 def test_another_matrix_stands_beside():
@@ -194,3 +244,26 @@ def test_holm_by_the_book():
     adjusted = holm(p)
     assert adjusted[[4, 0, 2, 1]] == pytest.approx([0.02, 0.03, 0.06, 0.06])
     assert np.isnan(adjusted[3])
+
+
+def test_figure_has_no_filled_bar_for_one_pair_and_an_arrow_for_a_wide_interval():
+    sat, labels = made((2, 6, 3), 0, effect=1.0)
+    sat.loc["m08", "m09"] = sat.loc["m09", "m08"] = -4.0
+    affinity = fit_affinity(sat).matrix
+    table = group_means(sat, labels, permutations=99).assign(column="family")
+    against = group_contrasts(affinity, labels, permutations=99).assign(column="family")
+    overall = overall_contrasts(affinity, labels.to_frame("family"), permutations=9).rename_axis("column").reset_index()
+    figure = groups_figure(table, against, overall)
+    left, right = figure.axes
+    names = [text.get_text().split()[0] for text in left.get_yticklabels()]
+    filled = {name: bar.get_facecolor()[3] == 1 for name, bar in zip(names, left.patches, strict=True)}
+    assert not filled["a"] and filled["b"]
+    assert table.set_index("group").loc["c", "low"] < left.get_xlim()[0], "the axis is cut"
+    assert any(line.get_marker() == "<" for line in left.lines)
+    assert len(right.patches) == 4 and all(
+        figure.axes[0].spines[side].get_visible() is False for side in ("top", "right")
+    )
+    few = group_contrasts(affinity * np.nan, labels, permutations=9).assign(column="family")
+    none = overall_contrasts(affinity * np.nan, labels.to_frame("family"), permutations=9)
+    empty = groups_figure(table, few, none.rename_axis("column").reset_index())
+    assert "no affinity" in empty.axes[1].texts[0].get_text()

@@ -55,14 +55,25 @@ def test_from_a_matrix_to_answers(published: Project) -> None:
     clusters = pd.read_csv(analysis / "clusters.csv").set_index("model")["cluster"]
     assert clusters[NAMES[::2]].nunique() == clusters[NAMES[1::2]].nunique() == 1 and clusters.nunique() == 2
     ranked = pd.read_csv(analysis / "components.csv")
-    assert ranked["component"].iloc[0] == "Stem" and ranked["p_adjusted"].iloc[0] == 0.05
-    assert "constant" in ranked.set_index("component").loc["Constant", "note"]
-    difference = pd.read_csv(analysis / "components_differences.csv").set_index("component")["difference"]
+    for of in ("sat", "affinity"):
+        first = ranked[ranked["of"] == of].iloc[0]
+        assert first["component"] == "Stem" and first["p"] == 0.05 and first["p_adjusted"] <= 0.1
+    assert ranked.set_index(["of", "component"]).loc[("sat", "Constant"), "note"].startswith("constant")
+    differences = pd.read_csv(analysis / "components_differences.csv").set_index(["of", "component"])["difference"]
+    difference = differences["sat"]
     matrix = pd.read_csv(published.folder / "matrix.csv", index_col=0).to_numpy()
     first, second = np.triu_indices(14, 1)
     same = first % 2 == second % 2
     pairs = matrix[first, second]
     assert difference["Stem"] == pytest.approx(pairs[same].mean() - pairs[~same].mean())
+    assert differences["affinity"]["Stem"] > 0 and set(pd.read_csv(analysis / "components_r2.csv")["of"]) == {
+        "sat",
+        "affinity",
+    }
+    # A component and a grouping of the same column are one contrast.
+    by_component = pd.read_csv(analysis / "components_contrasts.csv").set_index("component").loc["Stem"]
+    by_group = pd.read_csv(analysis / "groups_overall.csv").set_index("column").loc["Stem"]
+    assert by_component["half_contrast"] == pytest.approx(by_group["half_contrast"]) and by_group["p"] <= 0.01
     groups = pd.read_csv(analysis / "groups.csv").set_index(["kind", "group"])["mean"]
     assert groups["all"].iloc[0] == pytest.approx(pairs.mean())
     assert {path.stem for path in (published.results / "figures").glob("*.svg")} >= {

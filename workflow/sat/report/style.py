@@ -20,6 +20,8 @@ STYLE: Any = {
     "figure.dpi": 100,
 }
 BLUE, GREY = "#3b6fb6", "#8a8a8a"
+OF = {"sat": BLUE, "affinity": "#d07c1f"}
+"""Colours of what is drawn, where SAT and affinity stand side by side."""
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, gamma, norm
+from scipy.stats import binom, gamma, norm, t
 
 
 def wilson(hits: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -121,6 +121,35 @@ def _few(hits: NDArray[np.float64], n: NDArray[np.float64], error: float) -> NDA
     few = (hits > 0) & (hits < 3 + 1e-6)
     limit: NDArray[np.float64] = gamma.ppf(error, np.where(few, hits, 1)) / np.where(n > 0, n, 1)
     return np.where(few, limit, 1.0)
+
+
+def jackknife_interval(value: float, without: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Compute the interval of a statistic from its values without each unit.
+
+    Parameters
+    ----------
+    value : float
+        The statistic of all units.
+    without : array_like, shape (units,)
+        The statistic without each unit.
+    confidence : float
+
+    Returns
+    -------
+    low, high : float
+        By Student's t with one degree of freedom less than there are units; NaN with fewer than three units, or where
+        the statistic does not exist without some unit.
+
+    References
+    ----------
+    Tukey (1958). Bias and confidence in not-quite large samples. Annals of Mathematical Statistics 29, 614.
+    """
+    left = np.asarray(without, float)
+    units = len(left)
+    if units < 3:
+        return float("nan"), float("nan")
+    half = float(t.isf((1 - confidence) / 2, units - 1) * np.sqrt((units - 1) * np.var(left)))
+    return value - half, value + half
 
 
 MANY = 200

@@ -145,7 +145,7 @@ def pair_sums(matrix: Floats, members: Floats, order: NDArray[np.int32]) -> tupl
     """
     columns = np.column_stack([members, members.sum(axis=1)])  # the last column: the model has a known label
     within, crossing = [], []
-    for batch in _batches(order, columns.size):
+    for batch in batches(order, columns.size):
         given = columns[batch.T]  # models, permutations, labels + 1
         reached = (matrix @ given.reshape(len(matrix), -1)).reshape(given.shape)
         both = np.einsum("nbl,nbl->bl", given[:, :, :-1], reached[:, :, :-1])
@@ -154,7 +154,7 @@ def pair_sums(matrix: Floats, members: Floats, order: NDArray[np.int32]) -> tupl
     return np.vstack(within), np.vstack(crossing)
 
 
-def _batches(order: NDArray[np.int32], size: int, limit: int = 2_000_000) -> Iterator[NDArray[np.int32]]:
+def batches(order: NDArray[np.int32], size: int, limit: int = 2_000_000) -> Iterator[NDArray[np.int32]]:
     """Cut permutations into batches, so that an intermediate array stays below `limit` numbers (16 MB)."""
     step = max(1, limit // max(1, size))
     for start in range(0, len(order), step):
@@ -190,14 +190,18 @@ def two_sided(statistics: Floats, centre: float = 0.0) -> Floats:
     return p
 
 
-def max_adjusted(statistics: Floats) -> Floats:
-    """Compute adjusted p of each statistic: the share of permutations in which any statistic is as far from 0.
+def max_adjusted(statistics: Floats, one_sided: bool = False) -> Floats:
+    """Compute adjusted p of each statistic: the share of permutations in which any statistic is as extreme.
+
+    Extreme is far from 0; one-sided, it is far above the statistic's own mean. Distances are in units of each
+    statistic's root mean square distance, so that no scale dominates the maximum. Mean and unit are those of all rows,
+    the observed one included: then rows are treated alike, and the test is exact whatever their number.
 
     Parameters
     ----------
     statistics : float array, shape (1 + permutations, m)
-        The observed statistics come first. Each statistic is divided by its root mean
-        square under permutation, so that no scale dominates the maximum.
+        The observed statistics come first.
+    one_sided : bool
 
     Returns
     -------
@@ -208,10 +212,13 @@ def max_adjusted(statistics: Floats) -> Floats:
     ----------
     Westfall & Young (1993). Resampling-Based Multiple Testing. Wiley. (Single-step maxT.)
     """
-    centre = np.where(np.isfinite(statistics), statistics, 0.0)
-    spread = np.sqrt((centre[1:] ** 2).mean(axis=0)) if len(centre) > 1 else np.zeros(centre.shape[1])
-    usable = np.isfinite(statistics[0]) & (spread > 1e-12)
-    scaled = np.abs(centre[:, usable]) / spread[usable]
+    known = np.isfinite(statistics)
+    centre = ratio(np.where(known, statistics, 0.0).sum(axis=0), known.sum(axis=0)) if one_sided else 0.0
+    distance = np.where(known, statistics - centre, 0.0)
+    spread = np.sqrt((distance**2).mean(axis=0))
+    usable = known[0] & (spread > 1e-12)
+    scaled = distance[:, usable] / spread[usable]
+    scaled = scaled if one_sided else np.abs(scaled)
     p = np.full(statistics.shape[1], np.nan)
     if usable.any():
         largest = scaled.max(axis=1)[:, None]

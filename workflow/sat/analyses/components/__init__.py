@@ -1,4 +1,4 @@
-"""Which components of an architecture matter for SAT."""
+"""Which components of an architecture matter for SAT and affinity."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from sat.logs import log, progress
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -17,21 +19,27 @@ def _params(plan: Plan) -> dict[str, Any]:
     return {
         "preset": importance.preset,
         "splits": importance.splits,
+        "confidence": plan.config.confidence,
         "seed": plan.config.seed,
         "components": plan.study.components,
     }
 
 
 UNIT = Analysis(
-    inputs={"sat": "similarity/sat.csv", "null": "analysis/components_null.csv"},
+    inputs={
+        "sat": "similarity/sat.csv",
+        "affinity": "similarity/affinity.csv",
+        "null": "analysis/components_null.csv",
+    },
     tables={
         "components": Shown("Components", "importance"),
-        "components_r2": Shown("Components", "how well components predict SAT"),
+        "components_contrasts": Shown("Components", "contrasts, free of each model's level"),
+        "components_r2": Shown("Components", "how well components predict SAT and affinity"),
         "components_differences": Shown("Components", "same versus different component"),
         "components_values": None,
         "components_blocks": None,
     },
-    figures={"components": Shown("Components", "importance")},
+    figures={"components": Shown("Components", "SAT and affinity side by side")},
     params=_params,
     wanted=lambda study: any(study.components.values()),
     mem_mb=3000,
@@ -39,8 +47,10 @@ UNIT = Analysis(
 )
 
 
-def run(given: Given, *, preset: str, splits: int, seed: int, components: dict[str, dict[str, str]]) -> Answer:
-    """Regress SAT on components, rank the components, and compare means.
+def run(
+    given: Given, *, preset: str, splits: int, confidence: float, seed: int, components: dict[str, dict[str, str]]
+) -> Answer:
+    """Regress SAT and affinity on components, rank the components, and compare means.
 
     Parameters
     ----------
@@ -49,6 +59,8 @@ def run(given: Given, *, preset: str, splits: int, seed: int, components: dict[s
         Settings of the regression.
     splits : int
         Number of splits by models.
+    confidence : float
+        Level of the contrasts' intervals.
     seed : int
     components : dict of str to dict
         Components of every model.
@@ -69,40 +81,59 @@ def run(given: Given, *, preset: str, splits: int, seed: int, components: dict[s
         ranking,
         split_fits,
     )
+    from sat.statistics.contrasts import overall_contrasts
 
-    matrix, null = given["sat"], given["null"]
     table = pd.DataFrame.from_dict(components, orient="index").fillna("")
-    differences = mean_differences(matrix, table, seed=seed)
+    ranked = [pd.DataFrame(columns=["of", "component", "importance", "p_adjusted", "note"])]
+    r2 = [pd.DataFrame(columns=["of", "kind", "r2", "low", "high", "n", "note"])]
+    differences = {of: mean_differences(given[of], table, seed=seed) for of in ("sat", "affinity")}
+    null, reasons = given["null"], {}
+    for of in differences:
+        try:
+            data = pair_data(given[of], table, seed=seed)
+        except ValueError as error:
+            reasons[of] = str(error)
+            log.warning("no regression of %s: %s", of, error)
+            continue
+        explained, importance = full_fit(data, preset, seed)
+        fits = pd.concat(
+            [split_fits(data, [split], preset, seed) for split in progress(range(splits), f"splits ({of})")],
+            ignore_index=True,
+        )
+        chance = null[null["of"] == of]
+        ranked.append(ranking(data, importance, fits, chance).assign(of=of))
+        r2.append(r2_table(data, explained, fits, chance).assign(of=of))
+        for name in data.dropped_models:
+            log.warning("%s: a component is unknown, so the model is left out of the regression of %s", name, of)
+    contrasts = overall_contrasts(given["affinity"], table, confidence, seed=seed)
     blocks = []
     for component in table:
-        means, counts = block_means(matrix, table[component])
+        means, counts = block_means(given["sat"], table[component])
         for a, row in means.iterrows():
             for b, mean in row.items():
                 if a <= b:
                     blocks.append((component, a, b, counts.loc[a, b], mean))
-    ranked = pd.DataFrame(columns=["component", "importance", "p_adjusted", "note"])
-    r2 = pd.DataFrame(columns=["kind", "r2", "low", "high", "n", "note"])
-    reason = ""
-    try:
-        data = pair_data(matrix, table, seed=seed)
-        explained, importance = full_fit(data, preset, seed)
-        fits = pd.concat(
-            [split_fits(data, [split], preset, seed) for split in progress(range(splits), "splits")],
-            ignore_index=True,
-        )
-        ranked = ranking(data, importance, fits, null)
-        r2 = r2_table(data, explained, fits, null)
-        for name in data.dropped_models:
-            log.warning("%s: a component is unknown, so the model is left out of the regression", name)
-    except ValueError as error:
-        reason = str(error)
-        log.warning("no regression: %s", reason)
     tables = {
-        "components": ranked,
-        "components_r2": r2,
-        "components_differences": differences.by_component,
-        "components_values": differences.by_value,
+        "components": _joined(ranked),
+        "components_contrasts": contrasts.sort_values("half_contrast", ascending=False, kind="stable")
+        .rename_axis("component")
+        .reset_index(),
+        "components_r2": _joined(r2),
+        "components_differences": _joined([found.by_component.assign(of=of) for of, found in differences.items()]),
+        # Of SAT only: affinity cannot say which of a component's values makes models alike.
+        "components_values": differences["sat"].by_value,
         "components_blocks": pd.DataFrame(blocks, columns=["component", "value_a", "value_b", "n_pairs", "mean"]),
     }
-    figure = components_figure(ranked, r2, differences.by_component, reason)
-    return Answer(tables, {"components": figure}, {"preset": preset, "reason": reason})
+    figure = components_figure(tables, reasons)
+    facts = {"preset": preset, "reasons": reasons, "no_affinity": given.facts("affinity").get("no_affinity", "")}
+    return Answer(tables, {"components": figure}, facts)
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Tables below each other, with the column `of` in front; the first one, where all are empty."""
+    import pandas as pd
+
+    # An empty table would turn numbers into objects.
+    table = pd.concat([part for part in tables if len(part)] or tables[:1], ignore_index=True)
+    table.insert(0, "of", table.pop("of"))
+    return table

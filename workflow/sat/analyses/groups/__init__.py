@@ -1,4 +1,4 @@
-"""Mean SAT within groups of models, compared with the mean of all pairs."""
+"""Mean SAT within groups of models, and contrasts that say whether the groups are alike beyond each model's level."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ UNIT = Analysis(
     tables={
         "groups": Shown("Groups", "mean SAT within groups"),
         "groups_contrasts": Shown("Groups", "contrasts of groups, free of each model's level"),
+        "groups_overall": Shown("Groups", "contrast of all groups, free of each model's level"),
     },
-    figures={"groups": Shown("Groups", "mean SAT within groups")},
+    figures={"groups": Shown("Groups", "mean SAT and contrasts")},
     settings=Settings,
     files=("compare_to",),
     params=_params,
@@ -46,7 +47,7 @@ UNIT = Analysis(
 def run(
     given: Given, *, groups: dict[str, dict[str, str]], confidence: float, seed: int, compare_to: str | None = None
 ) -> Answer:
-    """Average SAT within the groups of every column.
+    """Average SAT within the groups of every column, and contrast the groups.
 
     Parameters
     ----------
@@ -73,6 +74,7 @@ def run(
     from sat.analyses.groups.contrasts import group_contrasts
     from sat.analyses.groups.figure import groups_figure
     from sat.analyses.groups.means import group_means
+    from sat.statistics.contrasts import overall_contrasts
 
     matrix, other = given["sat"], given.other("compare_to", compare_to)
     if other and other.differences:
@@ -97,5 +99,13 @@ def run(
     table, against = (pd.concat(found, ignore_index=True) for found in (tables, contrasts))
     for frame in (table, against):
         frame.insert(0, "column", frame.pop("column"))
+    overall = overall_contrasts(given["affinity"], pd.DataFrame(groups), confidence, seed=seed)
+    overall = overall.rename_axis("column").reset_index()
+    if reason := given.facts("affinity").get("no_affinity", ""):
+        log.warning("no contrasts: %s", reason)
     known = other is not None and other.differences is not None
-    return Answer({"groups": table, "groups_contrasts": against}, {"groups": groups_figure(table, known)})
+    return Answer(
+        {"groups": table, "groups_contrasts": against, "groups_overall": overall},
+        {"groups": groups_figure(table, against, overall, known)},
+        {"no_affinity": reason},
+    )

@@ -1,4 +1,4 @@
-"""Contrasts of groups: how much more alike pairs within two groups are than pairs across them."""
+"""Contrasts of two groups of models: how much more alike pairs within them are than pairs across."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
-from sat.seeds import generator
-from sat.statistics.pairs import Floats, aligned_labels, holm, indicators
+from sat.statistics.contrasts import NO_AFFINITY, contrast_interval, half_contrasts
+from sat.statistics.pairs import (
+    Floats,
+    aligned_labels,
+    holm,
+    indicators,
+    off_diagonal,
+    orders,
+    sorted_matrix,
+    two_sided,
+)
 
 OTHERS = "(all others)"
 """Stands for all models of another group; no group can be called so by accident."""
@@ -45,9 +53,9 @@ def group_contrasts(
         100 %; NaN where a group has fewer than three models), p (two-sided), p_holm (adjusted for all rows
         by Holm's method), note (why there is no contrast).
     """
-    names = sorted(affinity.index)
-    square = affinity.loc[names, names].to_numpy(float)
-    words, members = indicators(aligned_labels(labels.to_frame("group"), pd.Index(names))["group"])
+    matrix = sorted_matrix(affinity)
+    square, present = off_diagonal(matrix)
+    words, members = indicators(aligned_labels(labels.to_frame("group"), matrix.index)["group"])
     labelled = members.any(axis=1)
     rows = []
     pairs = list(combinations(range(len(words)), 2))
@@ -57,10 +65,10 @@ def group_contrasts(
         a = members[:, first] > 0
         b = members[:, second] > 0 if second is not None else labelled & ~a
         chosen = np.flatnonzero(a | b)
+        part = np.ix_(chosen, chosen)
+        sides = np.column_stack([a, b])[chosen].astype(float)
+        found = _contrast(square[part], present[part], sides, confidence, permutations, seed)
         name = words[second] if second is not None else OTHERS
-        random = generator("group contrasts", seed, words[first], name)
-        part = square[np.ix_(chosen, chosen)]
-        found = _contrast(part, a[chosen], confidence, permutations, random)
         rows.append((words[first], name, int(a.sum()), int(b.sum()), *found))
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_holm"])
     table["p_holm"] = holm(table["p"].to_numpy(float))
@@ -68,50 +76,15 @@ def group_contrasts(
 
 
 def _contrast(
-    square: Floats, inside: np.ndarray, confidence: float, permutations: int, random: np.random.Generator
+    square: Floats, present: Floats, sides: Floats, confidence: float, permutations: int, seed: int
 ) -> tuple[float, float, float, float, str]:
     """contrast, low, high, p, note."""
-    nothing = float("nan")
-    if min(inside.sum(), (~inside).sum()) < 2:
-        return nothing, nothing, nothing, nothing, "a group of one model has no pair"
-    if np.isnan(square[~np.eye(len(square), dtype=bool)]).any():
-        return nothing, nothing, nothing, nothing, "a pair has no affinity, so effects do not cancel"
     n = len(square)
-    filled = np.where(np.eye(n, dtype=bool), 0.0, square)
-    draws = np.array([random.permutation(inside) for _ in range(permutations)])
-    values = contrasts(filled, np.vstack([inside, draws]).T)
-    measured = float(values[0])
-    # Rounding must not make a relabelling that changes nothing look smaller.
-    p = float((np.abs(values) >= abs(measured) - 1e-9).mean())
-    low = high = nothing
-    if min(inside.sum(), (~inside).sum()) > 2:
-        kept = [np.delete(np.arange(n), place) for place in range(n)]
-        without = [float(contrasts(filled[np.ix_(rest, rest)], inside[rest][:, None])[0]) for rest in kept]
-        half = t.isf((1 - confidence) / 2, n - 1) * np.sqrt((n - 1) * np.var(without))
-        low, high = measured - half, measured + half
-    return measured, low, high, p, ""
-
-
-def contrasts(square: Floats, inside: np.ndarray) -> Floats:
-    """Contrasts of several splits of the same models.
-
-    Parameters
-    ----------
-    square : float array, shape (n, n)
-        Symmetric, 0 on the diagonal.
-    inside : bool array, shape (n, splits)
-        Which models are in the first group; the others are in the second.
-
-    Returns
-    -------
-    float array, shape (splits,)
-    """
-    first = inside.astype(float)
-    second = 1 - first
-    k, m = first.sum(axis=0), second.sum(axis=0)
-    reached = square @ first
-    within = (first * reached).sum(axis=0) / (k * (k - 1))
-    across = (second * reached).sum(axis=0) / (k * m)
-    other = (second * (square @ second)).sum(axis=0) / (m * (m - 1))
-    result: Floats = within + other - 2 * across
-    return result
+    nothing = float("nan")
+    if sides.sum(axis=0).min() < 2:
+        return nothing, nothing, nothing, nothing, "a group of one model has no pair"
+    if present.sum() < n * (n - 1):
+        return nothing, nothing, nothing, nothing, NO_AFFINITY
+    values = 2 * half_contrasts(square, sides, orders(n, permutations, seed))
+    low, high = contrast_interval(square, sides, confidence=confidence)
+    return float(values[0]), 2 * low, 2 * high, float(two_sided(values[:, None])[0]), ""

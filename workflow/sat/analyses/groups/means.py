@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from numpy.typing import ArrayLike
+from scipy.special import log_expit
 
-from sat.statistics.intervals import rank_range
+from sat.statistics.intervals import jackknife_interval, rank_range
 from sat.statistics.pairs import (
     Floats,
     aligned_labels,
@@ -47,7 +48,8 @@ def group_means(
         Group of each model, indexed by model. A model without a group counts
         only among all pairs.
     confidence : float
-        Level of the interval; see `jackknife`.
+        Level of the interval; see `jackknife`. For the kind `within`, the interval is the wider one of
+        leaving out models and of leaving out whole groups.
     permutations : int
     seed : int
     compare : DataFrame, shape (m, m), optional
@@ -61,7 +63,7 @@ def group_means(
         (number of pairs without SAT), mean, low, high, difference (from the mean
         of all pairs), p (two-sided: share of permutations of the labels over all
         models in which a group is at least as far from the mean of all pairs),
-        note (why there is no mean), rank, rank_best, rank_worst and tied
+        note (why there is no mean, or nothing but a mean), rank, rank_best, rank_worst and tied
         (`rank_range` among the groups). With `compare` also minus_compare
         (difference from its mean).
 
@@ -84,9 +86,11 @@ def group_means(
         _row("group", word, matrix, np.outer(member, member), confidence)
         for word, member in zip(words, members.T, strict=True)
     ]
-    rows.append(_row("within", "", matrix, members @ members.T, confidence))
+    # Over models alone, groups that were drawn at random would be taken for all groups: what the models of a group have
+    # in common by chance is in none of them alone. Over groups alone, few that agree by chance would seem certain.
+    rows.append(_row("within", "", matrix, members @ members.T, confidence, members))
     for row, chance in zip(rows, p, strict=True):
-        row["p"] = chance
+        row["p"] = chance if row["n_pairs"] > 1 else np.nan
     rows.append(overall)
     if compare is not None:
         other = sorted_matrix(compare)
@@ -100,7 +104,9 @@ def group_means(
     return table.astype({"p": float})
 
 
-def _row(kind: str, group: str, matrix: pd.DataFrame, chosen: Floats, confidence: float) -> dict[str, Any]:
+def _row(
+    kind: str, group: str, matrix: pd.DataFrame, chosen: Floats, confidence: float, units: Floats | None = None
+) -> dict[str, Any]:
     """Count and average the chosen pairs of different models."""
     n = len(matrix)
     if n < 2:
@@ -111,7 +117,12 @@ def _row(kind: str, group: str, matrix: pd.DataFrame, chosen: Floats, confidence
     possible = int((chosen.sum() - chosen.trace()) / 2)
     n_pairs = int((present * chosen).sum() / 2)
     mean, low, high = jackknife(value * chosen, present * chosen, confidence)
-    note = "" if n_pairs else "no pair has a SAT" if possible else "one model" if n_models == 1 else "no pair"
+    if units is not None:
+        _, *ends = jackknife(value * chosen, present * chosen, confidence, units)
+        low, high = float(np.min([low, *ends])), float(np.max([high, *ends]))
+    note = "no pair has a SAT" if possible else "one model" if n_models == 1 else "no pair"
+    if n_pairs:
+        note = "one pair: no interval and no p" if n_pairs == 1 else ""
     return {
         "kind": kind,
         "group": group,
@@ -125,35 +136,51 @@ def _row(kind: str, group: str, matrix: pd.DataFrame, chosen: Floats, confidence
     }
 
 
-def jackknife(value: Floats, present: Floats, confidence: float = 0.95) -> tuple[float, float, float]:
-    """Compute a mean over pairs, with an interval that takes into account that pairs share models.
+def jackknife(
+    value: Floats, present: Floats, confidence: float = 0.95, units: Floats | None = None
+) -> tuple[float, float, float]:
+    """Compute a mean SAT over pairs, with an interval that takes into account that pairs share models.
 
-    The standard error comes from leaving out one model at a time. Student's t, with
-    one degree of freedom less than the number of models, turns it into an interval:
-    it says what the mean would be with other models of the same kind.
+    The interval comes from leaving out one unit at a time (see `jackknife_interval`). It is computed on the log-odds
+    of exp(mean) / 100, which is the geometric mean of the pairs' rates, and mapped back. So it never exceeds
+    ln 100, where every image transfers, and is not symmetric about the mean.
 
     Parameters
     ----------
     value, present : float array, shape (n, n)
         Symmetric. Both are 0 where a pair does not count; `present` is 1 where it does.
     confidence : float
+    units : float array, shape (n, units), optional
+        1 where a model belongs to a unit that is left out as a whole; by default, each model is a unit. The interval
+        says what the mean would be with other units of the same kind.
 
     Returns
     -------
     mean, low, high : float
-        The interval is NaN if no pair is left without some model, as with fewer than three models.
+        The interval is NaN if no pair is left without some unit, as with fewer than three units.
 
     References
     ----------
     Arvesen (1969). Jackknifing U-statistics. Annals of Mathematical Statistics 40, 2076-2100.
     """
-    used = present.any(axis=0)
-    m = int(used.sum())
+    units = np.eye(len(value)) if units is None else units
+    units = units[:, present.any(axis=0) @ units > 0]
+
+    def without(square: Floats) -> Floats:
+        # Pairs within a unit are in both of its models' rows.
+        rest: Floats = square.sum() - 2 * square.sum(axis=0) @ units + (units * (square @ units)).sum(axis=0)
+        return rest
+
     mean = float(ratio(value.sum(), present.sum()))
-    left = present.sum() - 2 * present.sum(axis=0)[used]
-    if m < 3 or (left <= 0).any():
-        return mean, float("nan"), float("nan")
-    without = (value.sum() - 2 * value.sum(axis=0)[used]) / left
-    error = np.sqrt((m - 1) * np.var(without))
-    half = float(t.isf((1 - confidence) / 2, m - 1) * error)
-    return mean, mean - half, mean + half
+    left = ratio(without(value), without(present))
+    low, high = jackknife_interval(float(_log_odds(mean)), _log_odds(left), confidence)
+    low, high = (float(np.log(100) + log_expit(end)) for end in (low, high))
+    # The mean of pairs that all transfer lies above the largest log-odds.
+    return mean, min(low, mean), max(high, mean)
+
+
+def _log_odds(mean: ArrayLike) -> Floats:
+    """Log-odds of the geometric mean rate, of which a mean SAT is the logarithm; finite at 100 %."""
+    share = np.minimum(np.exp(mean) / 100, 1 - 1e-4)
+    odds: Floats = np.log(share / (1 - share))
+    return odds
