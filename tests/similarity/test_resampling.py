@@ -78,8 +78,8 @@ def test_replicates_resample_images_for_all_models_at_once():
 def test_same_seed_same_numbers_and_a_longer_run_begins_with_the_shorter():
     given = scores()
     long, short = bootstrap(given, SAT, 20), bootstrap(given, SAT, 7)
-    assert np.array_equal(long.values[:7], short.values, equal_nan=True)
-    assert not np.array_equal(short.values, bootstrap(given, SAT, 7, seed=1).sat)
+    assert np.array_equal(long.replicates[:7], short.replicates, equal_nan=True)
+    assert not np.array_equal(short.replicates, bootstrap(given, SAT, 7, seed=1).replicates)
     curve = stability_curve(given, [5, 10], SAT, 4)
     assert curve.equals(stability_curve(given, [10, 5], SAT, 4))
 
@@ -89,7 +89,7 @@ def test_intervals_are_as_wide_as_images_vary():
     correct, fooled = np.ones((2, 900), bool), predictions(2, 900)[1]
     drawn = bootstrap(image_scores(["a", "b"], correct, fooled), SAT, 2000)
     score = (fooled[0, 1].astype(float) + fooled[1, 0]) / 2
-    assert drawn.values[:, 1].std() == pytest.approx(score.std() / score.mean() / 30, rel=0.08)
+    assert drawn.replicates[:, 1].std() == pytest.approx(score.std() / score.mean() / 30, rel=0.08)
 
 
 def test_matrix_statistics():
@@ -105,7 +105,7 @@ def test_matrix_statistics():
     assert table.loc["within", "value"] == pytest.approx(off[same].mean())
     assert table.loc["within_minus_across", "value"] == pytest.approx(off[same].mean() - off[~same].mean())
     assert table.loc["within_minus_across", "low"] > 0
-    by_hand = np.quantile([row[drawn.off_diagonal].mean() for row in drawn.values], [0.025, 0.975])
+    by_hand = np.quantile([row[drawn.off_diagonal].mean() for row in drawn.replicates], [0.025, 0.975])
     assert table.loc["mean", ["low", "high"]].tolist() == pytest.approx(by_hand.tolist())
     assert "within" not in set(matrix_statistics(drawn)["statistic"])
 
@@ -139,13 +139,13 @@ def test_comparing_on_the_same_images_is_sharper_than_on_different_ones():
     hard = random.normal(size=500)
     fooled = hard + 0.3 * random.normal(size=(3, 3, 500)) > 0.5
     drawn = bootstrap(image_scores(list("abc"), np.ones((3, 500), bool), fooled), SAT, 500)
-    ab, ac = drawn.values[:, 1], drawn.values[:, 2]
+    ab, ac = drawn.replicates[:, 1], drawn.replicates[:, 2]
     assert (ab - ac).std() < 0.5 * np.hypot(ab.std(), ac.std())
 
 
 def test_rank_stability_against_scipy():
     drawn = bootstrap(scores(5, 60), SAT, 5)
-    sat, off = drawn.values, drawn.off_diagonal
+    sat, off = drawn.replicates, drawn.off_diagonal
     table = rank_stability(drawn).set_index("between")
     assert table["n"].to_dict() == {"replicates": 2, "measured": 5}
     expected = [spearmanr(sat[i][off], sat[i + 1][off]).statistic for i in (0, 2)]

@@ -52,7 +52,7 @@ class Replicates:
     second: NDArray[np.intp]
     measured: Floats
     """Values of the matrix in which every image counts once, shape (pairs,)."""
-    values: Floats
+    replicates: Floats
     """Values of the replicates, shape (replicates, pairs); NaN for a pair without a drawn image that both get right."""
 
     @property
@@ -62,7 +62,7 @@ class Replicates:
 
     def matrix(self, row: int) -> pd.DataFrame:
         """Arrange one replicate as a symmetric matrix, shape (models, models)."""
-        square = _square(len(self.models), self.first, self.second, self.values[row])
+        square = _square(len(self.models), self.first, self.second, self.replicates[row])
         return pd.DataFrame(square, index=list(self.models), columns=list(self.models))
 
 
@@ -206,7 +206,7 @@ def matrix_statistics(
     """
     off = drawn.off_diagonal
     # The measured matrix is the first row.
-    rows = np.vstack([drawn.measured, drawn.values])
+    rows = np.vstack([drawn.measured, drawn.replicates])
     mean = _mean(rows[:, off])
     found = {"mean": (off, mean), "sd": (off, np.sqrt(_mean((rows[:, off] - mean[:, None]) ** 2)))}
     if families is not None:
@@ -238,7 +238,7 @@ def rank_stability(drawn: Replicates) -> pd.DataFrame:
         over pairs of different models without NaN in either matrix.
     """
     off = drawn.off_diagonal
-    rows = drawn.values[:, off]
+    rows = drawn.replicates[:, off]
     even = len(rows) // 2 * 2
     found = {
         "replicates": [spearman(a, b) for a, b in zip(rows[:even:2], rows[1:even:2], strict=True)],
@@ -279,7 +279,7 @@ def pair_differences(
     for one, other in comparisons:
         i, j = find(one), find(other)
         difference = drawn.measured[i] - drawn.measured[j]
-        low, high = _interval(drawn.values[:, i] - drawn.values[:, j], confidence)
+        low, high = _interval(drawn.replicates[:, i] - drawn.replicates[:, j], confidence)
         if np.isnan([difference, low]).any():
             verdict = "unknown"
         else:

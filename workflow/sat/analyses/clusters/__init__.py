@@ -189,4 +189,3 @@ def _ratios(affinity: pd.DataFrame, models: list[str]) -> pd.DataFrame | None:
     for model in dropped:
         log.warning("%s: has no affinity to some other model, and no cluster of affinity", model)
     return kept
-

@@ -1,7 +1,8 @@
 """Spectral clustering of SAT or of affinity, how stable it is, and its t-SNE picture.
 
 Spectral clustering needs weights that are not negative. Those of SAT are SAT itself, clipped at 0. So clusters of SAT
-depend on the unit inside its logarithm. Those of affinity are its exponentials (`odds_ratios`), in which no unit is left.
+depend on the unit inside its logarithm. Those of affinity are its exponentials (`odds_ratios`), in which no unit is
+left.
 """
 
 from __future__ import annotations
@@ -432,10 +433,10 @@ def feature_distances(features: pd.DataFrame, clusters: pd.DataFrame) -> pd.Data
     return pd.DataFrame(distance, index=order, columns=order)
 
 
-def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
-    """Average linkage of the distance ln 100 - SAT.
+def dendrogram_linkage(matrix: pd.DataFrame, most: float = np.log(100)) -> Floats:
+    """Average linkage of the distance ln 100 - SAT, or of another largest value less a similarity.
 
-    The distance is 0 where every adversarial image transfers, and grows by
+    The distance of SAT is 0 where every adversarial image transfers, and grows by
     ln 2 with every halving of the transfer rate. The height of a node is the mean
     over the pairs of models that it joins. No entry is clipped: SAT below 0 is a
     distance above ln 100. The distance is not a metric, and average linkage does
@@ -444,7 +445,9 @@ def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT matrix, symmetric, without NaN. The diagonal is not used.
+        SAT, or affinity: symmetric, without NaN. The diagonal is not used.
+    most : float
+        The largest similarity that there may be.
 
     Returns
     -------
@@ -458,7 +461,7 @@ def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
     _refuse_nan(matrix)
     if len(matrix) < 2:
         return np.empty((0, 4))
-    distance = np.log(100) - matrix.to_numpy(float)
+    distance = most - matrix.to_numpy(float)
     np.fill_diagonal(distance, 0)
-    # Rounding may leave SAT a little above ln 100.
+    # Rounding may leave a similarity a little above the largest.
     return np.asarray(linkage(squareform(np.maximum(distance, 0), checks=False), "average"))

@@ -117,10 +117,10 @@ def run(
 
     import numpy as np
 
-    from sat.analyses.clusters.spectral import membership_over_matrices, odds_ratios
     from sat.analyses.stability.figure import stability_figure
     from sat.similarity.predictions import predictions_of
     from sat.similarity.resampling import (
+        Measure,
         bootstrap,
         curve_sizes,
         enough_images,
@@ -134,7 +134,7 @@ def run(
     matrix, clusters = given["sat"].loc[names, names], given["clusters"]
     scores = predictions_of(given).scores(names)
     images = scores.both.shape[1]
-    measures = {"sat": partial(weighted_sat, eps_s=eps_s), "affinity": weighted_affinity}
+    measures: dict[str, Measure] = {"sat": partial(weighted_sat, eps_s=eps_s), "affinity": weighted_affinity}
 
     drawn = {of: bootstrap(scores, measure, replicates, seed) for of, measure in measures.items()}
     sat = drawn["sat"]
@@ -147,8 +147,6 @@ def run(
         del drawn["affinity"]
 
     stability, curves, membership, enough = {}, {}, {}, {}
-    # Models that the clustering left out are left out here too, since they would form clusters that it does not have.
-    clustered = min(replicates, CLUSTERED)
     for of, again in drawn.items():
         statistics = _statistics(again, models, confidence)
         # The mean affinity of a pool is 0 on any images.
@@ -168,15 +166,7 @@ def run(
         if len(known):
             log.info("images for a rank correlation of %g: %s: %s", correlation, of, enough[of] or "more than half")
 
-        column = "cluster" if of == "sat" else "cluster_affinity"
-        found = clusters[["model", column]].dropna().rename(columns={column: "cluster"}).astype({"cluster": int})
-        kept = found["model"].tolist()
-        weights = (again.matrix(row).loc[kept, kept] for row in progress(range(clustered), f"{of}: clusters", clustered))
-        if of == "affinity":
-            weights = map(odds_ratios, weights)
-        table = membership[of] = membership_over_matrices(weights, found, min(k, len(kept)), seed=seed)
-        for model in table["model"][table["n_replicates"] == 0]:
-            log.warning("%s: in no replicate of %s that can be clustered", model, of)
+        membership[of] = _membership(of, again, clusters, min(replicates, CLUSTERED), k, seed)
 
     curve = stacked(curves)
     return Answer(
@@ -185,13 +175,48 @@ def run(
         {
             "n_images": images,
             "replicates": replicates,
-            "clustered": clustered,
+            "clustered": min(replicates, CLUSTERED),
             "pairs_without_common_images": holes,
             "correlation": correlation,
             "images_for_correlation": enough["sat"],
             "images_for_correlation_of_affinity": enough.get("affinity"),
         },
     )
+
+
+def _membership(of: str, drawn: Replicates, clusters: pd.DataFrame, number: int, k: int, seed: int) -> pd.DataFrame:
+    """Cluster the first replicates again, and count how often models stay together.
+
+    Parameters
+    ----------
+    of : str
+        What `drawn` holds: sat or affinity.
+    drawn : Replicates
+    clusters : DataFrame
+        Columns model, cluster and cluster_affinity, for the measured matrices.
+    number : int
+        Number of replicates that are clustered.
+    k : int
+        Number of clusters.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        See `sat.analyses.clusters.spectral.membership`.
+    """
+    from sat.analyses.clusters.spectral import membership_over_matrices, odds_ratios
+
+    column = "cluster" if of == "sat" else "cluster_affinity"
+    found = clusters[["model", column]].dropna().rename(columns={column: "cluster"}).astype({"cluster": int})
+    # Models that the clustering left out are left out here too, since they would form clusters that it does not have.
+    kept = found["model"].tolist()
+    matrices = (drawn.matrix(row).loc[kept, kept] for row in progress(range(number), f"clusterings of {of}", number))
+    weights = (matrix if of == "sat" else odds_ratios(matrix) for matrix in matrices)
+    table = membership_over_matrices(weights, found, min(k, len(kept)), seed=seed)
+    for model in table["model"][table["n_replicates"] == 0]:
+        log.warning("%s: in no replicate of %s that can be clustered", model, of)
+    return table
 
 
 def _statistics(drawn: Replicates, families: dict[str, str], confidence: float) -> pd.DataFrame:
