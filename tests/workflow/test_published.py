@@ -79,9 +79,8 @@ def test_from_a_matrix_to_answers(published: Project) -> None:
     best = pairs.argmax()
     assert f"  {NAMES[first[best]]}  {NAMES[second[best]]}  {pairs[best]:.2f}\n" in summary.stdout
     for of in ("SAT", "affinity"):
-        told = summary.stdout[
-            summary.stdout.index(f"Clusters of {of} (k = 2, as configured; firm: start agreement 1.00)") :
-        ]
+        head = f"Clusters of {of} (k = 2, as configured; firm: start agreement 1.00)"
+        told = summary.stdout[summary.stdout.index(head) :]
         members = re.findall(r"^  [12]: (.*)$", told, re.MULTILINE)[:2]
         assert sorted(text.split(", ") for text in members) == [NAMES[::2], NAMES[1::2]]
     assert "pair table" not in summary.stdout and "Be careful" not in summary.stdout

@@ -64,13 +64,13 @@ def name_points(
             + 60 * _covered(boxes, leaders, scale)
             + 8 * _covered(boxes, dots, scale)
             + distances / scale
-            + 3000 * _outside(boxes, frame.extents)
+            + 3000 * _outside(boxes, np.array(frame.extents))
         )
         best = boxes[cost.argmin()]
         taken = np.vstack([taken, best])
         label.remove()
-        corner = axes.transData.inverted().transform(best[:2])
-        axes.annotate(names[place], corner, fontsize=size, va="bottom", ha="left", annotation_clip=False)
+        left, low = axes.transData.inverted().transform(best[:2])
+        axes.annotate(names[place], (left, low), fontsize=size, va="bottom", ha="left", annotation_clip=False)
         if distances[cost.argmin()] >= LEADER * scale:
             near = np.clip(points[place], best[:2], best[2:])
             leaders = np.vstack([leaders, near + (points[place] - near) * share[:, 0]])
@@ -91,13 +91,13 @@ def _candidates(point: Floats, width: float, height: float, radius: float, scale
 def _overlaps(boxes: Floats, taken: Floats) -> NDArray[np.intp]:
     """Number of taken boxes that each box overlaps."""
     over = (boxes[:, None, :2] < taken[None, :, 2:]) & (taken[None, :, :2] < boxes[:, None, 2:])
-    return over.all(axis=2).sum(axis=1)
+    return np.asarray(over.all(axis=2).sum(axis=1))
 
 
 def _covered(boxes: Floats, dots: Floats, margin: float) -> NDArray[np.intp]:
     """Number of dots in each box."""
     inside = (boxes[:, None, :2] - margin < dots) & (dots < boxes[:, None, 2:] + margin)
-    return inside.all(axis=2).sum(axis=1)
+    return np.asarray(inside.all(axis=2).sum(axis=1))
 
 
 def _outside(boxes: Floats, frame: Floats) -> NDArray[np.bool_]:

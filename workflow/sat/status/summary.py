@@ -166,7 +166,7 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
     if weak or one:
         kept = int((similar["noise_p_holm"] <= (1 - config.confidence) / 2).sum())
         warnings.append(
-            f"{weak} of {len(similar)} pairs are not above random noise of the same size, and {one} more are above it in "
-            f"one direction only; {kept} are above it after Holm's adjustment for the number of pairs"
+            f"{weak} of {len(similar)} pairs are not above random noise of the same size, and {one} more are above it "
+            f"in one direction only; {kept} are above it after Holm's adjustment for the number of pairs"
         )
     return warnings
