@@ -1,5 +1,6 @@
 import math
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from scipy.stats import spearmanr
 
 from sat.seeds import generator
 from sat.similarity import resampling
+from sat.similarity.affinity import fit_affinity
 from sat.similarity.resampling import (
     bootstrap,
     curve_sizes,
@@ -17,6 +19,7 @@ from sat.similarity.resampling import (
     pair_differences,
     rank_stability,
     stability_curve,
+    weighted_affinity,
     weighted_sat,
 )
 
@@ -60,6 +63,36 @@ def test_weights_against_a_double_loop(monkeypatch, block):
     expected = [[brute_force(correct, fooled, a, b, images) for a, b in pairs] for images in drawn]
     assert np.allclose(found, expected, equal_nan=True, atol=1e-12)
     assert np.isnan(found).any(), "one image is not always correct for both"
+
+
+def test_affinity_with_weights_against_counting_directions():
+    """Least squares of log-odds that are counted image by image; a replicate without a common image has none there."""
+    correct, fooled = predictions(6, 40, seed=4)
+    random = np.random.default_rng(5)
+    # The last draw is of images on which the first model errs.
+    drawn = [random.integers(0, 40, size) for size in (40, 40)] + [np.flatnonzero(~correct[0])]
+    given = image_scores(list("abcdef"), correct, fooled)
+    found = weighted_affinity(given, [np.bincount(images, minlength=40) for images in drawn])
+    for row, images in zip(found, drawn, strict=True):
+        odds = np.full((6, 6), np.nan)
+        for a, b in product(range(6), range(6)):
+            both = [i for i in images if correct[a, i] and correct[b, i]]
+            hits = sum(int(fooled[a, b, i]) for i in both)
+            if both:
+                odds[a, b] = math.log((hits + 0.5) / (len(both) - hits + 0.5))
+        expected = fit_affinity(pd.DataFrame((odds + odds.T) / 2)).matrix.to_numpy()
+        assert np.allclose(given.square(row), expected, atol=1e-10, equal_nan=True)
+    assert np.isfinite(found[0]).sum() == 15 and np.isnan(found[2]).all()
+
+
+def test_affinity_is_drawn_on_the_same_images_as_sat():
+    given = scores(5, 60)
+    sat, affinity = (bootstrap(given, measure, 3, seed=2) for measure in (SAT, weighted_affinity))
+    weights = generator("bootstrap over images", 2).multinomial(60, np.full(60, 1 / 60), size=3)
+    assert np.array_equal(sat.replicates, SAT(given, weights))
+    assert np.array_equal(affinity.replicates, weighted_affinity(given, weights), equal_nan=True)
+    table = matrix_statistics(affinity).set_index("statistic")
+    assert table.loc["mean", ["value", "low", "high"]].abs().max() < 1e-12 and table.loc["sd", "value"] > 0
 
 
 def test_replicates_resample_images_for_all_models_at_once():

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-ANGLES = np.deg2rad([20, 160, -20, -160, 90, -90, 50, 130, -50, -130, 0, 180])
-DISTANCES = (3, 9, 17, 27, 39, 53, 69, 87)
+ANGLES = np.deg2rad([20, 160, -20, -160, 90, -90, 50, 130, -50, -130, 0, 180, 70, 110, -70, -110])
+DISTANCES = (3, 9, 17, 27, 39, 53, 69, 87, 107, 129)
 """Points between a marker and its name, tried in this order."""
 LEADER = 6
 """A line leads from a name to its marker from this distance on."""
@@ -48,7 +48,7 @@ def name_points(
     lines = np.asarray(obstacles, float).reshape(-1, 4)
     ends = [axes.transData.transform(lines[:, at : at + 2]) for at in (0, 2)]
     # Segments become rows of dots, since a box covers a dot or does not.
-    share = np.linspace(0, 1, 60)[:, None, None]
+    share = np.linspace(0, 1, 24)[:, None, None]
     dots = (ends[0] * (1 - share) + ends[1] * share).reshape(-1, 2)
     frame = axes.get_window_extent()
     crowd = (np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < 60 * scale).sum(axis=1)
@@ -59,12 +59,12 @@ def name_points(
         box = label.get_window_extent()
         boxes, distances = _candidates(points[place], box.width, box.height, radius * scale, scale)
         cost = (
-            1000 * _overlaps(boxes, taken)
-            + 300 * _covered(boxes, points, radius * scale)
-            + 60 * _covered(boxes, leaders, scale)
+            1e6 * _overlaps(boxes, taken, scale)
+            + 1e4 * _covered(boxes, points, radius * scale)
+            + 40 * _covered(boxes, leaders, scale)
             + 8 * _covered(boxes, dots, scale)
             + distances / scale
-            + 3000 * _outside(boxes, np.array(frame.extents))
+            + 1e6 * _outside(boxes, np.array(frame.extents))
         )
         best = boxes[cost.argmin()]
         taken = np.vstack([taken, best])
@@ -88,14 +88,15 @@ def _candidates(point: Floats, width: float, height: float, radius: float, scale
     return np.column_stack([left, low, left + width, low + height]), distance
 
 
-def _overlaps(boxes: Floats, taken: Floats) -> NDArray[np.intp]:
-    """Number of taken boxes that each box overlaps."""
-    over = (boxes[:, None, :2] < taken[None, :, 2:]) & (taken[None, :, :2] < boxes[:, None, 2:])
+def _overlaps(boxes: Floats, taken: Floats, margin: float) -> NDArray[np.intp]:
+    """Number of taken boxes that each box overlaps, or is nearer to than a margin."""
+    over = (boxes[:, None, :2] < taken[None, :, 2:] + margin) & (taken[None, :, :2] < boxes[:, None, 2:] + margin)
     return np.asarray(over.all(axis=2).sum(axis=1))
 
 
 def _covered(boxes: Floats, dots: Floats, margin: float) -> NDArray[np.intp]:
     """Number of dots in each box."""
+    dots = dots[((dots > boxes[:, :2].min(axis=0) - margin) & (dots < boxes[:, 2:].max(axis=0) + margin)).all(axis=1)]
     inside = (boxes[:, None, :2] - margin < dots) & (dots < boxes[:, None, 2:] + margin)
     return np.asarray(inside.all(axis=2).sum(axis=1))
 

@@ -117,7 +117,8 @@ def _clusters(analysis: Path) -> list[str]:
             )
             lines.append(f"  unsure: together in fewer than {STEADY:.0%}; members stay together in {again}")
     unit = agreement["sat", "sat_per_mille"]
-    lines += ["", "Firm means: over random starts and over images, not over other trainings or other pools of models."]
+    over = " and over images" if "images" in draws else ""
+    lines += ["", f"Firm means: over random starts{over}, not over other trainings or other pools of models."]
     lines.append(f"SAT's clusters against those with SAT in per mille: adjusted Rand {unit:.2f} (1: the same)")
     if ("sat", "affinity") in agreement.index:
         lines.append(f"SAT's clusters against affinity's: adjusted Rand {agreement['sat', 'affinity']:.2f}")

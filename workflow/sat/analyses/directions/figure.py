@@ -55,7 +55,7 @@ def directions_figure(pairs: pd.DataFrame, table: pd.DataFrame, alpha: float) ->
     size = max(5.0, 0.3 * len(rate) + 2)
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(size + 1.2, size), layout="constrained")
-    least = float(np.nanmin(rate.where(rate > 0), initial=100.0))
+    least = float(rate.where(rate > 0).fillna(100.0).min(axis=None))
     sns.heatmap(
         # 0 has no place on a scale of logarithms; it takes the colour of the smallest rate.
         rate.clip(lower=least),
