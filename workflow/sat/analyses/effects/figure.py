@@ -42,6 +42,7 @@ def effects_figure(models: pd.DataFrame, pool: pd.DataFrame) -> Figure:
             ordered = models.sort_values("effect")
             axes.plot(ordered["effect"], range(len(ordered)), "o", color=BLUE, markersize=4)
             axes.set_yticks(range(len(ordered)), ordered["model"], fontsize=7)
+            axes.set_ylim(-1, len(ordered))
             axes.set_xlabel("effect of the model (log-odds): strength and fragility together")
         else:
             side = 5.2 + 0.06 * max(0, len(models) - 12)

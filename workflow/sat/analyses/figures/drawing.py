@@ -397,9 +397,11 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
         return nothing_to_draw("No component is known." if len(picture) else "Too few models: t-SNE needs at least 4.")
     across = min(3, len(columns))
     down = -(-len(columns) // across)
+    # A single panel would be too small for a page.
+    scale = 1.4 if len(columns) == 1 else 1.0
     with matplotlib.rc_context(STYLE):
         figure, panels = plt.subplots(
-            down, across, figsize=(5.2 * across, 3.4 * down), layout="constrained", squeeze=False
+            down, across, figsize=(5.2 * scale * across, 3.4 * scale * down), layout="constrained", squeeze=False
         )
     for axes in panels.flat[len(columns) :]:
         axes.set_axis_off()
