@@ -1,4 +1,6 @@
 import os
+from itertools import combinations
+from math import comb, exp
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,13 @@ from sat.analyses.clusters.spectral import (
     membership,
     membership_over_matrices,
     membership_over_starts,
+    odds_ratios,
+    partition_agreement,
     spectral_clusters,
     tsne_picture,
     without_nan,
 )
+from sat.similarity.affinity import fit_affinity, log_odds_of_sat
 
 RELEASED = (
     Path(os.environ.get("SAT_REFERENCE", Path(__file__).resolve().parents[3] / "shared/reference")) / "SAT_release.csv"
@@ -139,6 +144,55 @@ def test_rand_index_against_scikit_learn():
     assert clusters._mean_rand_index(labels) == pytest.approx(np.mean(expected))
     assert clusters._mean_rand_index(labels[[3, 3]]) == clusters._mean_rand_index(labels[[4, 4]]) == 1
     assert np.isnan(clusters._mean_rand_index(labels[:1]))
+
+
+def test_agreement_of_partitions_against_counting_pairs():
+    """Hubert and Arabie's formula, with pairs counted one by one, over the models that both partitions have."""
+    random = np.random.default_rng(3)
+    names = [f"m{i}" for i in range(11)]
+    one = pd.Series(random.integers(0, 3, 11), names)
+    other = pd.Series([f"family {i}" for i in random.integers(0, 3, 11)], names)
+    other["m4"] = None
+    table = partition_agreement({"one": one, "other": other, "part": one[names[:2]], "nothing": one[[]]})
+    together = [
+        (one[a] == one[b], other[a] == other[b]) for a, b in combinations([name for name in names if name != "m4"], 2)
+    ]
+    both, first, second = (sum(map(rule, together)) for rule in (all, lambda pair: pair[0], lambda pair: pair[1]))
+    chance = first * second / comb(10, 2)
+    expected = (both - chance) / ((first + second) / 2 - chance)
+    rows = table.set_index(["first", "second"])
+    assert rows.loc[("one", "other"), "adjusted_rand"] == pytest.approx(expected) and abs(expected) < 1
+    assert rows.loc[("one", "other"), "n_models"] == 10
+    assert rows.loc[("one", "part"), "adjusted_rand"] == 1, "the same where both are known"
+    assert np.isnan(rows.loc[("one", "nothing"), "adjusted_rand"]) and len(table) == 6
+
+
+def test_clusters_of_affinity_find_families_among_models_of_different_fragility():
+    """Each family has fragile and robust models. Clusters of SAT follow fragility, those of affinity the family."""
+    random = np.random.default_rng(0)
+    index = {"sat": [], "affinity": []}
+    for _ in range(6):
+        family = np.repeat([0, 1, 2], 4)
+        effect = random.normal(0, 1, 12)
+        noise = random.normal(0, 0.2, (12, 12))
+        half = -4 + effect[:, None] + effect + 1.2 * (family[:, None] == family) + (noise + noise.T) / 2
+        sat = np.log(100 / (1 + np.exp(-half)))
+        np.fill_diagonal(sat, np.log(100))
+        weights = {"sat": pd.DataFrame(sat), "affinity": odds_ratios(fit_affinity(pd.DataFrame(half)).matrix)}
+        for of, matrix in weights.items():
+            found = spectral_clusters(matrix, 3, starts=30)
+            assert of == "sat" or found.n_clipped == 0
+            index[of].append(adjusted_rand_score(family, found.table["cluster"]))
+    assert min(index["affinity"]) > 0.7 and np.mean(index["affinity"]) > 0.9, index
+    assert np.mean(index["sat"]) < 0.6, index
+
+
+def test_odds_ratios_are_positive_and_keep_what_is_missing():
+    affinity = pd.DataFrame([[np.nan, -2.0, 0.5], [-2.0, np.nan, np.nan], [0.5, np.nan, np.nan]], index=list("abc"))
+    affinity.columns = affinity.index
+    found = odds_ratios(affinity)
+    assert found.loc["a", "b"] == pytest.approx(exp(-2)) and found.loc["a", "c"] == pytest.approx(exp(0.5))
+    assert np.isnan(found.loc["b", "c"]) and np.diag(found).tolist() == [0, 0, 0]
 
 
 def test_choosing_among_few_models():
@@ -274,3 +328,14 @@ def test_released_matrix():
     off = ~np.eye(len(matrix), dtype=bool)
     assert matrix.to_numpy()[same & off].mean() == pytest.approx(3.14, abs=0.02)
     assert matrix.to_numpy()[~same].mean() == pytest.approx(2.61, abs=0.02)
+
+
+@pytest.mark.skipif(not RELEASED.exists(), reason=f"the matrix that the paper's authors released is not at {RELEASED}")
+def test_the_released_clusters_do_not_depend_on_the_unit_and_affinity_finds_others():
+    matrix = pd.read_csv(RELEASED, index_col=0)
+    affinity = odds_ratios(fit_affinity(log_odds_of_sat(matrix)).matrix)
+    views = {"sat": matrix, "per mille": matrix + np.log(10), "affinity": affinity}
+    tables = {of: spectral_clusters(view, 10).table.set_index("model")["cluster"] for of, view in views.items()}
+    found = partition_agreement(tables).set_index(["first", "second"])["adjusted_rand"]
+    assert found["sat", "per mille"] > 0.9
+    assert 0.5 < found["sat", "affinity"] < 0.9

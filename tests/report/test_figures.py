@@ -1,10 +1,12 @@
 import xml.etree.ElementTree as ElementTree
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from sat.analyses.figures.drawing import (
+    affinity_map,
     cluster_map,
     dendrogram_figure,
     distances_figure,
@@ -12,7 +14,9 @@ from sat.analyses.figures.drawing import (
     tsne_figure,
 )
 from sat.analyses.stability.figure import stability_figure
+from sat.report.labels import name_points
 from sat.report.style import save
+from sat.similarity.affinity import fit_affinity
 
 
 def study(n):
@@ -26,7 +30,8 @@ def study(n):
         [(a, b, matrix.loc[a, b]) for i, a in enumerate(names) for b in names[i:]],
         columns=["model_a", "model_b", "sat"],
     )
-    pairs = pairs.assign(sat_low=pairs["sat"] - 0.25, sat_high=pairs["sat"] + 0.25, above_noise=True)
+    pairs = pairs.assign(sat_low=pairs["sat"] - 0.25, sat_high=pairs["sat"] + 0.25, noise_p_ab=0.0, noise_p_ba=0.0)
+    pairs.loc[pairs.index[-2], "sat_high"] += 0.5
     return matrix, families, models, pairs
 
 
@@ -41,18 +46,20 @@ def test_cluster_map_names_every_model_and_how_sure_it_is(tmp_path, n):
     text = text_of(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
     for name in matrix.index:
         assert text.count(name) >= 2
-    assert "median half-width of the intervals: 0.25" in text
+    assert f"half-widths of the 95% intervals: {'0.50' if n == 2 else '0.25'} to 0.50" in text
     assert "f0" in text
 
 
 def test_cluster_map_marks_what_is_not_to_be_trusted(tmp_path):
     matrix, families, models, pairs = study(6)
     models.loc["model_2", "low_whitebox"] = True
-    pairs.loc[1, "above_noise"] = False
+    # Each of two directions passes at 0.025 by itself, and neither does when both are counted.
+    pairs.loc[1:2, ["noise_p_ab", "noise_p_ba"]] = 0.02, 1e-9
     matrix.loc["model_4", "model_5"] = matrix.loc["model_5", "model_4"] = np.nan
     text = text_of(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
     assert "model_2 *" in text and "low white-box success" in text
-    assert "not above random noise" in text and f"{matrix.loc['model_0', 'model_1']:.1f}n" in text
+    assert "n: not above random noise from row to column (2 of 30 directions)" in text
+    assert text.split("\n").count(f"{matrix.loc['model_0', 'model_1']:.1f}n") == 1, "one direction of the pair"
     assert "left out, no image in common: model_4" in text
 
 
@@ -103,17 +110,79 @@ def test_distances_are_sorted_by_cluster(tmp_path):
 
 
 def test_stability_figure_says_how_many_images_are_enough(tmp_path):
-    curve = pd.DataFrame({"images": [10, 20, 40], "n": 50, "mean": [0.5, 0.8, 0.97]})
+    curve = pd.DataFrame({"of": "sat", "images": [10, 20, 40], "n": 50, "mean": [0.5, 0.8, 0.97]})
+    curve = pd.concat([curve, curve.assign(of="affinity", mean=curve["mean"] - 0.2)])
     curve = curve.assign(p05=curve["mean"] - 0.01, p95=curve["mean"] + 0.01)
-    assert "from 40 images on" in text_of(stability_figure(curve, 0.95, 40), tmp_path / "a.svg")
-    assert "not even two samples of 40 images" in text_of(stability_figure(curve, 0.99, None), tmp_path / "b.svg")
-    assert "No rank correlation" in text_of(stability_figure(curve.iloc[:0], 0.95, None), tmp_path / "c.svg")
+    text = text_of(stability_figure(curve, 0.95, {"sat": 40, "affinity": None}), tmp_path / "a.svg")
+    assert "SAT: from 40 images on, 95 % of the draws reach 0.95" in text
+    assert "affinity: the target is not reached, even with 40 images per sample" in text
+    assert {"10", "40"} <= set(text.split("\n")), "the first and the last size are named"
+    alone = text_of(stability_figure(curve[curve["of"] == "sat"], 0.99, {"sat": None}), tmp_path / "b.svg")
+    assert "SAT: the target is not reached" in alone and "affinity" not in alone
+    assert "No rank correlation" in text_of(stability_figure(curve.iloc[:0], 0.95, {}), tmp_path / "c.svg")
 
 
 def test_a_given_matrix_has_no_intervals_and_says_so(tmp_path):
     matrix, families, _, _ = study(6)
     text = text_of(cluster_map(matrix, families), tmp_path / "a.svg")
-    assert "without intervals" in text and "half-width" not in text
+    assert "no intervals available" in text and "half-width" not in text
+
+
+@pytest.mark.parametrize("n", [4, 12, 60])
+def test_affinity_map_is_centred_and_says_what_it_cannot_tell(tmp_path, n):
+    matrix, families, _, pairs = study(n)
+    affinity = fit_affinity(matrix).matrix
+    pairs = pairs.assign(affinity_low=0.0, affinity_high=0.5)
+    figure = affinity_map(affinity, families, pairs)
+    colours = next(axes for axes in figure.axes if axes.get_xticklabels() and axes.collections).collections[0]
+    assert colours.norm.vmin == -colours.norm.vmax == -np.nanmax(np.abs(affinity.to_numpy()))
+    text = text_of(figure, tmp_path / "a.svg")
+    assert all(text.count(name) >= 2 for name in affinity.index)
+    assert "0 does not mean unrelated" in text and "half-widths of the 95% intervals: 0.25 to 0.25" in text
+    assert "half-width" not in text_of(
+        affinity_map(affinity, families, pairs.assign(affinity_low=np.nan)), tmp_path / "b.svg"
+    )
+
+
+def test_affinity_map_of_too_few_models_and_of_a_missing_pair(tmp_path):
+    matrix, families, _, _ = study(6)
+    affinity = fit_affinity(matrix).matrix
+    affinity.iloc[0, 1] = affinity.iloc[1, 0] = np.nan
+    assert "left out, no image in common: model_0" in text_of(affinity_map(affinity, families), tmp_path / "a.svg")
+    three = fit_affinity(matrix.iloc[:3, :3]).matrix
+    assert "needs 4 models" in text_of(affinity_map(three, families), tmp_path / "b.svg")
+
+
+@pytest.mark.parametrize("n", [1, 2, 12, 69])
+def test_names_cover_no_other_name_and_no_point(n):
+    random = np.random.default_rng(n)
+    names = [f"some_model_{i}" + "x" * (i % 9) for i in range(n)]
+    figure, axes = plt.subplots(figsize=(9, 7))
+    x, y = random.normal(size=(2, n))
+    axes.plot(x, y, "o", markersize=4)
+    axes.margins(0.15)
+    name_points(axes, names, x, y, np.column_stack([x - 0.1, y, x + 0.1, y]))
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axes.texts]
+    assert sorted(label.get_text() for label in axes.texts) == sorted(names)
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    points = axes.transData.transform(np.column_stack([x, y]))
+    assert not any(box.contains(*point) for box in boxes for point in points)
+    frame = axes.get_window_extent()
+    assert all(frame.contains(*corner) for box in boxes for corner in box.get_points())
+    plt.close(figure)
+
+
+def test_a_name_stands_clear_of_its_neighbours_interval():
+    """The second point's interval runs through the first choice of place for the name of the first."""
+    figure, axes = plt.subplots(figsize=(6, 4))
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    line = np.array([[4.0, 5.2, 8.0, 5.2]])
+    for obstacles, crossed in (((), True), (line, False)):
+        name_points(axes, ["convnext"], [4.0], [5.0], obstacles)
+        box = axes.texts[-1].get_window_extent().transformed(axes.transData.inverted())
+        assert (box.y0 < 5.2 < box.y1 and box.x1 > 4.0) == crossed
+    plt.close(figure)
 
 
 def test_tsne_once_for_each_component(tmp_path):

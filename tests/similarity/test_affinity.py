@@ -11,6 +11,7 @@ from scipy.special import expit, ndtr, ndtri
 from scipy.stats import rankdata, spearmanr
 
 from sat.similarity.affinity import (
+    affinities,
     contrast,
     directed_log_odds,
     fit_affinity,
@@ -259,3 +260,18 @@ def test_sat_ranks_a_fragile_group_above_a_like_one_and_affinity_does_not():
         wins.append((mean(sat, 0) > mean(sat, 1), mean(matrix, 1) > mean(matrix, 0)))
     fragile, alike = np.mean(wins, axis=0)
     assert fragile == 1.0 and alike == 1.0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 12, 40])
+def test_many_at_once_are_those_of_each_alone(n):
+    random = np.random.default_rng(n)
+    half = random.normal(-2, 1, (5, n, n))
+    half = (half + half.swapaxes(1, 2)) / 2
+    half[1] = -2.0
+    half[2, 0, 1] = half[2, 1, 0] = np.nan
+    half[3, 0, 1:] = half[3, 1:, 0] = np.nan
+    half[4] = np.where(np.eye(n, dtype=bool), np.nan, half[4])
+    expected = np.array([fit_affinity(pd.DataFrame(one)).matrix.to_numpy() for one in half])
+    found = affinities(half)
+    assert np.allclose(found, expected, atol=1e-10, rtol=0, equal_nan=True)
+    assert np.isfinite(found[0]).any() == (n >= 4)

@@ -1,4 +1,6 @@
 import math
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ from scipy.stats import spearmanr
 
 from sat.seeds import generator
 from sat.similarity import resampling
+from sat.similarity.affinity import fit_affinity
 from sat.similarity.resampling import (
     bootstrap,
     curve_sizes,
@@ -16,10 +19,12 @@ from sat.similarity.resampling import (
     pair_differences,
     rank_stability,
     stability_curve,
+    weighted_affinity,
     weighted_sat,
 )
 
 EPS_S = 0.01
+SAT = partial(weighted_sat, eps_s=EPS_S)
 
 
 def predictions(models=4, images=40, seed=0, transfer=None):
@@ -60,9 +65,39 @@ def test_weights_against_a_double_loop(monkeypatch, block):
     assert np.isnan(found).any(), "one image is not always correct for both"
 
 
+def test_affinity_with_weights_against_counting_directions():
+    """Least squares of log-odds that are counted image by image; a replicate without a common image has none there."""
+    correct, fooled = predictions(6, 40, seed=4)
+    random = np.random.default_rng(5)
+    # The last draw is of images on which the first model errs.
+    drawn = [random.integers(0, 40, size) for size in (40, 40)] + [np.flatnonzero(~correct[0])]
+    given = image_scores(list("abcdef"), correct, fooled)
+    found = weighted_affinity(given, [np.bincount(images, minlength=40) for images in drawn])
+    for row, images in zip(found, drawn, strict=True):
+        odds = np.full((6, 6), np.nan)
+        for a, b in product(range(6), range(6)):
+            both = [i for i in images if correct[a, i] and correct[b, i]]
+            hits = sum(int(fooled[a, b, i]) for i in both)
+            if both:
+                odds[a, b] = math.log((hits + 0.5) / (len(both) - hits + 0.5))
+        expected = fit_affinity(pd.DataFrame((odds + odds.T) / 2)).matrix.to_numpy()
+        assert np.allclose(given.square(row), expected, atol=1e-10, equal_nan=True)
+    assert np.isfinite(found[0]).sum() == 15 and np.isnan(found[2]).all()
+
+
+def test_affinity_is_drawn_on_the_same_images_as_sat():
+    given = scores(5, 60)
+    sat, affinity = (bootstrap(given, measure, 3, seed=2) for measure in (SAT, weighted_affinity))
+    weights = generator("bootstrap over images", 2).multinomial(60, np.full(60, 1 / 60), size=3)
+    assert np.array_equal(sat.replicates, SAT(given, weights))
+    assert np.array_equal(affinity.replicates, weighted_affinity(given, weights), equal_nan=True)
+    table = matrix_statistics(affinity).set_index("statistic")
+    assert table.loc["mean", ["value", "low", "high"]].abs().max() < 1e-12 and table.loc["sd", "value"] > 0
+
+
 def test_replicates_resample_images_for_all_models_at_once():
     correct, fooled = predictions()
-    drawn = bootstrap(image_scores(list("abcd"), correct, fooled), EPS_S, 5, seed=3)
+    drawn = bootstrap(image_scores(list("abcd"), correct, fooled), SAT, 5, seed=3)
     weights = generator("bootstrap over images", 3).multinomial(40, np.full(40, 1 / 40), size=5)
     images = np.repeat(np.arange(40), weights[4])
     matrix = drawn.matrix(4)
@@ -75,24 +110,24 @@ def test_replicates_resample_images_for_all_models_at_once():
 
 def test_same_seed_same_numbers_and_a_longer_run_begins_with_the_shorter():
     given = scores()
-    long, short = bootstrap(given, EPS_S, 20), bootstrap(given, EPS_S, 7)
-    assert np.array_equal(long.sat[:7], short.sat, equal_nan=True)
-    assert not np.array_equal(short.sat, bootstrap(given, EPS_S, 7, seed=1).sat)
-    curve = stability_curve(given, [5, 10], EPS_S, 4)
-    assert curve.equals(stability_curve(given, [10, 5], EPS_S, 4))
+    long, short = bootstrap(given, SAT, 20), bootstrap(given, SAT, 7)
+    assert np.array_equal(long.replicates[:7], short.replicates, equal_nan=True)
+    assert not np.array_equal(short.replicates, bootstrap(given, SAT, 7, seed=1).replicates)
+    curve = stability_curve(given, [5, 10], SAT, 4)
+    assert curve.equals(stability_curve(given, [10, 5], SAT, 4))
 
 
 def test_intervals_are_as_wide_as_images_vary():
     """The bootstrap's standard error of one entry against that of the mean of independent images."""
     correct, fooled = np.ones((2, 900), bool), predictions(2, 900)[1]
-    drawn = bootstrap(image_scores(["a", "b"], correct, fooled), EPS_S, 2000)
+    drawn = bootstrap(image_scores(["a", "b"], correct, fooled), SAT, 2000)
     score = (fooled[0, 1].astype(float) + fooled[1, 0]) / 2
-    assert drawn.sat[:, 1].std() == pytest.approx(score.std() / score.mean() / 30, rel=0.08)
+    assert drawn.replicates[:, 1].std() == pytest.approx(score.std() / score.mean() / 30, rel=0.08)
 
 
 def test_matrix_statistics():
     transfer = np.where(np.arange(6)[:, None] // 3 == np.arange(6) // 3, 0.6, 0.2)
-    drawn = bootstrap(scores(6, 400, transfer=transfer), EPS_S, 200)
+    drawn = bootstrap(scores(6, 400, transfer=transfer), SAT, 200)
     families = {f"m{i}": "left" if i < 3 else "right" for i in range(6)}
     table = matrix_statistics(drawn, families).set_index("statistic")
     off = drawn.measured[drawn.off_diagonal]
@@ -103,7 +138,7 @@ def test_matrix_statistics():
     assert table.loc["within", "value"] == pytest.approx(off[same].mean())
     assert table.loc["within_minus_across", "value"] == pytest.approx(off[same].mean() - off[~same].mean())
     assert table.loc["within_minus_across", "low"] > 0
-    by_hand = np.quantile([row[drawn.off_diagonal].mean() for row in drawn.sat], [0.025, 0.975])
+    by_hand = np.quantile([row[drawn.off_diagonal].mean() for row in drawn.replicates], [0.025, 0.975])
     assert table.loc["mean", ["low", "high"]].tolist() == pytest.approx(by_hand.tolist())
     assert "within" not in set(matrix_statistics(drawn)["statistic"])
 
@@ -111,7 +146,7 @@ def test_matrix_statistics():
 def test_unknown_families_and_missing_pairs():
     correct, fooled = predictions(3, 30)
     correct[0, :15], correct[1, 15:] = False, False
-    drawn = bootstrap(image_scores(list("abc"), correct, fooled), EPS_S, 20)
+    drawn = bootstrap(image_scores(list("abc"), correct, fooled), SAT, 20)
     table = matrix_statistics(drawn, {"a": "one", "b": "two"}).set_index("statistic")
     assert table.loc["mean", "n_pairs"] == 2 and np.isfinite(table.loc["mean", "value"])
     assert table.loc["across", "n_pairs"] == 0 and table.loc["across"].iloc[1:].isna().all()
@@ -121,7 +156,7 @@ def test_unknown_families_and_missing_pairs():
 def test_differences_between_pairs():
     transfer = np.full((4, 4), 0.3)
     transfer[0, 1] = transfer[1, 0] = 0.6
-    drawn = bootstrap(scores(4, 600, transfer=transfer), EPS_S, 400)
+    drawn = bootstrap(scores(4, 600, transfer=transfer), SAT, 400)
     asked = [(("m0", "m1"), ("m2", "m3")), (("m3", "m2"), ("m1", "m0")), (("m0", "m2"), ("m2", "m0"))]
     table = pair_differences(drawn, asked)
     assert table["verdict"].tolist() == ["first", "second", "tie"]
@@ -136,14 +171,14 @@ def test_comparing_on_the_same_images_is_sharper_than_on_different_ones():
     random = np.random.default_rng(0)
     hard = random.normal(size=500)
     fooled = hard + 0.3 * random.normal(size=(3, 3, 500)) > 0.5
-    drawn = bootstrap(image_scores(list("abc"), np.ones((3, 500), bool), fooled), EPS_S, 500)
-    ab, ac = drawn.sat[:, 1], drawn.sat[:, 2]
+    drawn = bootstrap(image_scores(list("abc"), np.ones((3, 500), bool), fooled), SAT, 500)
+    ab, ac = drawn.replicates[:, 1], drawn.replicates[:, 2]
     assert (ab - ac).std() < 0.5 * np.hypot(ab.std(), ac.std())
 
 
 def test_rank_stability_against_scipy():
-    drawn = bootstrap(scores(5, 60), EPS_S, 5)
-    sat, off = drawn.sat, drawn.off_diagonal
+    drawn = bootstrap(scores(5, 60), SAT, 5)
+    sat, off = drawn.replicates, drawn.off_diagonal
     table = rank_stability(drawn).set_index("between")
     assert table["n"].to_dict() == {"replicates": 2, "measured": 5}
     expected = [spearmanr(sat[i][off], sat[i + 1][off]).statistic for i in (0, 2)]
@@ -156,7 +191,7 @@ def test_rank_stability_against_scipy():
 def test_more_images_make_a_matrix_more_stable():
     random = np.random.default_rng(1)
     transfer = random.uniform(0.1, 0.6, (12, 12))
-    curve = stability_curve(scores(12, 4000, transfer=transfer), [50, 200, 2000, 2001, 0], EPS_S, 10)
+    curve = stability_curve(scores(12, 4000, transfer=transfer), [50, 200, 2000, 2001, 0], SAT, 10)
     assert curve["images"].tolist() == [50, 200, 2000], "two disjoint samples of 2,001 images are not there"
     assert curve["mean"].is_monotonic_increasing and curve["mean"].iloc[-1] > 0.9
     assert ((curve["p05"] <= curve["mean"]) & (curve["mean"] <= curve["p95"])).all()
@@ -166,7 +201,7 @@ def test_more_images_make_a_matrix_more_stable():
 
 
 def test_without_structure_no_number_of_images_is_enough():
-    curve = stability_curve(scores(12, 1000), [100, 500], EPS_S, 10)
+    curve = stability_curve(scores(12, 1000), [100, 500], SAT, 10)
     assert curve["mean"].abs().max() < 0.2
 
 
@@ -187,8 +222,8 @@ def test_a_single_lucky_size_does_not_count():
 
 
 def test_two_models_have_no_rank_correlation_and_no_image_is_an_error():
-    drawn = bootstrap(scores(2, 30), EPS_S, 4)
+    drawn = bootstrap(scores(2, 30), SAT, 4)
     assert rank_stability(drawn)["mean"].isna().all()
     assert matrix_statistics(drawn).set_index("statistic").loc["sd", "value"] == 0
     with pytest.raises(ValueError, match="0 images"):
-        bootstrap(scores(2, 0), EPS_S)
+        bootstrap(scores(2, 0), SAT)

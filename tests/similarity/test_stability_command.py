@@ -9,15 +9,16 @@ import pandas as pd
 import pytest
 
 from analysed import analyse, results_in, vouch
+from sat.similarity.affinity import fit_affinity, log_odds, symmetric_log_odds
 from sat.statistics.intervals import sat_interval
 from sat.store import hdf5
 from sat.store.artefact import read_sidecar
 
 EPS_S = 0.01
 COLUMNS = {
-    "stability.csv": ["statistic", "n_pairs", "value", "low", "high", "level"],
-    "stability_curve.csv": ["images", "n", "mean", "p05", "p95"],
-    "stability_membership.csv": ["model", "cluster", "n_mates", "n_replicates", "mates", "overlap"],
+    "stability.csv": ["of", "statistic", "n_pairs", "value", "low", "high", "level"],
+    "stability_curve.csv": ["of", "images", "n", "mean", "p05", "p95"],
+    "stability_membership.csv": ["of", "model", "cluster", "n_mates", "n_replicates", "mates", "overlap"],
 }
 
 
@@ -56,7 +57,10 @@ def stability(folder, correct, fooled, matrix=None, correlation=0.8, replicates=
     pd.DataFrame(matrix, index=names, columns=names).rename_axis("model").to_csv(path)
     vouch(path)
     path = results / "analysis/clusters.csv"
-    pd.DataFrame({"model": names, "cluster": np.arange(len(names)) % 2 + 1}).to_csv(path, index=False)
+    numbers = np.arange(len(names)) % 2 + 1
+    of_affinity = numbers if len(names) > 3 else [None] * len(names)
+    table = pd.DataFrame({"model": names, "cluster": numbers, "cluster_affinity": of_affinity})
+    table.to_csv(path, index=False)
     vouch(path)
     path = results / "images/attack.h5"
     with hdf5.writing(path) as file:
@@ -92,7 +96,8 @@ def test_statistics_curve_and_membership(tmp_path):
     assert stability(tmp_path, correct, fooled) == 0
     matrix = by_hand(correct, fooled)
     pairs = [(a, b) for a in range(6) for b in range(a)]
-    table = pd.read_csv(tmp_path / "results/tiny/analysis/stability.csv").set_index("statistic")
+    found = pd.read_csv(tmp_path / "results/tiny/analysis/stability.csv")
+    table = found[found["of"] == "sat"].set_index("statistic")
     assert table.loc["mean", "value"] == pytest.approx(np.mean([matrix[pair] for pair in pairs]))
     within = np.mean([matrix[a, b] for a, b in pairs if (a - b) % 2 == 0])
     across = np.mean([matrix[a, b] for a, b in pairs if (a - b) % 2])
@@ -101,12 +106,25 @@ def test_statistics_curve_and_membership(tmp_path):
     ranks = table.filter(like="rank_correlation", axis=0)
     assert ranks["level"].eq(0.9).all() and (ranks["low"] <= ranks["value"]).all() and len(ranks) == 2
 
-    curve = pd.read_csv(tmp_path / "results/tiny/analysis/stability_curve.csv")
+    both = correct[:, None] & correct
+    affinity = fit_affinity(symmetric_log_odds(pd.DataFrame(log_odds((fooled & both).sum(2), both.sum(2))))).matrix
+    table = found[found["of"] == "affinity"].set_index("statistic")
+    assert "mean" not in table.index, "it is 0 on any images"
+    within = np.mean([affinity.loc[a, b] for a, b in pairs if (a - b) % 2 == 0])
+    across = np.mean([affinity.loc[a, b] for a, b in pairs if (a - b) % 2])
+    assert table.loc["within_minus_across", "value"] == pytest.approx(within - across)
+    assert table.loc["within_minus_across", "low"] > 0
+    assert "affinity: " in (tmp_path / "results/tiny/figures/stability.svg").read_text()
+
+    curves = pd.read_csv(tmp_path / "results/tiny/analysis/stability_curve.csv")
+    assert set(curves["of"]) == {"sat", "affinity"}
+    curve = curves[curves["of"] == "sat"]
     assert curve["images"].max() == 200 and curve["mean"].iloc[-1] > curve["mean"].iloc[0]
     enough = read_sidecar(tmp_path / "results/tiny/analysis/stability_curve.csv")["facts"]["images_for_correlation"]
     short = curve["images"][curve["p05"] < 0.8]
     assert 0 < len(short) < len(curve) and enough == curve["images"][curve["images"] > short.max()].min()
     membership = pd.read_csv(tmp_path / "results/tiny/analysis/stability_membership.csv")
+    assert membership["of"].value_counts().to_dict() == {"sat": 6, "affinity": 6}
     assert membership["n_replicates"].eq(100).all() and membership["mates"].min() > 0.9
 
 
@@ -114,7 +132,8 @@ def test_the_interval_of_one_pair_is_that_of_the_formula(tmp_path, caplog):
     """Two models: the bootstrap against the interval from four counts, and no rank correlation to speak of."""
     correct, fooled = predictions(2, 600)
     assert stability(tmp_path, correct, fooled, replicates=1000) == 0
-    row = pd.read_csv(tmp_path / "results/tiny/analysis/stability.csv").set_index("statistic").loc["mean"]
+    path = tmp_path / "results/tiny/analysis/stability.csv"
+    row = pd.read_csv(path).set_index("statistic").loc["mean"]
     both = correct[0] & correct[1]
     forth, back = fooled[0, 1][both], fooled[1, 0][both]
     counts = (forth & back).sum(), (forth & ~back).sum(), (~forth & back).sum(), (~forth & ~back).sum()
@@ -126,6 +145,7 @@ def test_the_interval_of_one_pair_is_that_of_the_formula(tmp_path, caplog):
     assert (
         read_sidecar(tmp_path / "results/tiny/analysis/stability_curve.csv")["facts"]["images_for_correlation"] is None
     )
+    assert "no stability of affinity" in caplog.text and set(pd.read_csv(path)["of"]) == {"sat"}
     assert "no stability curve" in caplog.text and "within: too few pairs" in caplog.text
     assert "No rank correlation" in (tmp_path / "results/tiny/figures/stability.svg").read_text()
 

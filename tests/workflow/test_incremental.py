@@ -143,7 +143,8 @@ DESCENDANTS = {
     "evaluate": {"evaluate", *BELOW},
     "similarity": BELOW,
     "clusters": {"clusters", "ensembles", "stability", "figures", "all"},
-    **{name: {name} for name in ANALYSES - {"clusters"}},
+    "effects": {"effects", "figures", "all"},
+    **{name: {name} for name in ANALYSES - {"clusters", "effects"}},
     # This study has no matrix of others, no components, no variants and no student.
     **{
         name: set()

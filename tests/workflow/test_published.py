@@ -89,8 +89,11 @@ def test_from_a_matrix_to_answers(published: Project) -> None:
     assert "Study tiny: 14 models." in summary.stdout and "no intervals available" in summary.stdout
     best = pairs.argmax()
     assert f"  {NAMES[first[best]]}  {NAMES[second[best]]}  {pairs[best]:.2f}\n" in summary.stdout
-    members = re.findall(r"^  [12]: (.*)$", summary.stdout[summary.stdout.index("Clusters (k = 2") :], re.MULTILINE)
-    assert sorted(text.split(", ") for text in members) == [NAMES[::2], NAMES[1::2]]
+    for of in ("SAT", "affinity"):
+        head = f"Clusters of {of} (k = 2, as configured; firm: start agreement 1.00)"
+        told = summary.stdout[summary.stdout.index(head) :]
+        members = re.findall(r"^  [12]: (.*)$", told, re.MULTILINE)[:2]
+        assert sorted(text.split(", ") for text in members) == [NAMES[::2], NAMES[1::2]]
     assert "pair table" not in summary.stdout and "Be careful" not in summary.stdout
     # The same matrix elsewhere is the same matrix; another one is not.
     (published.folder / "matrix.csv").rename(published.folder / "moved.csv")

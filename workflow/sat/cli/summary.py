@@ -23,7 +23,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     study = study_of(arguments)
     results = existing_results(arguments, study)
-    tables = ["similarity/sat.csv", "analysis/clusters.csv"]
+    tables = ["similarity/sat.csv"]
+    tables += [f"analysis/{name}.csv" for name in ("clusters", "choose_k", "membership", "clusters_agreement")]
     if not study.config.matrix:
         tables += ["similarity/most_similar.csv", "similarity/models.csv"]
     for name in tables:

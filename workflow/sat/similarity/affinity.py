@@ -160,6 +160,36 @@ def fit_affinity(half: pd.DataFrame, families: Mapping[str, str] | None = None) 
     )
 
 
+def affinities(half: Floats) -> Floats:
+    """Affinity of many matrices of one pool at once, as of draws of the images; the same as `fit_affinity` of each.
+
+    Without a missing pair the least squares have a closed form: an effect is the sum of the model's row, less the sum
+    of all effects, over n - 2.
+
+    Parameters
+    ----------
+    half : float array, shape (matrices, n, n)
+        From `symmetric_log_odds`. Diagonals are not used.
+
+    Returns
+    -------
+    float array, shape (matrices, n, n)
+        NaN on the diagonals, and wherever `fit_affinity` has no affinity.
+    """
+    n = half.shape[-1]
+    own = np.eye(n, dtype=bool)
+    known = np.isfinite(half) | own
+    if n < LEAST:
+        return np.full(half.shape, np.nan)
+    rows = np.where(own, 0.0, half).sum(axis=-1)
+    effects = (rows - rows.sum(axis=-1, keepdims=True) / (2 * (n - 1))) / (n - 2)
+    found: Floats = half - (effects[..., :, None] + effects[..., None, :])
+    found[..., own] = np.nan
+    for place in np.flatnonzero(~known.all(axis=(-2, -1))):
+        found[place] = fit_affinity(pd.DataFrame(half[place])).matrix.to_numpy()
+    return found
+
+
 def _groups(models: list[str], families: Mapping[str, str] | None) -> dict[str, list[int]]:
     """Places of the members of every family of two or more, by family, sorted."""
     places: dict[str, list[int]] = {}

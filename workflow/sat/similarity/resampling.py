@@ -1,4 +1,4 @@
-"""How much a SAT matrix depends on the choice of images: bootstrap and split halves over images.
+"""How much a matrix of SAT or affinity depends on the choice of images: bootstrap and split halves over images.
 
 Each image is drawn for all models at once, because its difficulty affects all of them.
 So the entries of one replicate belong together, and may be compared.
@@ -6,7 +6,7 @@ So the entries of one replicate belong together, and may be compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from sat.seeds import generator
+from sat.similarity.affinity import affinities, log_odds
 from sat.statistics.correlation import spearman
 
 Bools = NDArray[np.bool_]
@@ -32,8 +33,10 @@ class Scores:
     second: NDArray[np.intp]
     both: NDArray[np.uint8]
     """1 where both models are correct on the clean image, shape (pairs, images)."""
-    hits: NDArray[np.uint8]
-    """Number of directions that transfer, 0 to 2, shape (pairs, images); 0 outside X_AB."""
+    forth: NDArray[np.uint8]
+    """1 where the first model's image fools the second, shape (pairs, images); 0 outside X_AB."""
+    back: NDArray[np.uint8]
+    """1 where the second model's image fools the first."""
 
     def square(self, values: Floats) -> Floats:
         """Arrange one value per pair, shape (pairs,), as a symmetric matrix, shape (models, models)."""
@@ -42,15 +45,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class Replicates:
-    """SAT matrices from images drawn with replacement."""
+    """Matrices of SAT or affinity from images drawn with replacement."""
 
     models: tuple[str, ...]
     first: NDArray[np.intp]
     second: NDArray[np.intp]
     measured: Floats
-    """SAT in which every image counts once, shape (pairs,)."""
-    sat: Floats
-    """SAT of the replicates, shape (replicates, pairs); NaN for a pair without a drawn image that both get right."""
+    """Values of the matrix in which every image counts once, shape (pairs,)."""
+    replicates: Floats
+    """Values of the replicates, shape (replicates, pairs); NaN for a pair without a drawn image that both get right."""
 
     @property
     def off_diagonal(self) -> Bools:
@@ -59,7 +62,7 @@ class Replicates:
 
     def matrix(self, row: int) -> pd.DataFrame:
         """Arrange one replicate as a symmetric matrix, shape (models, models)."""
-        square = _square(len(self.models), self.first, self.second, self.sat[row])
+        square = _square(len(self.models), self.first, self.second, self.replicates[row])
         return pd.DataFrame(square, index=list(self.models), columns=list(self.models))
 
 
@@ -84,12 +87,28 @@ def image_scores(models: Sequence[str], correct: Bools, fooled: Bools) -> Scores
     Returns
     -------
     Scores
-        They take two bytes for each image and pair: 24 MB for 69 models and 5,000 images.
+        They take three bytes for each image and pair: 36 MB for 69 models and 5,000 images.
     """
     first, second = np.triu_indices(len(models))
     both = correct[first] & correct[second]
-    hits = (fooled[first, second] & both).astype(np.uint8) + (fooled[second, first] & both)
-    return Scores(tuple(models), first, second, both.view(np.uint8), hits)
+    forth, back = fooled[first, second] & both, fooled[second, first] & both
+    return Scores(tuple(models), first, second, both.view(np.uint8), forth.view(np.uint8), back.view(np.uint8))
+
+
+Measure = Callable[[Scores, ArrayLike], Floats]
+"""Computes values of pairs, shape (replicates, pairs), with weights of images, shape (replicates, images)."""
+
+
+def _weighted_counts(scores: Scores, weights: ArrayLike) -> Floats:
+    """Images that count, and those on which either direction transfers: shape (3, replicates, pairs)."""
+    # float32 takes half the time, and its whole numbers are exact up to 2**24 images.
+    columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
+    found = np.empty((3, len(scores.first), columns.shape[1]), np.float32)
+    for start in range(0, len(scores.first), BLOCK):
+        rows = slice(start, start + BLOCK)
+        for counts, ones in zip(found, (scores.both, scores.forth, scores.back), strict=True):
+            counts[rows] = ones[rows].astype(np.float32) @ columns
+    return found.swapaxes(1, 2).astype(float)
 
 
 def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
@@ -108,25 +127,41 @@ def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
     float array, shape (replicates, pairs)
         SAT. It is NaN if no image counts that both models classify correctly.
     """
-    # float32 takes half the time, and its whole numbers are exact up to 2**24 images.
-    columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
-    n, hits = (np.empty((len(scores.first), columns.shape[1]), np.float32) for _ in range(2))
-    for start in range(0, len(scores.first), BLOCK):
-        rows = slice(start, start + BLOCK)
-        n[rows] = scores.both[rows].astype(np.float32) @ columns
-        hits[rows] = scores.hits[rows].astype(np.float32) @ columns
-    per_cent = 100 * hits.T.astype(float) / np.where(n.T > 0, 2 * n.T.astype(float), np.nan)
+    n, forth, back = _weighted_counts(scores, weights)
+    per_cent = 100 * (forth + back) / np.where(n > 0, 2 * n, np.nan)
     return np.asarray(np.log(np.maximum(per_cent, eps_s)))
 
 
-def bootstrap(scores: Scores, eps_s: float, replicates: int = 1000, seed: int = 0) -> Replicates:
+def weighted_affinity(scores: Scores, weights: ArrayLike) -> Floats:
+    """Compute affinity with weights, so that an image may count several times or not at all.
+
+    Parameters
+    ----------
+    scores : Scores
+    weights : array_like of int, shape (replicates, images)
+        How often each image counts.
+
+    Returns
+    -------
+    float array, shape (replicates, pairs)
+        Affinity. It is NaN for a model with itself, and where `sat.similarity.affinity.fit_affinity` has none.
+    """
+    n, forth, back = _weighted_counts(scores, weights)
+    models = len(scores.models)
+    half = np.empty((len(n), models, models))
+    half[:, scores.first, scores.second] = (log_odds(forth, n) + log_odds(back, n)) / 2
+    half[:, scores.second, scores.first] = half[:, scores.first, scores.second]
+    return affinities(half)[:, scores.first, scores.second]
+
+
+def bootstrap(scores: Scores, measure: Measure, replicates: int = 1000, seed: int = 0) -> Replicates:
     """Draw bootstrap samples of the images, with replacement and jointly for all models.
 
     Parameters
     ----------
     scores : Scores
-    eps_s : float
-        Floor within the logarithm, in per cent.
+    measure : callable
+        `weighted_sat` with its eps_s, or `weighted_affinity`.
     replicates : int
     seed : int
         Seed of the study.
@@ -134,7 +169,7 @@ def bootstrap(scores: Scores, eps_s: float, replicates: int = 1000, seed: int = 
     Returns
     -------
     Replicates
-        More replicates leave the first ones unchanged.
+        More replicates leave the first ones unchanged. The images are the same for every measure.
 
     References
     ----------
@@ -144,8 +179,8 @@ def bootstrap(scores: Scores, eps_s: float, replicates: int = 1000, seed: int = 
     if images == 0 or replicates < 1:
         raise ValueError(f"{replicates} replicates of {images} images: at least one of both is needed")
     weights = generator("bootstrap over images", seed).multinomial(images, np.full(images, 1 / images), size=replicates)
-    measured = weighted_sat(scores, np.ones((1, images)), eps_s)[0]
-    return Replicates(scores.models, scores.first, scores.second, measured, weighted_sat(scores, weights, eps_s))
+    measured = measure(scores, np.ones((1, images)))[0]
+    return Replicates(scores.models, scores.first, scores.second, measured, measure(scores, weights))
 
 
 def matrix_statistics(
@@ -171,7 +206,7 @@ def matrix_statistics(
     """
     off = drawn.off_diagonal
     # The measured matrix is the first row.
-    rows = np.vstack([drawn.measured, drawn.sat])
+    rows = np.vstack([drawn.measured, drawn.replicates])
     mean = _mean(rows[:, off])
     found = {"mean": (off, mean), "sd": (off, np.sqrt(_mean((rows[:, off] - mean[:, None]) ** 2)))}
     if families is not None:
@@ -203,11 +238,11 @@ def rank_stability(drawn: Replicates) -> pd.DataFrame:
         over pairs of different models without NaN in either matrix.
     """
     off = drawn.off_diagonal
-    sat = drawn.sat[:, off]
-    even = len(sat) // 2 * 2
+    rows = drawn.replicates[:, off]
+    even = len(rows) // 2 * 2
     found = {
-        "replicates": [spearman(a, b) for a, b in zip(sat[:even:2], sat[1:even:2], strict=True)],
-        "measured": [spearman(row, drawn.measured[off]) for row in sat],
+        "replicates": [spearman(a, b) for a, b in zip(rows[:even:2], rows[1:even:2], strict=True)],
+        "measured": [spearman(row, drawn.measured[off]) for row in rows],
     }
     return pd.DataFrame([(name, *_summary(values)) for name, values in found.items()], columns=_columns("between"))
 
@@ -244,7 +279,7 @@ def pair_differences(
     for one, other in comparisons:
         i, j = find(one), find(other)
         difference = drawn.measured[i] - drawn.measured[j]
-        low, high = _interval(drawn.sat[:, i] - drawn.sat[:, j], confidence)
+        low, high = _interval(drawn.replicates[:, i] - drawn.replicates[:, j], confidence)
         if np.isnan([difference, low]).any():
             verdict = "unknown"
         else:
@@ -273,7 +308,7 @@ def curve_sizes(images: int, number: int = 12) -> list[int]:
 
 
 def stability_curve(
-    scores: Scores, sizes: Sequence[int], eps_s: float, repeats: int = 20, seed: int = 0
+    scores: Scores, sizes: Sequence[int], measure: Measure, repeats: int = 20, seed: int = 0
 ) -> pd.DataFrame:
     """Correlate two matrices that were measured on different images, for several numbers of images.
 
@@ -283,8 +318,8 @@ def stability_curve(
     sizes : sequence of int
         Numbers of images of each matrix. Two disjoint samples of each size are
         drawn, so sizes above half the images are left out.
-    eps_s : float
-        Floor within the logarithm, in per cent.
+    measure : callable
+        `weighted_sat` with its eps_s, or `weighted_affinity`.
     repeats : int
         Number of draws for each size.
     seed : int
@@ -306,8 +341,8 @@ def stability_curve(
             order = random.permutation(images)
             weights[2 * repeat, order[:size]] = 1
             weights[2 * repeat + 1, order[size : 2 * size]] = 1
-        sat = weighted_sat(scores, weights, eps_s)[:, off]
-        found = [spearman(a, b) for a, b in zip(sat[::2], sat[1::2], strict=True)]
+        values = measure(scores, weights)[:, off]
+        found = [spearman(a, b) for a, b in zip(values[::2], values[1::2], strict=True)]
         table.append((size, *_summary(found)))
     return pd.DataFrame(table, columns=_columns("images"))
 

@@ -32,7 +32,6 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
         Several lines.
     """
     matrix = read_matrix(results / "similarity/sat.csv")
-    clusters = read_table(results / "analysis/clusters.csv")
     lines = ["", f"Study {config.study}: {len(matrix)} models.", ""]
     for label, name in (
         ("matrix", "similarity/sat.csv"),
@@ -50,9 +49,7 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
         similar = similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()]
         about = f"SAT, {config.confidence:.0%} interval; overlapping intervals mean no certain order"
     lines += ["", f"Most similar pairs ({about}):", *_similar(similar.head(n_pairs))]
-    lines += ["", f"Clusters (k = {config.clusters.k}, as configured):"]
-    for number, members in clusters.groupby("cluster")["model"]:
-        lines.append(f"  {number}: {', '.join(members)}")
+    lines += _clusters(results / "analysis")
     warnings = [] if config.matrix else _warnings(results, config, inaccurate, similar)
     return "\n".join(lines + (["", "Be careful:", *(f"  {warning}" for warning in warnings)] if warnings else []))
 
@@ -80,6 +77,69 @@ def _similar(pairs: pd.DataFrame) -> list[str]:
     return lines
 
 
+STEADY = 0.8
+"""Start agreement from which clusters are called firm, and share of draws from which a member's place is settled."""
+
+
+def _clusters(analysis: Path) -> list[str]:
+    """Print the clusters of SAT and of affinity, with what the study's own tables say of each."""
+    import pandas as pd
+
+    clusters = read_table(analysis / "clusters.csv")
+    choice = read_table(analysis / "choose_k.csv")
+    draws = {"starts": read_table(analysis / "membership.csv")}
+    # A study that starts from a matrix has no images to draw again.
+    if (path := analysis / "stability_membership.csv").exists():
+        draws["images"] = read_table(path)
+    agreement = read_table(analysis / "clusters_agreement.csv").set_index(["first", "second"])["adjusted_rand"]
+    lines = []
+    for of, column, name in (("sat", "cluster", "SAT"), ("affinity", "cluster_affinity", "affinity")):
+        table = clusters[["model", column]].dropna().astype({column: int})
+        if table.empty:
+            lines += ["", f"Clusters of {name}: none (fewer than 4 models have affinities)"]
+            continue
+        k = int(table[column].max())
+        mates = pd.DataFrame({key: one[one["of"] == of].set_index("model")["mates"] for key, one in draws.items()})
+        settled = mates.min(axis=1) >= STEADY
+        head, support = _support(choice[choice["of"] == of].set_index("k"), k, bool(settled.all()))
+        lines += ["", f"Clusters of {name} (k = {k}, as configured; {head}):"]
+        for number, members in table.groupby(column)["model"]:
+            firm = [model for model in members if settled[model]]
+            # A cluster of which one member alone is settled holds no two that stay together.
+            firm = firm if len(firm) > 1 or len(members) == 1 else []
+            unsure = [model for model in members if model not in firm]
+            parts = [", ".join(firm)] * bool(firm) + [f"(unsure: {', '.join(unsure)})"] * bool(unsure)
+            lines.append(f"  {number}: {' '.join(parts)}")
+        lines.append(f"  {support}")
+        if not settled.all():
+            again = " and ".join(
+                f"{share.min():.0%} to {share.max():.0%} of other {key}" for key, share in mates.items()
+            )
+            lines.append(f"  unsure: together in fewer than {STEADY:.0%}; members stay together in {again}")
+    unit = agreement["sat", "sat_per_mille"]
+    over = " and over images" if "images" in draws else ""
+    lines += ["", f"Firm means: over random starts{over}, not over other trainings or other pools of models."]
+    lines.append(f"SAT's clusters against those with SAT in per mille: adjusted Rand {unit:.2f} (1: the same)")
+    if ("sat", "affinity") in agreement.index:
+        lines.append(f"SAT's clusters against affinity's: adjusted Rand {agreement['sat', 'affinity']:.2f}")
+    return lines
+
+
+def _support(choice: pd.DataFrame, k: int, settled: bool) -> tuple[str, str]:
+    """Say how firm k clusters are, and how many clusters the data support."""
+    if k not in choice.index:
+        return "firmness unknown", f"k = {k} cannot be compared with other numbers of clusters"
+    agreement = choice.loc[k, "start_agreement"]
+    firm = "firm" if settled and agreement >= STEADY else "not firm"
+    best = choice["silhouette"].idxmax()
+    gap = choice.index[choice["largest_gap"]].tolist()
+    support = (
+        f"largest gap at k = {', '.join(map(str, gap)) or 'none'}; "
+        f"silhouette {choice.loc[k, 'silhouette']:.2f}, best {choice.loc[best, 'silhouette']:.2f} at k = {best}"
+    )
+    return f"{firm}: start agreement {agreement:.2f}", support
+
+
 def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], similar: pd.DataFrame) -> list[str]:
     """List reasons why a study's numbers may mean less than they seem to."""
     models = read_table(results / "similarity/models.csv").set_index("model")
@@ -103,6 +163,11 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
             "do not compare this matrix with one from another attack"
         )
     weak = int((~similar["above_noise"]).sum())
-    if weak:
-        warnings.append(f"{weak} of {len(similar)} pairs are not above random noise of the same size")
+    one = int((similar["above_noise"] & (similar["directions_above"] == 1)).sum())
+    if weak or one:
+        kept = int((similar["noise_p_holm"] <= (1 - config.confidence) / 2).sum())
+        warnings.append(
+            f"{weak} of {len(similar)} pairs are not above random noise of the same size, and {one} more are above it "
+            f"in one direction only; {kept} are above it after Holm's adjustment for the number of pairs"
+        )
     return warnings

@@ -27,6 +27,11 @@ def read_matrix(path: Path | str) -> pd.DataFrame:
     return read_table(path).set_index("model").rename_axis(None)
 
 
+def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of the same columns one below the other, with their names in a first column `of`."""
+    return pd.concat(dict(tables), names=["of"]).reset_index("of").reset_index(drop=True)
+
+
 def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
     """Write tables as CSV, or as Parquet if the path says so, each with its sidecar.
 

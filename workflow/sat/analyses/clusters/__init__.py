@@ -1,4 +1,4 @@
-"""Spectral clusters of models, how stable they are, and their t-SNE picture."""
+"""Spectral clusters of models by SAT and by affinity, how stable they are, and their t-SNE picture."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
     from sat.study.study import Study
+
+
+UNITS = {"sat_per_mille": 10, "sat_per_10000": 100}
+"""Other units inside the logarithm of SAT, and how many of them make a per cent. Each moves which pairs are clipped."""
 
 
 class Clusters(Section):
@@ -43,6 +49,7 @@ class Settings(Section):
 def _params(plan: Plan) -> dict[str, Any]:
     config = plan.config
     return {
+        "families": {name: plan.study.model[name].family for name in plan.study.used},
         "k": config.clusters.k,
         "starts": config.clusters.starts,
         "perplexity": config.tsne.perplexity,
@@ -56,13 +63,14 @@ def _fault(study: Study) -> str:
 
 
 UNIT = Analysis(
-    inputs={"sat": "similarity/sat.csv"},
+    inputs={"sat": "similarity/sat.csv", "affinity": "similarity/affinity.csv"},
     tables={
         "clusters": Shown("Clusters", "clusters"),
         "spectral_features": None,
         "tsne": None,
         "choose_k": Shown("Clusters", "how many clusters the data support"),
         "membership": Shown("Clusters", "cluster stability over random starts"),
+        "clusters_agreement": Shown("Clusters", "how far they depend on the measure and its unit"),
     },
     settings=Settings,
     params=_params,
@@ -70,12 +78,14 @@ UNIT = Analysis(
 )
 
 
-def run(given: Given, *, k: int, starts: int, perplexity: float, seed: int) -> Answer:
-    """Cluster the models whose SAT has no NaN.
+def run(given: Given, *, families: dict[str, str], k: int, starts: int, perplexity: float, seed: int) -> Answer:
+    """Cluster the models whose SAT has no NaN, by SAT and by affinity.
 
     Parameters
     ----------
     given : Given
+    families : dict of str to str
+        Family of every model, which the clusters are compared with.
     k : int
         Number of clusters.
     starts : int
@@ -93,15 +103,18 @@ def run(given: Given, *, k: int, starts: int, perplexity: float, seed: int) -> A
     SatError
         If no model is left.
     """
+    import numpy as np
     import pandas as pd
 
     from sat.analyses.clusters.spectral import (
         choose_k,
         membership_over_starts,
+        partition_agreement,
         spectral_clusters,
         tsne_picture,
         without_nan,
     )
+    from sat.store.tables import stacked
 
     matrix, dropped = without_nan(given["sat"])
     for model in dropped:
@@ -114,36 +127,65 @@ def run(given: Given, *, k: int, starts: int, perplexity: float, seed: int) -> A
     if k > len(matrix):
         log.warning("%d clusters instead of %d, because no more models are left", len(matrix), k)
         k = len(matrix)
-    found = spectral_clusters(matrix, k, starts, seed)
-    if found.n_clipped:
-        log.warning("%d pairs have SAT below 0 and count as 0", found.n_clipped)
-    picture = tsne_picture(found.features, perplexity, seed)
+
+    weights = {"sat": matrix}
+    if (ratios := _ratios(given["affinity"], list(matrix.index))) is None:
+        log.warning("no clusters of affinity: there is too little of it; similarity/affinity.csv.json may say why")
+    else:
+        weights["affinity"] = ratios
+    found, choices, members, facts = {}, {}, {}, {}
+    for of, values in weights.items():
+        found[of] = spectral_clusters(values, min(k, len(values)), starts, seed)
+        choice = choices[of] = choose_k(values, seed=seed)
+        members[of] = membership_over_starts(values, found[of], seed=seed)
+        best = choice["silhouette"] == choice["silhouette"].max()
+        facts[of] = {
+            "inertia": found[of].inertia,
+            "k": min(k, len(values)),
+            "k_of_largest_gap": choice["k"][choice["largest_gap"]].tolist(),
+            "k_of_best_silhouette": choice["k"][best].tolist(),
+        }
+        log.info(
+            "%s: %d clusters, inertia %.4f; the largest gap is at %s, the best silhouette at %s",
+            of,
+            *(facts[of][key] for key in ("k", "inertia", "k_of_largest_gap", "k_of_best_silhouette")),
+        )
+    if choices["sat"].empty:
+        log.warning("the numbers of clusters are not compared: that needs 3 models, and there are %d", len(matrix))
+    if found["sat"].n_clipped:
+        log.warning("%d pairs have SAT below 0 and count as 0", found["sat"].n_clipped)
+    picture = tsne_picture(found["sat"].features, perplexity, seed)
     if picture is None:
         log.warning("t-SNE is skipped: it needs 4 models, and there are %d", len(matrix))
         picture = pd.DataFrame(columns=["model", "x", "y"])
-    choice = choose_k(matrix, seed=seed)
-    if choice.empty:
-        log.warning("the numbers of clusters are not compared: that needs 3 models, and there are %d", len(matrix))
-    facts = {
-        "dropped": dropped,
-        "n_clipped": found.n_clipped,
-        "inertia": found.inertia,
-        "k": k,
-        "k_of_largest_gap": choice["k"][choice["largest_gap"]].tolist(),
-        "k_of_best_silhouette": choice["k"][choice["silhouette"] == choice["silhouette"].max()].tolist(),
-    }
-    log.info(
-        "%d clusters, inertia %.4f; the largest gap is at %s, the best silhouette at %s",
-        k,
-        found.inertia,
-        facts["k_of_largest_gap"],
-        facts["k_of_best_silhouette"],
-    )
+
+    partitions = {of: one.table.set_index("model")["cluster"] for of, one in found.items()}
+    clusters = found["sat"].table.copy()
+    clusters["cluster_affinity"] = clusters["model"].map(partitions.get("affinity", {})).astype("Int64")
+    for unit, many in UNITS.items():
+        again = spectral_clusters(matrix + np.log(many), k, starts, seed).table
+        partitions[unit] = again.set_index("model")["cluster"]
+    partitions["family"] = pd.Series({model: families[model] or None for model in matrix.index})
     tables = {
-        "clusters": found.table,
-        "spectral_features": found.features.rename_axis("model").reset_index(),
+        "clusters": clusters,
+        "spectral_features": found["sat"].features.rename_axis("model").reset_index(),
         "tsne": picture,
-        "choose_k": choice,
-        "membership": membership_over_starts(matrix, found, seed=seed),
+        "choose_k": stacked(choices),
+        "membership": stacked(members),
+        "clusters_agreement": partition_agreement(partitions),
     }
-    return Answer(tables, facts=facts)
+    own = {"dropped": dropped, "n_clipped": found["sat"].n_clipped, "affinity": facts.get("affinity")}
+    return Answer(tables, facts=own | facts["sat"])
+
+
+def _ratios(affinity: pd.DataFrame, models: list[str]) -> pd.DataFrame | None:
+    """Weights of the models' affinities without NaN; None where fewer than 4 models have one."""
+    from sat.analyses.clusters.spectral import odds_ratios, without_nan
+    from sat.similarity.affinity import LEAST
+
+    kept, dropped = without_nan(odds_ratios(affinity.loc[models, models]))
+    if len(kept) < LEAST:
+        return None
+    for model in dropped:
+        log.warning("%s: has no affinity to some other model, and no cluster of affinity", model)
+    return kept

@@ -1,9 +1,15 @@
-"""Spectral clustering of a similarity matrix, how stable it is, and its t-SNE picture."""
+"""Spectral clustering of SAT or of affinity, how stable it is, and its t-SNE picture.
+
+Spectral clustering needs weights that are not negative. Those of SAT are SAT itself, clipped at 0. So clusters of SAT
+depend on the unit inside its logarithm. Those of affinity are its exponentials (`odds_ratios`), in which no unit is
+left.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -12,7 +18,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from sat.seeds import generator
 
@@ -31,7 +37,30 @@ class Clustering:
     inertia: float
     """Inertia of the best k-means start."""
     n_clipped: int
-    """Number of unordered pairs whose SAT was below 0 and was raised to 0."""
+    """Number of unordered pairs whose weight was below 0 and was raised to 0."""
+
+
+def odds_ratios(affinity: pd.DataFrame) -> pd.DataFrame:
+    """Turn affinity into weights for spectral clustering: its exponential, and 0 for a model with itself.
+
+    The exponential of a difference of log-odds is a ratio of odds: how many times the odds of transfer are what the
+    two models' own levels predict. It is positive, so that nothing is clipped, and it grows with affinity.
+
+    Parameters
+    ----------
+    affinity : DataFrame, shape (n, n)
+
+    Returns
+    -------
+    DataFrame, shape (n, n)
+        NaN where affinity is NaN, except on the diagonal.
+
+    References
+    ----------
+    Ng, Jordan & Weiss (2001). On spectral clustering. NIPS 14 (whose weights are exponentials with a diagonal of 0).
+    """
+    weights: pd.DataFrame = np.exp(affinity)
+    return weights.mask(np.eye(len(weights), dtype=bool), 0.0)
 
 
 def without_nan(matrix: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -60,14 +89,14 @@ def without_nan(matrix: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int = 0) -> Clustering:
     """Cluster models by normalised spectral clustering.
 
-    The affinity matrix is max(SAT, 0) with its measured diagonal. The k leading
-    eigenvectors of D^-1/2 A D^-1/2 are scaled to rows of length 1, and k-means
+    The weights W are max(matrix, 0): SAT with its measured diagonal, or `odds_ratios`. The k leading
+    eigenvectors of D^-1/2 W D^-1/2 are scaled to rows of length 1, and k-means
     clusters the rows.
 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT matrix, symmetric, without NaN.
+        SAT, or `odds_ratios`: symmetric, without NaN.
     k : int
         Number of clusters, at most n.
     starts : int
@@ -82,7 +111,7 @@ def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int
     Raises
     ------
     ValueError
-        If k exceeds the number of models, or a model has no SAT above 0, not even with itself.
+        If k exceeds the number of models, or a model has no weight above 0, not even with itself.
 
     References
     ----------
@@ -99,17 +128,17 @@ def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int
 
 
 def _spectrum(matrix: pd.DataFrame, k: int) -> tuple[Floats, Floats]:
-    """Return all eigenvalues of the normalised affinity, the largest first, and the spectral features, (n, k)."""
-    sat = matrix.to_numpy(float)
-    if k > len(sat):
-        raise ValueError(f"{k} clusters of {len(sat)} models")
+    """Return all eigenvalues of the normalised weights, the largest first, and the spectral features, (n, k)."""
+    values = matrix.to_numpy(float)
+    if k > len(values):
+        raise ValueError(f"{k} clusters of {len(values)} models")
     _refuse_nan(matrix)
-    affinity = np.maximum(sat, 0.0)
-    degree = affinity.sum(axis=1)
+    weights = np.maximum(values, 0.0)
+    degree = weights.sum(axis=1)
     if (degree <= 0).any():
         lonely = ", ".join(matrix.index[degree <= 0])
-        raise ValueError(f"no SAT above 0 in the row of {lonely}")
-    normalised = affinity / np.sqrt(np.outer(degree, degree))
+        raise ValueError(f"no weight above 0 in the row of {lonely}")
+    normalised = weights / np.sqrt(np.outer(degree, degree))
     values, vectors = np.linalg.eigh(normalised)
     leading = vectors[:, ::-1][:, :k]
     # An eigenvector's sign is arbitrary; fixing it makes files comparable.
@@ -166,7 +195,7 @@ def choose_k(matrix: pd.DataFrame, ks: Iterable[int] | None = None, starts: int 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT matrix, symmetric, without NaN.
+        SAT, or `odds_ratios`: symmetric, without NaN.
     ks : iterable of int, optional
         Numbers of clusters; 2 to min(20, n - 1) by default. Numbers outside
         2 to n - 1 are left out: one cluster has no silhouette, and n clusters
@@ -180,7 +209,7 @@ def choose_k(matrix: pd.DataFrame, ks: Iterable[int] | None = None, starts: int 
     -------
     DataFrame
         One row per number of clusters; no row with fewer than 3 models. Columns: k;
-        eigengap (the k-th eigenvalue of the normalised affinity minus the
+        eigengap (the k-th eigenvalue of the normalised weights minus the
         next one); largest_gap (whether it is the largest of this table);
         silhouette (mean over models, of the best start, in the spectral
         features; -1 to 1; NaN where k-means finds one cluster); inertia (of the
@@ -261,7 +290,7 @@ def membership_over_starts(matrix: pd.DataFrame, found: Clustering, starts: int 
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        The SAT matrix that `found` was made from.
+        The matrix that `found` was made from.
     found : Clustering
     starts : int
         Number of single k-means starts.
@@ -286,8 +315,8 @@ def membership_over_matrices(
     Parameters
     ----------
     replicates : iterable of DataFrame, shape (n, n)
-        SAT matrices, such as those of `sat.similarity.resampling.bootstrap`.
-        A model that has NaN, or no SAT above 0, in a replicate is left out of that
+        Matrices such as those of `sat.similarity.resampling.bootstrap`: SAT, or the `odds_ratios` of affinity.
+        A model that has NaN, or no value above 0, in a replicate is left out of that
         replicate. A replicate with fewer models than clusters is left out.
     clusters : DataFrame
         Columns model and cluster, for the measured matrix.
@@ -356,6 +385,32 @@ def membership(table: pd.DataFrame, replicates: Sequence[pd.Series]) -> pd.DataF
     return pd.DataFrame(columns | {"n_replicates": known.astype(int), "mates": mates / n, "overlap": overlap / n})
 
 
+def partition_agreement(partitions: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Compare partitions of the models by the adjusted Rand index.
+
+    Parameters
+    ----------
+    partitions : mapping of str to Series
+        A label for each model, by the model's name. Each pair is compared over the models that both have.
+
+    Returns
+    -------
+    DataFrame
+        One row per pair of partitions: first, second, n_models, adjusted_rand (1: the same partition, about 0: no more
+        alike than by chance; NaN with fewer than 2 models).
+
+    References
+    ----------
+    Hubert & Arabie (1985). Comparing partitions. J. Classif. 2, 193-218.
+    """
+    rows = []
+    for (first, one), (second, other) in combinations(partitions.items(), 2):
+        both = pd.concat([one, other], axis=1, join="inner", keys=["one", "other"]).dropna()
+        index = adjusted_rand_score(both["one"], both["other"]) if len(both) > 1 else float("nan")
+        rows.append((first, second, len(both), index))
+    return pd.DataFrame(rows, columns=["first", "second", "n_models", "adjusted_rand"])
+
+
 def feature_distances(features: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
     """Euclidean distances between spectral features, models in the order of their clusters.
 
@@ -378,10 +433,10 @@ def feature_distances(features: pd.DataFrame, clusters: pd.DataFrame) -> pd.Data
     return pd.DataFrame(distance, index=order, columns=order)
 
 
-def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
-    """Average linkage of the distance ln 100 - SAT.
+def dendrogram_linkage(matrix: pd.DataFrame, most: float = np.log(100)) -> Floats:
+    """Average linkage of the distance ln 100 - SAT, or of another largest value less a similarity.
 
-    The distance is 0 where every adversarial image transfers, and grows by
+    The distance of SAT is 0 where every adversarial image transfers, and grows by
     ln 2 with every halving of the transfer rate. The height of a node is the mean
     over the pairs of models that it joins. No entry is clipped: SAT below 0 is a
     distance above ln 100. The distance is not a metric, and average linkage does
@@ -390,7 +445,9 @@ def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
     Parameters
     ----------
     matrix : DataFrame, shape (n, n)
-        SAT matrix, symmetric, without NaN. The diagonal is not used.
+        SAT, or affinity: symmetric, without NaN. The diagonal is not used.
+    most : float
+        The largest similarity that there may be.
 
     Returns
     -------
@@ -404,7 +461,7 @@ def dendrogram_linkage(matrix: pd.DataFrame) -> Floats:
     _refuse_nan(matrix)
     if len(matrix) < 2:
         return np.empty((0, 4))
-    distance = np.log(100) - matrix.to_numpy(float)
+    distance = most - matrix.to_numpy(float)
     np.fill_diagonal(distance, 0)
-    # Rounding may leave SAT a little above ln 100.
+    # Rounding may leave a similarity a little above the largest.
     return np.asarray(linkage(squareform(np.maximum(distance, 0), checks=False), "average"))

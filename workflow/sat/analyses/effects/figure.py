@@ -9,10 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sat.report.labels import name_points
 from sat.report.style import BLUE, GREY, STYLE, colours, nothing_to_draw
-
-NAMED = 80
-"""Models that are named beside their points; more would cover each other."""
 
 
 def effects_figure(models: pd.DataFrame, pool: pd.DataFrame) -> Figure:
@@ -44,9 +42,11 @@ def effects_figure(models: pd.DataFrame, pool: pd.DataFrame) -> Figure:
             ordered = models.sort_values("effect")
             axes.plot(ordered["effect"], range(len(ordered)), "o", color=BLUE, markersize=4)
             axes.set_yticks(range(len(ordered)), ordered["model"], fontsize=7)
+            axes.set_ylim(-1, len(ordered))
             axes.set_xlabel("effect of the model (log-odds): strength and fragility together")
         else:
-            figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+            side = 5.2 + 0.06 * max(0, len(models) - 12)
+            figure, axes = plt.subplots(figsize=(1.25 * side, side), layout="constrained")
             _points(axes, models)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(title, fontsize=9, loc="left")
@@ -64,25 +64,16 @@ def _points(axes: Axes, models: pd.DataFrame) -> None:
     for family, shade in colour.items():
         part = (models["family"] == family).to_numpy()
         axes.plot(x[part], y[part], "o", color=shade, markersize=4, label=family)
-    if len(models) <= NAMED:
-        # To the right of its point, or to the left where the next point on the right is near.
-        for row in models.itertuples():
-            near = (
-                (x > row.fragility)
-                & (x < row.fragility + 0.25 * np.ptp(x))
-                & (abs(y - row.strength) < 0.04 * np.ptp(y))
-            )
-            side = "right" if near.any() else "left"
-            shift = -6 if near.any() else 6
-            axes.annotate(
-                row.model, (row.fragility, row.strength), (shift, 3), textcoords="offset points", ha=side, fontsize=7
-            )
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     axes.axvline(0, color=GREY, linewidth=0.6, zorder=0)
     axes.margins(0.16, 0.08)
     axes.set_xlabel("fragility: how easily the others' images fool it (log-odds)")
     axes.set_ylabel("strength: how well its images fool the others (log-odds)")
-    if 1 < len(colour) <= 12:
+    if len(colour) > 1:
         axes.legend(
             title="family", fontsize=7, title_fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1)
         )
+    sides = models[["fragility_low", "strength", "fragility_high", "strength"]].to_numpy(float)
+    heights = models[["fragility", "strength_low", "fragility", "strength_high"]].to_numpy(float)
+    lines = np.vstack([sides, heights])
+    name_points(axes, list(models["model"]), x, y, lines[np.isfinite(lines).all(axis=1)], 7 if len(models) < 40 else 6)

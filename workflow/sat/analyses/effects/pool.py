@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -14,6 +15,7 @@ from sat.seeds import generator
 from sat.similarity.affinity import (
     Affinity,
     Levels,
+    affinities,
     fit_affinity,
     fit_levels,
     log_odds,
@@ -87,6 +89,13 @@ class Pool:
         """Strengths and fragilities; None where directions are not known."""
         return None if self.directed is None else fit_levels(self.directed)
 
+    @cached_property
+    def plain_replicates(self) -> Floats:
+        """Affinities of the replicates, shape (replicates, n, n)."""
+        n = len(self.models)
+        directed = np.array([one.to_numpy(float) for one in self.replicates]).reshape(-1, n, n)
+        return affinities((directed + directed.swapaxes(1, 2)) / 2)
+
     def without(self, family: str) -> Pool:
         """The pool without the models of a family."""
         kept = [model for model in self.models if self.families.get(model) != family]
@@ -159,7 +168,7 @@ def pool_table(pool: Pool, sat: pd.DataFrame) -> pd.DataFrame:
     chance = (n - 1) / (pairs - 1) if pairs > 1 else float("nan")
     above = np.triu_indices(n, 1)
     affinity = pool.plain.matrix.to_numpy(float)[above]
-    noise = _spread([fit_affinity(symmetric_log_odds(one)).matrix.to_numpy(float)[above] for one in pool.replicates], 0)
+    noise = _spread(list(pool.plain_replicates[:, *above]), 0)
     variance = float(np.nanvar(affinity)) if np.isfinite(affinity).any() else float("nan")
     reliability = 1 - float(np.nanmean(noise**2)) / variance if len(noise) and variance > 0 else float("nan")
     rows = [
@@ -195,8 +204,7 @@ def pair_table(pool: Pool, sat: pd.DataFrame, confidence: float) -> pd.DataFrame
     table["sat"] = sat.loc[models, models].to_numpy(float)[a, b]
     table["expected"] = effects[a] + effects[b]
     table["affinity"] = plain.matrix.to_numpy(float)[a, b]
-    again = [fit_affinity(symmetric_log_odds(one)).matrix.to_numpy(float)[a, b] for one in pool.replicates]
-    spread = _spread(again, len(table))
+    spread = _spread(list(pool.plain_replicates[:, a, b]), len(table))
     table["affinity_low"], table["affinity_high"] = _interval(table["affinity"].to_numpy(), spread, confidence)
     table["affinity_block"] = block.matrix.to_numpy(float)[a, b]
     change, without = np.full(len(table), np.nan), np.full(len(table), "", object)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _params(plan: Plan) -> dict[str, Any]:
-    params: dict[str, Any] = {"columns": plan.study.columns}
+    params: dict[str, Any] = {"columns": plan.study.columns, "confidence": plan.config.confidence}
     if plan.config.matrix:
         params["families"] = {row.model: row.family for row in plan.study.models}
     return params
@@ -21,6 +21,8 @@ def _params(plan: Plan) -> dict[str, Any]:
 UNIT = Analysis(
     inputs={
         "sat": "similarity/sat.csv",
+        "affinity": "similarity/affinity.csv",
+        "affinity_pairs": "analysis/effects_pairs.csv",
         "clusters": "analysis/clusters.csv",
         "features": "analysis/spectral_features.csv",
         "tsne": "analysis/tsne.csv",
@@ -31,6 +33,7 @@ UNIT = Analysis(
     optional=frozenset({"most_similar", "models"}),
     figures={
         "clustermap": Shown("Similarity", "SAT matrix"),
+        "affinitymap": Shown("Similarity", "affinity matrix"),
         "tsne": Shown("Clusters", "t-SNE of spectral features"),
         "tsne_components": Shown("Clusters", "t-SNE by component"),
         "distances": Shown("Clusters", "distances of spectral features"),
@@ -40,7 +43,13 @@ UNIT = Analysis(
 )
 
 
-def run(given: Given, *, columns: dict[str, dict[str, str]], families: dict[str, str] | None = None) -> Answer:
+def run(
+    given: Given,
+    *,
+    columns: dict[str, dict[str, str]],
+    confidence: float,
+    families: dict[str, str] | None = None,
+) -> Answer:
     """Draw the figures.
 
     Parameters
@@ -48,6 +57,8 @@ def run(given: Given, *, columns: dict[str, dict[str, str]], families: dict[str,
     given : Given
     columns : dict of str to dict
         Components and groupings of the models, by column.
+    confidence : float
+        Level of the intervals.
     families : dict of str to str, optional
         Family of every model. Needed only if there is no table of models.
 
@@ -56,6 +67,7 @@ def run(given: Given, *, columns: dict[str, dict[str, str]], families: dict[str,
     Answer
     """
     from sat.analyses.figures.drawing import (
+        affinity_map,
         cluster_map,
         dendrogram_figure,
         distances_figure,
@@ -72,7 +84,8 @@ def run(given: Given, *, columns: dict[str, dict[str, str]], families: dict[str,
     assert families, "named by the table of models, or else by the step"
     return Answer(
         figures={
-            "clustermap": cluster_map(matrix, families, models, most_similar),
+            "clustermap": cluster_map(matrix, families, models, most_similar, confidence),
+            "affinitymap": affinity_map(given["affinity"], families, given["affinity_pairs"], confidence),
             "tsne": tsne_figure(tsne, clusters, families),
             "tsne_components": tsne_components_figure(tsne, columns),
             "distances": distances_figure(features, clusters),

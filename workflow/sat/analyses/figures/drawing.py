@@ -14,10 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 from scipy.cluster.hierarchy import dendrogram
 
+from sat.report.labels import name_points
 from sat.report.style import STYLE, colours, nothing_to_draw
+from sat.statistics.pairs import holm
+
+ANNOTATED = 24
+"""Models up to which a heat map writes its values into its cells."""
 
 
 def cluster_map(
@@ -25,6 +30,7 @@ def cluster_map(
     families: Mapping[str, str],
     models: pd.DataFrame | None = None,
     most_similar: pd.DataFrame | None = None,
+    confidence: float = 0.95,
 ) -> Figure:
     """Draw the SAT matrix as a heat map, with similar models side by side.
 
@@ -38,8 +44,11 @@ def cluster_map(
         Model table of the similarity stage, indexed by model, with low_whitebox. A
         matrix from a file has none.
     most_similar : DataFrame, optional
-        Unordered pairs with intervals: model_a, model_b, sat, sat_low,
-        sat_high, above_noise. A matrix from a file has none.
+        Unordered pairs with intervals and a p-value of each direction: model_a, model_b, sat, sat_low,
+        sat_high, noise_p_ab, noise_p_ba. A matrix from a file has none.
+    confidence : float
+        Level of the intervals. A direction is above noise if its p-value, adjusted for the number of directions, is at
+        most half of the rest.
 
     Returns
     -------
@@ -52,31 +61,114 @@ def cluster_map(
     if len(names) < 2:
         return nothing_to_draw("No two models are left that classify an image in common.")
     flag, failed = _flags(names, models)
-    family = colours(pd.Series([families[name] for name in names]))
-    tree = dendrogram_linkage((shown + shown.T) / 2)
-    size = max(6.0, 0.34 * len(names) + 3)
     off = shown.to_numpy(float)[~np.eye(len(names), dtype=bool)]
-    grid = sns.clustermap(
+    text = shown.map(lambda value: f"{value:.1f}")
+    notes = ["SAT = ln(mean transfer success in %)"]
+    if most_similar is not None:
+        pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
+        notes[0] += _half_widths(pairs["sat_low"], pairs["sat_high"], confidence)
+        below = _below_noise(pairs, (1 - confidence) / 2)
+        for source, target in below:
+            if source in text.index and target in text.index:
+                text.loc[source, target] += "n"
+        if below:
+            mark = "n: " if len(names) <= ANNOTATED else ""
+            notes.append(
+                f"{mark}not above random noise from row to column ({len(below)} of {2 * len(pairs)} directions)"
+            )
+            notes.append("p of the directions are adjusted by Holm for all of them")
+    else:
+        notes[0] += "; matrix from a file: no intervals available"
+    return _heat_map(
         shown.rename(index=flag, columns=flag),
+        [families[name] for name in names],
+        dendrogram_linkage((shown + shown.T) / 2),
+        text,
+        "SAT",
+        notes + _notes(failed, dropped),
+        {"cmap": "rocket", "vmin": off.min(), "vmax": np.log(100)},
+    )
+
+
+def affinity_map(
+    affinity: pd.DataFrame,
+    families: Mapping[str, str],
+    pairs: pd.DataFrame | None = None,
+    confidence: float = 0.95,
+) -> Figure:
+    """Draw the affinities as a heat map whose colours part at 0, with models of high affinity side by side.
+
+    Parameters
+    ----------
+    affinity : DataFrame, shape (n, n)
+        NaN on the diagonal. Models with other NaN are left out, and the figure names them.
+    families : mapping of str to str
+        Family of every model.
+    pairs : DataFrame, optional
+        Unordered pairs with affinity_low and affinity_high, which are NaN for a matrix from a file.
+    confidence : float
+        Level of the intervals.
+
+    Returns
+    -------
+    Figure
+    """
+    from sat.analyses.clusters.spectral import dendrogram_linkage, without_nan
+
+    own = np.eye(len(affinity), dtype=bool)
+    shown, dropped = without_nan(affinity.mask(own, 0.0))
+    names = list(shown.index)
+    if len(names) < 4:
+        return nothing_to_draw("No affinity: it needs 4 models, and images that they have in common.")
+    off = shown.to_numpy(float)[~np.eye(len(names), dtype=bool)]
+    most = float(np.abs(off).max())
+    notes = ["Affinity: log-odds of transfer beyond what the two models' own levels predict, within this pool"]
+    if pairs is not None:
+        notes.append(_half_widths(pairs["affinity_low"], pairs["affinity_high"], confidence).removeprefix("; "))
+    notes.append("each row sums to 0, so 0 does not mean unrelated")
+    own = np.eye(len(names), dtype=bool)
+    return _heat_map(
+        shown.mask(own),
+        [families[name] for name in names],
+        dendrogram_linkage(shown, off.max() + 0.1 * np.ptp(off)),
+        shown.map(lambda value: f"{value:.1f}".replace("-0.0", "0.0")).mask(own, ""),
+        "affinity",
+        [note for note in notes if note] + _notes(False, dropped),
+        {"cmap": "vlag", "vmin": -most, "vmax": most, "center": 0},
+    )
+
+
+def _heat_map(
+    shown: pd.DataFrame,
+    families: Sequence[str],
+    tree: NDArray[np.float64],
+    text: pd.DataFrame,
+    name: str,
+    notes: Sequence[str],
+    colouring: Mapping[str, Any],
+) -> Figure:
+    """Draw a matrix in the order of a tree, with families beside the rows and notes on top."""
+    size = max(6.0, 0.34 * len(shown) + 3)
+    family = colours(pd.Series(families))
+    grid = sns.clustermap(
+        shown,
         row_linkage=tree,
         col_linkage=tree,
-        row_colors=[family[families[name]] for name in names],
-        cmap="rocket",
-        vmin=off.min(),
-        vmax=np.log(100),
-        annot=_annotations(shown, most_similar) if len(names) <= 24 else None,
+        row_colors=[family[one] for one in families],
+        annot=text if len(shown) <= ANNOTATED else None,
         fmt="",
         annot_kws={"size": 7},
-        linewidths=0.3 if len(names) <= 40 else 0,
+        linewidths=0.3 if len(shown) <= 40 else 0,
         figsize=(size, size),
         dendrogram_ratio=0.12,
         colors_ratio=0.02,
         cbar_pos=(0.02, 0.86, 0.025, 0.12),
         xticklabels=True,
         yticklabels=True,
+        **colouring,
     )
     grid.ax_heatmap.set(xlabel="", ylabel="")
-    grid.ax_cbar.set_title("SAT", fontsize=9)
+    grid.ax_cbar.set_title(name, fontsize=9)
     grid.ax_row_colors.set_xticks([])
     # The legend and the notes stand below the names of the models, so the length of the names must be known.
     grid.figure.canvas.draw()
@@ -90,19 +182,25 @@ def cluster_map(
         frameon=False,
         fontsize=8,
     )
-    notes = ["SAT = ln(mean transfer success in %)"]
-    if most_similar is not None:
-        pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
-        half = ((pairs["sat_high"] - pairs["sat_low"]) / 2).median()
-        notes[0] += f"; median half-width of the intervals: {half:.2f}"
-        if (~pairs["above_noise"]).any():
-            notes.append(f"n: not above random noise of the same size ({int((~pairs['above_noise']).sum())} pairs)")
-    else:
-        notes[0] += "; a matrix that was given: without intervals"
-    notes += _notes(failed, dropped)
     grid.figure.suptitle("\n".join(notes), x=0.12, y=1.0, ha="left", va="bottom", fontsize=9)
     figure: Figure = grid.figure
     return figure
+
+
+def _half_widths(low: pd.Series, high: pd.Series, confidence: float) -> str:
+    """Say how wide the intervals are, from the narrowest to the widest; nothing where there are none."""
+    half = ((high - low) / 2).dropna()
+    if half.empty:
+        return ""
+    return f"; half-widths of the {confidence:.0%} intervals: {half.min():.2f} to {half.max():.2f}"
+
+
+def _below_noise(pairs: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:
+    """Directions (source, target) that are not above random noise, with p-values adjusted for all directions."""
+    adjusted = holm(pd.concat([pairs["noise_p_ab"], pairs["noise_p_ba"]]).to_numpy(float))
+    a, b = pairs["model_a"].to_list(), pairs["model_b"].to_list()
+    directions = [*zip(a, b, strict=True), *zip(b, a, strict=True)]
+    return [direction for direction, p in zip(directions, adjusted, strict=True) if not p <= alpha]
 
 
 def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str, str], bool]:
@@ -115,22 +213,6 @@ def _notes(failed: bool, dropped: Sequence[str]) -> list[str]:
     """Explain the star, and name the models that were left out."""
     notes = ["*: low white-box success; a stronger attack would raise its rates as a source"] if failed else []
     return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
-
-
-def _annotations(matrix: pd.DataFrame, most_similar: pd.DataFrame | None) -> pd.DataFrame:
-    text = matrix.map(lambda value: f"{value:.1f}")
-    if most_similar is None:
-        return text
-    for pair in most_similar.itertuples():
-        if (
-            not pair.above_noise
-            and pair.model_a in text.index
-            and pair.model_b in text.index
-            and pair.model_a != pair.model_b
-        ):
-            text.loc[pair.model_a, pair.model_b] += "n"
-            text.loc[pair.model_b, pair.model_a] += "n"
-    return text
 
 
 def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models: pd.DataFrame | None = None) -> Figure:
@@ -267,7 +349,8 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     if picture.empty:
         return nothing_to_draw("Too few models: t-SNE needs at least 4.")
     with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7.5, 6), layout="constrained")
+        side = 6 + 0.04 * max(0, len(picture) - 12)
+        figure, axes = plt.subplots(figsize=(1.25 * side, side), layout="constrained")
     data = picture.merge(clusters, on="model")
     data["family"] = data["model"].map(families)
     data["cluster"] = data["cluster"].astype(str)
@@ -284,9 +367,6 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
         s=110,
         ax=axes,
     )
-    # This leaves room for names to the right of the last point.
-    axes.set_xlim(right=data["x"].max() + 0.22 * np.ptp(data["x"]))
-    _label_examples(figure, axes, data)
     axes.set(
         xticks=[],
         yticks=[],
@@ -294,22 +374,9 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
         xlabel="t-SNE of the spectral features; distances between clusters mean nothing",
     )
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
-    sns.despine(figure, left=True, bottom=True)
+    axes.margins(0.12, 0.06)
+    name_points(axes, list(data["model"]), data["x"], data["y"], size=7 if len(data) < 40 else 6, radius=6)
     return figure
-
-
-def _label_examples(figure: Figure, axes: Axes, data: pd.DataFrame) -> None:
-    """Name as many points as there is room for; points of small clusters come first."""
-    size = data["cluster"].map(data["cluster"].value_counts())
-    taken: list[Bbox] = []
-    figure.canvas.draw()
-    for row in data.loc[size.sort_values(kind="stable").index].itertuples():
-        label = axes.annotate(row.model, (row.x, row.y), xytext=(6, 5), textcoords="offset points", fontsize=7)
-        box = label.get_window_extent()
-        if any(box.overlaps(other) for other in taken):
-            label.remove()
-        else:
-            taken.append(box)
 
 
 def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> Figure:
@@ -330,9 +397,11 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
         return nothing_to_draw("No component is known." if len(picture) else "Too few models: t-SNE needs at least 4.")
     across = min(3, len(columns))
     down = -(-len(columns) // across)
+    # A single panel would be too small for a page.
+    scale = 1.4 if len(columns) == 1 else 1.0
     with matplotlib.rc_context(STYLE):
         figure, panels = plt.subplots(
-            down, across, figsize=(5.2 * across, 3.4 * down), layout="constrained", squeeze=False
+            down, across, figsize=(5.2 * scale * across, 3.4 * scale * down), layout="constrained", squeeze=False
         )
     for axes in panels.flat[len(columns) :]:
         axes.set_axis_off()
@@ -351,5 +420,4 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
         axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
         axes.set_title(column.replace("_", " "), fontsize=10, loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=7)
-    sns.despine(figure, left=True, bottom=True)
     return figure

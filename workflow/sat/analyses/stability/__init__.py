@@ -1,4 +1,4 @@
-"""How much of the matrix depends on the choice of images."""
+"""How much of SAT and of affinity depends on the choice of images."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ UNIT = Analysis(
         "tiles": "tiles/{target}/{source}.h5",
     },
     tables={
-        "stability": Shown("Stability", "the matrix on other images"),
+        "stability": Shown("Stability", "SAT and affinity on other images"),
         "stability_curve": Shown("Stability", "how many images it takes"),
         "stability_membership": Shown("Stability", "cluster stability over images"),
     },
@@ -113,59 +113,110 @@ def run(
     SatError
         If the matrix does not agree with the tiles.
     """
+    from functools import partial
+
     import numpy as np
 
-    from sat.analyses.clusters.spectral import membership_over_matrices
     from sat.analyses.stability.figure import stability_figure
     from sat.similarity.predictions import predictions_of
-    from sat.similarity.resampling import bootstrap, curve_sizes, enough_images, stability_curve
+    from sat.similarity.resampling import (
+        Measure,
+        bootstrap,
+        curve_sizes,
+        enough_images,
+        stability_curve,
+        weighted_affinity,
+        weighted_sat,
+    )
+    from sat.store.tables import stacked
 
     names = sorted(models)
     matrix, clusters = given["sat"].loc[names, names], given["clusters"]
     scores = predictions_of(given).scores(names)
     images = scores.both.shape[1]
+    measures: dict[str, Measure] = {"sat": partial(weighted_sat, eps_s=eps_s), "affinity": weighted_affinity}
 
-    drawn = bootstrap(scores, eps_s, replicates, seed)
-    if not np.allclose(drawn.measured, matrix.to_numpy(float)[drawn.first, drawn.second], equal_nan=True):
+    drawn = {of: bootstrap(scores, measure, replicates, seed) for of, measure in measures.items()}
+    sat = drawn["sat"]
+    if not np.allclose(sat.measured, matrix.to_numpy(float)[sat.first, sat.second], equal_nan=True):
         raise SatError(f"{given.path('sat')}: is not what the tiles say; 'sat verify --full' finds the culprit.")
-    if holes := int(np.isnan(drawn.measured).sum()):
+    if holes := int(np.isnan(sat.measured).sum()):
         log.warning("%d pairs have no image in common, and are left out", holes)
-    stability = _statistics(drawn, models, confidence)
+    if np.isnan(drawn["affinity"].measured).all():
+        log.warning("no stability of affinity: there is none; similarity/affinity.csv.json says why")
+        del drawn["affinity"]
 
-    curve = stability_curve(scores, curve_sizes(images), eps_s, REPEATS, seed)
-    known = curve[curve["n"] > 0].reset_index(drop=True)
-    if known.empty:
-        log.warning(
-            "no stability curve: a rank correlation needs 3 pairs of two models that differ, and images for two "
-            "samples; there are %d models and %d images",
-            len(names),
-            images,
-        )
-    elif len(known) < len(curve):
-        log.warning("no rank correlation with %s images", curve["images"][curve["n"] == 0].tolist())
-    enough = enough_images(known, correlation)
-    if len(known):
-        log.info("images for a rank correlation of %g: %s", correlation, enough or "more than half of them")
+    stability, curves, membership, enough = {}, {}, {}, {}
+    for of, again in drawn.items():
+        statistics = _statistics(again, models, confidence)
+        # The mean affinity of a pool is 0 on any images.
+        stability[of] = statistics[(of == "sat") | (statistics["statistic"] != "mean")]
+        curve = stability_curve(scores, curve_sizes(images), measures[of], REPEATS, seed)
+        known = curves[of] = curve[curve["n"] > 0]
+        if known.empty:
+            log.warning(
+                "no stability curve: a rank correlation needs 3 pairs of two models that differ, and images for two "
+                "samples; there are %d models and %d images",
+                len(names),
+                images,
+            )
+        elif len(known) < len(curve):
+            log.warning("%s: no rank correlation with %s images", of, curve["images"][curve["n"] == 0].tolist())
+        enough[of] = enough_images(known, correlation)
+        if len(known):
+            log.info("images for a rank correlation of %g: %s: %s", correlation, of, enough[of] or "more than half")
 
-    # Models that the clustering left out are left out here too, since they would form clusters that it does not have.
-    kept = clusters["model"].tolist()
-    clustered = min(replicates, CLUSTERED)
-    matrices = (drawn.matrix(row).loc[kept, kept] for row in progress(range(clustered), "clusterings", clustered))
-    membership = membership_over_matrices(matrices, clusters, min(k, len(kept)), seed=seed)
-    for model in membership["model"][membership["n_replicates"] == 0]:
-        log.warning("%s: in no replicate that can be clustered", model)
+        membership[of] = _membership(of, again, clusters, min(replicates, CLUSTERED), k, seed)
+
+    curve = stacked(curves)
     return Answer(
-        {"stability": stability, "stability_curve": known, "stability_membership": membership},
-        {"stability": stability_figure(known, correlation, enough)},
+        {"stability": stacked(stability), "stability_curve": curve, "stability_membership": stacked(membership)},
+        {"stability": stability_figure(curve, correlation, enough)},
         {
             "n_images": images,
             "replicates": replicates,
-            "clustered": clustered,
+            "clustered": min(replicates, CLUSTERED),
             "pairs_without_common_images": holes,
             "correlation": correlation,
-            "images_for_correlation": enough,
+            "images_for_correlation": enough["sat"],
+            "images_for_correlation_of_affinity": enough.get("affinity"),
         },
     )
+
+
+def _membership(of: str, drawn: Replicates, clusters: pd.DataFrame, number: int, k: int, seed: int) -> pd.DataFrame:
+    """Cluster the first replicates again, and count how often models stay together.
+
+    Parameters
+    ----------
+    of : str
+        What `drawn` holds: sat or affinity.
+    drawn : Replicates
+    clusters : DataFrame
+        Columns model, cluster and cluster_affinity, for the measured matrices.
+    number : int
+        Number of replicates that are clustered.
+    k : int
+        Number of clusters.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        See `sat.analyses.clusters.spectral.membership`.
+    """
+    from sat.analyses.clusters.spectral import membership_over_matrices, odds_ratios
+
+    column = "cluster" if of == "sat" else "cluster_affinity"
+    found = clusters[["model", column]].dropna().rename(columns={column: "cluster"}).astype({"cluster": int})
+    # Models that the clustering left out are left out here too, since they would form clusters that it does not have.
+    kept = found["model"].tolist()
+    matrices = (drawn.matrix(row).loc[kept, kept] for row in progress(range(number), f"clusterings of {of}", number))
+    weights = (matrix if of == "sat" else odds_ratios(matrix) for matrix in matrices)
+    table = membership_over_matrices(weights, found, min(k, len(kept)), seed=seed)
+    for model in table["model"][table["n_replicates"] == 0]:
+        log.warning("%s: in no replicate of %s that can be clustered", model, of)
+    return table
 
 
 def _statistics(drawn: Replicates, families: dict[str, str], confidence: float) -> pd.DataFrame:
