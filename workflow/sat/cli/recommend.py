@@ -6,6 +6,7 @@ An ensemble is tried on images that had no part in choosing it.
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,30 +70,26 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     from sat.errors import SatError
     from sat.status.recommendation import describe_recommendation
     from sat.store import hdf5
-    from sat.store.tables import read_table
 
     plan, results = plan_of(study), existing_results(arguments, study)
     pool_names = _pool(arguments, study)
-    table = read_table(there(results / "similarity/models.csv")).set_index("model")
-    weak = set(table.index[table["low_whitebox"]])
     with hdf5.reading(there(results / "images/attack.h5")) as file:
         attacked = file["id"][:]
     with _given(plan, results, "ensembles") as given:
-        sat, clusters, images, clean = given["sat"], given["clusters"], given["eval_images"], given["clean"]
+        clusters, images, clean = given["clusters"], given["eval_images"], given["clean"]
         labels, ids = images["label"][:], images["id"][:]
-        choosing, remeasured = choosing_half(ids, attacked, study.config.seed)
-        if remeasured:
-            sat = sat_of_half(plan, results, pool_names, np.isin(attacked, ids[choosing]))
+        choosing = choosing_half(ids, attacked, study.config.seed)
+        measured = similarity_of(plan, results, np.isin(attacked, ids[choosing]))
         files = {name: clean[name] for name in pool_names}
         logits, others = of_the_same_classes({name: file["eval_logits"] for name, file in files.items()})
         for name in others:
-            log.warning("%s: tells other classes apart than most models, and is left out", name)
+            log.warning("%s: has another number of classes than most models, and is left out", name)
         log.info("%d models, %d images to choose on, %d to report on", len(logits), choosing.sum(), (~choosing).sum())
         try:
             found = recommend(
                 Pool.of(logits, {name: files[name]["eval_prediction"][:] for name in logits}, labels),
                 choosing,
-                sat,
+                {"sat": measured.sat, "affinity": measured.affinity},
                 arguments.size,
                 arguments.tolerance / 100,
                 clusters.set_index("model")["cluster"].to_dict(),
@@ -107,14 +104,14 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
             study.name,
             len(logits),
             (int(choosing.sum()), int((~choosing).sum())),
-            remeasured,
             study.config.confidence,
-            sorted(weak & set(found.members)),
+            measured.no_affinity,
+            [name for name in found.members if name in measured.weak],
         )
     )
 
 
-def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> tuple[NDArray[np.bool_], bool]:
+def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> NDArray[np.bool_]:
     """Split the evaluation images into one half to choose on and one half to report on.
 
     Images are drawn by their ids, so that their order does not matter.
@@ -129,11 +126,9 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
 
     Returns
     -------
-    choosing : bool array, shape (n,)
-        The half to choose on. It holds all attack images if these are no more than half.
-    remeasured : bool
-        Whether it does not hold all attack images. Then the study's SAT has used
-        images of the other half, so SAT must be measured again on this half alone.
+    bool array, shape (n,)
+        The half to choose on. It holds all attack images if these are no more than half; else
+        it is drawn from all images.
     """
     import numpy as np
 
@@ -141,12 +136,12 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
 
     is_attacked = np.isin(ids, attacked)
     size = (len(ids) + 1) // 2
-    remeasured = bool(is_attacked.sum() > size)
+    all_fit = bool(is_attacked.sum() <= size)
     draw = {image: key("images to choose on", seed, image) for image in ids.tolist()}
-    order = sorted(range(len(ids)), key=lambda row: (not (remeasured or is_attacked[row]), draw[int(ids[row])]))
+    order = sorted(range(len(ids)), key=lambda row: (all_fit and not is_attacked[row], draw[int(ids[row])]))
     choosing = np.zeros(len(ids), bool)
     choosing[order[:size]] = True
-    return choosing, remeasured
+    return choosing
 
 
 def _check(arguments: argparse.Namespace, study: Study) -> None:
@@ -156,7 +151,7 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
 
     if study.config.matrix:
         raise SatError(
-            f"study {study.name}: starts from a matrix, so it has no images on which to try {arguments.what}s."
+            f"study {study.name}: starts from a matrix, so it has no images on which to test {arguments.what}s."
         )
     if arguments.what == "teacher" and not arguments.student:
         raise SatError("recommend teacher: name the student: --student MODEL.")
@@ -170,7 +165,7 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
     for key, name in (*student, *(("--from", name) for name in arguments.pool or ())):
         if name not in study.used:
             those = did_you_mean(name, study.used, f"there are {', '.join(study.used)}.", 0.4)
-            raise SatError(f"{key} {name}: is no model in use of study {study.name}; {those}")
+            raise SatError(f"{key} {name}: study {study.name} has no active model of this name; {those}")
 
 
 def _pool(arguments: argparse.Namespace, study: Study) -> list[str]:
@@ -186,38 +181,58 @@ def _pool(arguments: argparse.Namespace, study: Study) -> list[str]:
     pool = sorted(set(arguments.pool or study.used))
     if len(pool) < arguments.size:
         raise SatError(
-            f"--size {arguments.size}: only {len(pool)} model(s) are there to choose among; take a smaller size"
+            f"--size {arguments.size}: only {len(pool)} model(s) to choose among; take a smaller size"
             f"{', or name more models after --from' if arguments.pool else ''}."
         )
     return pool
 
 
-def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[np.bool_]) -> pd.DataFrame:
-    """Compute SAT on some of the attack images.
+@dataclass(frozen=True)
+class Measured:
+    """Similarity of the models in use on some of the attack images."""
+
+    sat: pd.DataFrame
+    """Shape (n, n)."""
+    affinity: pd.DataFrame
+    """Affinity within all models in use, shape (n, n)."""
+    no_affinity: str
+    """Why there is no affinity; empty where there is."""
+    weak: frozenset[str]
+    """Models with a white-box success below the study's `min_whitebox`."""
+
+
+def similarity_of(plan: Plan, results: Path, counted: NDArray[np.bool_]) -> Measured:
+    """Measure similarity on some of the attack images, as the stage `similarity` does on all of them.
 
     Parameters
     ----------
     plan : Plan
     results : Path
         Folder of the study's results.
-    models : list of str
     counted : bool array, shape (attack images,)
         The attack images that count.
 
     Returns
     -------
-    DataFrame, shape (models, models)
+    Measured
     """
-    import pandas as pd
-
+    from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
     from sat.similarity.predictions import predictions_of
-    from sat.similarity.resampling import weighted_sat
+    from sat.similarity.similarity import pair_table, sat_matrix, unordered_pairs
 
+    config = plan.config
     with _given(plan, results, "stability") as given:
-        found = predictions_of(given)
-    scores = found.scores(models)
-    values = weighted_sat(scores, counted[None], plan.config.eps_s)[0]
-    return pd.DataFrame(scores.square(values), index=models, columns=models)
+        found = predictions_of(given).on(counted)
+    models = sorted(found.correct)
+    pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, config.eps_s, config.confidence)
+    affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
+    own = pairs[pairs["source"] == pairs["target"]]
+    return Measured(
+        sat_matrix(unordered_pairs(pairs, config.eps_s, config.confidence), models),
+        affinity.matrix,
+        affinity.reason,
+        frozenset(own["source"][~(own["rate"] >= config.min_whitebox)]),
+    )
 
 
 def _given(plan: Plan, results: Path, analysis: str) -> Given:

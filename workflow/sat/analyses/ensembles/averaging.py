@@ -357,7 +357,7 @@ def _correlate(
     place = {model: number for number, model in enumerate(whole.index)}
     usable = [all(model in place for model in row) for row in members] & part["error_reduction"].notna().to_numpy()
     used = part[usable]
-    row = {"n_models": len(place), "n_sets": len(used)}
+    row: dict[str, float] = {"n_models": len(place), "n_sets": len(used)}
     row |= dict.fromkeys(("spearman", "p", "partial_spearman", "partial_p"), float("nan"))
     if len(used) < LEAST_SETS:
         return row
