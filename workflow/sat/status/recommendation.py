@@ -73,8 +73,8 @@ def describe_recommendation(
         "",
         *_wrapped(
             f"These have the lowest mean {by} of the {found.n_candidates} set(s) whose members are nearly as accurate "
-            f"as the best. They were chosen, and {by} was measured, on {images[0]} evaluation images. All figures "
-            f"below come from the other {images[1]}, with {confidence:.0%} intervals over images."
+            f"as the best. They were chosen on {images[0]} evaluation images, by the {by} of the attack images among "
+            f"these. All figures below come from the other {images[1]}, with {confidence:.0%} intervals over images."
         ),
         "",
         "Was this better than accuracy alone?",

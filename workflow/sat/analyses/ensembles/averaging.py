@@ -364,13 +364,14 @@ def _correlate(
     sets = np.array([[place[model] for model in row] for row in used["members"].str.split(SEPARATOR)], np.int16)
     values = matrix.loc[whole.index, whole.index].to_numpy(float)
     effects = _MemberEffects(sets, len(place))
-    gain = used["error_reduction"].to_numpy()
+    # Equal values that differ by rounding keep their ties.
+    gain = used["error_reduction"].to_numpy().round(12)
     plain, partial = RankCorrelation(gain, []), RankCorrelation(effects.taken_out_of(gain), [])
     # The models are sorted, so that the order of rows or models changes nothing.
     orders = [np.arange(len(place)), *(random.permutation(len(place)) for _ in range(permutations))]
     found = np.empty((len(orders), 2))
     for number, order in enumerate(orders):
-        mean = mean_of_pairs(values, order[sets])
+        mean = mean_of_pairs(values, order[sets]).round(12)
         found[number] = plain.with_values(mean), partial.with_values(effects.taken_out_of(mean))
     for prefix, column in (("", found[:, 0]), ("partial_", found[:, 1])):
         row[f"{prefix}spearman"], row[f"{prefix}p"] = column[0], permutation_p(column[0], column[1:])
@@ -396,7 +397,6 @@ class _MemberEffects:
         """Residuals, float (sets,); all 0 where only rounding is left, so that they have no ranks."""
         left = values - self.basis @ (self.basis.T @ values)
         size = float(np.abs(values).max())
-        # Equal residuals differ by rounding, and must keep their ties.
         return np.zeros(len(values)) if np.abs(left).max() <= _ROUNDING * size else left.round(12)
 
 
