@@ -258,40 +258,49 @@ def test_p_is_that_of_all_permutations_of_a_small_pool():
             assert found.loc[name, column] == pytest.approx(np.mean(np.array(every) >= every[0] - 1e-9), abs=0.04)
 
 
-def effects_world(random, effect, n=10):
-    """Pairs whose gain and similarity share the models' own effects (squared, so not linear in accuracy), and more."""
+def effects_world(random, effect, n=10, apart=0.25):
+    """Pairs whose gain depends on the members' accuracies, each by itself and by their distance, and on similarity.
+
+    Fragility follows accuracy; SAT and affinity come from the rates of both directions.
+    """
     names = [f"m{i}" for i in range(n)]
-    accuracy = random.normal(size=n)
-    own = accuracy**2
+    accuracy, strength = random.normal(size=n), 0.5 * random.normal(size=n)
     rest, noise = (random.normal(0, 0.4, (n, n)) for _ in range(2))
     rest, noise = (rest + rest.T) / np.sqrt(2), (noise + noise.T) / np.sqrt(2)
-    sat = pd.DataFrame(own[:, None] + own + rest, index=names, columns=names)
-    gain = own[:, None] + own - effect * rest + noise
+    odds = -1.9 + strength[:, None] + accuracy + rest
+    rate = 1 / (1 + np.exp(-odds))
+    sat = pd.DataFrame(np.log(50 * (rate + rate.T)), index=names, columns=names)
+    half = pd.DataFrame((odds + odds.T) / 2, index=names, columns=names)
+    gain = accuracy[:, None] + accuracy - apart * (accuracy[:, None] - accuracy) ** 2 - effect * rest + noise
     a, b = np.triu_indices(n, 1)
     table = pd.DataFrame({"size": 2, "members": [f"{names[i]};{names[j]}" for i, j in zip(a, b, strict=True)]})
-    return table.assign(error_reduction=gain[a, b], member_accuracy=(accuracy[a] + accuracy[b]) / 2), sat
+    return table.assign(error_reduction=gain[a, b]), both(sat, affinity_of(half))
 
 
-def test_models_own_effects_are_not_taken_for_an_effect_of_similarity():
-    random, found = np.random.default_rng(0), []
-    for _ in range(100):
-        table, sat = effects_world(random, effect=0.0, n=8)
-        found.append(gain_by_similarity(table, both(sat, affinity_of(sat)), permutations=39).set_index("of"))
-    # SAT alone "finds" something in nearly every pool; without the effects it is 5 %, give or take 4.4 % (2 sd).
-    assert np.mean([row.loc["sat", "p"] <= 0.05 for row in found]) > 0.7
-    for name in ("sat", "affinity"):
-        assert np.mean([row.loc[name, "partial_p"] <= 0.05 for row in found]) < 0.095
-    assert np.mean([row.loc["affinity", "p"] <= 0.05 for row in found]) < 0.11
+def shares_below(random, pools, **world):
+    """How often p is .05 or less."""
+    rows = []
+    for _ in range(pools):
+        table, given = effects_world(random, **world)
+        found = gain_by_similarity(table, given, permutations=39).set_index("of")
+        rows.append({(of, name): found.loc[of, name] <= 0.05 for of in given for name in ("p", "partial_p")})
+    return pd.DataFrame(rows).mean()
+
+
+def test_what_accuracy_does_is_not_taken_for_an_effect_of_affinity():
+    found = shares_below(np.random.default_rng(0), 100, effect=0.0)
+    # 5 % is right, give or take 4.4 % (2 sd).
+    assert found["affinity", "partial_p"] < 0.095 and found["affinity", "p"] < 0.095
+    # SAT holds the distance of two models' levels, with and without their effects.
+    assert found["sat", "p"] > 0.5 and found["sat", "partial_p"] > 0.25
+    # Where accuracies only add up, taking the effects out is enough for SAT too.
+    found = shares_below(np.random.default_rng(1), 60, effect=0.0, apart=0.0)
+    assert found["sat", "p"] > 0.7 and found["sat", "partial_p"] < 0.11
 
 
 def test_an_effect_of_similarity_is_found_beside_models_own_effects():
-    random, found = np.random.default_rng(1), []
-    for _ in range(30):
-        table, sat = effects_world(random, effect=0.7)
-        found.append(gain_by_similarity(table, both(sat, affinity_of(sat)), permutations=39).set_index("of"))
-    for name in ("sat", "affinity"):
-        assert np.mean([row.loc[name, "partial_p"] <= 0.05 for row in found]) > 0.8
-        assert np.mean([row.loc[name, "partial_spearman"] for row in found]) < -0.4
+    found = shares_below(np.random.default_rng(2), 30, effect=0.7, apart=0.0)
+    assert found["affinity", "partial_p"] > 0.8 and found["sat", "partial_p"] > 0.7
 
 
 def test_effects_that_explain_everything_leave_no_partial_correlation():

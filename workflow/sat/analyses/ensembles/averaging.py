@@ -308,9 +308,8 @@ def gain_by_similarity(
     included, whose correlation is at least as far from 0.
 
     The partial correlation takes the models' own effects out of both sides: each is
-    regressed on which models are members, and the residuals' ranks are correlated. So
-    neither accurate nor fragile models, however they act, can make it. The regression
-    is repeated in each permutation.
+    regressed on which models are members, and the residuals' ranks are correlated. The
+    regression is repeated in each permutation.
 
     Parameters
     ----------
@@ -333,10 +332,14 @@ def gain_by_similarity(
 
     Notes
     -----
-    The test of the partial correlation is exact if similarity is a sum of two models'
-    effects and of a rest that is exchangeable between models and independent of the
-    gain; the effects may depend on accuracy, and the gain may be anything. That of the
-    plain correlation is exact only without such effects.
+    A test is exact if the similarity, or what the regression leaves of it, is
+    exchangeable between models and independent of the gain. Affinity is, if log-odds
+    of transfer are a sum of two models' effects and of such a rest, whatever accuracy
+    does to the gain. SAT is not: it holds the models' effects, and the regression
+    leaves the distance between their levels in it. In simulations of 12 models, where
+    fragility follows accuracy and similarity has no effect on the gain, p was below .05
+    in 78 to 98 % of pools for SAT, 6 to 51 % without the models' effects, and 5 to 7 %
+    for affinity.
     """
     rows = [
         {"size": size, "of": name, **_correlate(part, matrix, permutations, generator("ensemble gain", seed, size))}
