@@ -20,11 +20,12 @@ from projects import Project
 from sat import units
 from sat.__main__ import main
 from sat.analyses.ensembles.averaging import Pool, recommend
-from sat.cli.recommend import choosing_half, similarity_of
+from sat.cli.recommend import _given, choosing_half, similarity_of
 from sat.measures.matrix import similarity
 from sat.seeds import key
 from sat.similarity.affinity import fit_affinity, log_odds_of_sat
-from sat.status.recommendation import describe_recommendation
+from sat.similarity.predictions import predictions_of
+from sat.status.recommendation import describe_recommendation, describe_splits
 from sat.store import hdf5
 from sat.store.artefact import read_sidecar
 from sat.store.step import Step
@@ -323,6 +324,29 @@ def test_words_where_there_is_nothing_to_compare(tmp_path: Path):
     assert "at the same accuracy?" not in words and "only one set was near the best accuracy" in words
 
 
+def test_words_of_several_splits(tmp_path: Path):
+    inputs = Inputs(tmp_path, n=400)
+    pool = Pool.of(inputs.logits, inputs.prediction, inputs.labels)
+    given = {"sat": inputs.sat, "affinity": inputs.affinity}
+    halves = [np.random.default_rng(seed).permutation(400) < 200 for seed in range(6)]
+    found = [recommend(pool, half, given, 3, 0.1, resamples=5) for half in halves]
+    text = describe_splits(found)
+    assert max(map(len, text.splitlines())) <= 80 and "over 6 splits" in " ".join(text.split())
+    # Right or wrong, image by image, without the project's averaging.
+    differences = []
+    for half, one in zip(halves, found, strict=True):
+        hits = []
+        for row in ("low_affinity", "most_accurate"):
+            members = one.choices.set_index("choice").loc[row, "members"].split(";")
+            mean = np.mean([softmax(inputs.logits[m].astype(float), axis=1) for m in members], axis=0)
+            hits.append(np.mean(mean.argmax(1)[~half] == inputs.labels[~half]))
+        differences.append(round(100 * (hits[0] - hits[1]), 9))
+    counts = [sum(np.sign(differences) == sign) for sign in (1, 0, -1)]
+    line = next(line for line in text.splitlines() if line.startswith("  accuracy"))
+    assert line.split() == ["accuracy", f"{np.mean(differences):+.2f}", *map(str, counts)]
+    assert "--splits 20" in describe_splits(found[:1])
+
+
 @pytest.mark.slow
 class TestFinished:
     """On the tiny study."""
@@ -349,7 +373,8 @@ class TestFinished:
         plan = Plan(load_study(["config.yaml"]))
         models = list(plan.study.used)
         counted = np.ones(48, bool) if seed is None else np.random.default_rng(seed).random(48) < 0.5
-        measured = similarity_of(plan, Path("results/tiny"), counted)
+        with _given(plan, Path("results/tiny"), "stability") as given:
+            measured = similarity_of(plan, predictions_of(given), counted)
         found = measured.sat
         assert measured.affinity.isna().all(axis=None) and measured.no_affinity.startswith("3 models")
         if seed is None:
@@ -389,6 +414,7 @@ class TestFinished:
             (["--size", "2", "--from", "vit"], "or name more models after --from"),
             (["--size", "2", "--from", "vitt", "resnet"], "did you mean vit"),
             (["--size", "2", "--tolerance", "-1"], "percentage points from 0 to 100"),
+            (["--size", "2", "--splits", "0"], "--splits 0: write 1 or more"),
             (["--size", "2", "--config", "study=other"], "results/other: is not in this folder"),
             (["--size", "2", "--config", "eps_s=0.5"], "was made by another step"),
         ],

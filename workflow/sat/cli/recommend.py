@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from sat.analyses.ensembles.averaging import Recommendation
+    from sat.similarity.predictions import Predictions
     from sat.stages.given import Given
     from sat.study.plan import Plan
     from sat.study.study import Study
@@ -45,6 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="for an ensemble: percentage points that its members' mean accuracy may lie below the best (default: 1)",
     )
+    parser.add_argument(
+        "--splits",
+        type=int,
+        default=1,
+        metavar="N",
+        help="for an ensemble: choose on N different halves of the images, and say how often that was better "
+        "(default: 1)",
+    )
     add_study(parser, positional=False)
 
 
@@ -62,53 +72,57 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
-    """Choose an ensemble on one half of the evaluation images, and report on the other half."""
+    """Choose an ensemble on one half of the evaluation images and report on the other; repeat with other halves."""
     import numpy as np
 
     from sat.analyses.ensembles.averaging import Pool, of_the_same_classes, recommend
     from sat.cli.tools import existing_results, plan_of, there
     from sat.errors import SatError
-    from sat.status.recommendation import describe_recommendation
+    from sat.similarity.predictions import predictions_of
+    from sat.status.recommendation import describe_recommendation, describe_splits
     from sat.store import hdf5
 
     plan, results = plan_of(study), existing_results(arguments, study)
-    pool_names = _pool(arguments, study)
+    config, pool_names = study.config, _pool(arguments, study)
     with hdf5.reading(there(results / "images/attack.h5")) as file:
         attacked = file["id"][:]
+    with _given(plan, results, "stability") as given:
+        predictions = predictions_of(given)
     with _given(plan, results, "ensembles") as given:
-        clusters, images, clean = given["clusters"], given["eval_images"], given["clean"]
-        labels, ids = images["label"][:], images["id"][:]
-        choosing = choosing_half(ids, attacked, study.config.seed)
-        measured = similarity_of(plan, results, np.isin(attacked, ids[choosing]))
-        files = {name: clean[name] for name in pool_names}
+        clusters = given["clusters"].set_index("model")["cluster"].to_dict()
+        labels, ids = given["eval_images"]["label"][:], given["eval_images"]["id"][:]
+        files = {name: given["clean"][name] for name in pool_names}
         logits, others = of_the_same_classes({name: file["eval_logits"] for name, file in files.items()})
         for name in others:
             log.warning("%s: has another number of classes than most models, and is left out", name)
-        log.info("%d models, %d images to choose on, %d to report on", len(logits), choosing.sum(), (~choosing).sum())
+        found: list[Recommendation] = []
+        weak, no_affinity = frozenset[str](), ""
         try:
-            found = recommend(
-                Pool.of(logits, {name: files[name]["eval_prediction"][:] for name in logits}, labels),
-                choosing,
-                {"sat": measured.sat, "affinity": measured.affinity},
-                arguments.size,
-                arguments.tolerance / 100,
-                clusters.set_index("model")["cluster"].to_dict(),
-                confidence=study.config.confidence,
-                seed=study.config.seed,
-            )
+            pool = Pool.of(logits, {name: files[name]["eval_prediction"][:] for name in logits}, labels)
+            for split in range(arguments.splits):
+                choosing = choosing_half(ids, attacked, config.seed + split)
+                measured = similarity_of(plan, predictions, np.isin(attacked, ids[choosing]))
+                if split == 0:
+                    weak, no_affinity = measured.weak, measured.no_affinity
+                found.append(
+                    recommend(
+                        pool,
+                        choosing,
+                        {"sat": measured.sat, "affinity": measured.affinity},
+                        arguments.size,
+                        arguments.tolerance / 100,
+                        clusters,
+                        confidence=config.confidence,
+                        seed=config.seed,
+                    )
+                )
         except ValueError as error:
             raise SatError(f"study {study.name}: no ensemble can be recommended: {error}.") from None
-    print(
-        describe_recommendation(
-            found,
-            study.name,
-            len(logits),
-            (int(choosing.sum()), int((~choosing).sum())),
-            study.config.confidence,
-            measured.no_affinity,
-            [name for name in found.members if name in measured.weak],
-        )
-    )
+    # All halves have the same size.
+    images = int(choosing.sum()), int((~choosing).sum())
+    shown = [name for name in found[0].members if name in weak]
+    print(describe_recommendation(found[0], study.name, len(logits), images, config.confidence, no_affinity, shown))
+    print(describe_splits(found))
 
 
 def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> NDArray[np.bool_]:
@@ -159,6 +173,8 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
         raise SatError("recommend ensemble: say how many models to combine: --size 3.")
     if arguments.size is not None and arguments.size < 2:
         raise SatError(f"--size {arguments.size}: an ensemble has two members or more.")
+    if arguments.splits < 1:
+        raise SatError(f"--splits {arguments.splits}: write 1 or more.")
     if not 0 <= arguments.tolerance <= 100:
         raise SatError(f"--tolerance {arguments.tolerance:g}: write percentage points from 0 to 100.")
     student = [("--student", arguments.student)] if arguments.student else []
@@ -201,14 +217,14 @@ class Measured:
     """Models with a white-box success below the study's `min_whitebox`."""
 
 
-def similarity_of(plan: Plan, results: Path, counted: NDArray[np.bool_]) -> Measured:
+def similarity_of(plan: Plan, predictions: Predictions, counted: NDArray[np.bool_]) -> Measured:
     """Measure similarity on some of the attack images, as the stage `similarity` does on all of them.
 
     Parameters
     ----------
     plan : Plan
-    results : Path
-        Folder of the study's results.
+    predictions : Predictions
+        On all attack images.
     counted : bool array, shape (attack images,)
         The attack images that count.
 
@@ -217,12 +233,10 @@ def similarity_of(plan: Plan, results: Path, counted: NDArray[np.bool_]) -> Meas
     Measured
     """
     from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
-    from sat.similarity.predictions import predictions_of
     from sat.similarity.similarity import pair_table, sat_matrix, unordered_pairs
 
     config = plan.config
-    with _given(plan, results, "stability") as given:
-        found = predictions_of(given).on(counted)
+    found = predictions.on(counted)
     models = sorted(found.correct)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, config.eps_s, config.confidence)
     affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))

@@ -122,6 +122,38 @@ def describe_recommendation(
     return "\n".join([*lines, "", "Be careful:", *(line for note in notes for line in _wrapped(note, "  ", "    "))])
 
 
+def describe_splits(found: list[Recommendation]) -> str:
+    """Say how often choosing by similarity was better than another choice, over several halves of the images.
+
+    Parameters
+    ----------
+    found : list of Recommendation
+        One for each half that was chosen on.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    if len(found) == 1:
+        return "\n".join(
+            _wrapped("one split of the images decides here; --splits 20 repeats it with others", "  ", "    ")
+        )
+    by = {"affinity": "affinity", "sat": "SAT"}[found[0].by]
+    rows: list[tuple[str, ...]] = [("minus", "mean points", "better in", "equal in", "worse in")]
+    tables = [one.differences.set_index("than")["accuracy"] for one in found]
+    for choice, name in NAMES.items():
+        values = [round(100 * table[choice], 9) for table in tables if choice in table.index]
+        if values:
+            counts = (sum(v > 0 for v in values), sum(v == 0 for v in values), sum(v < 0 for v in values))
+            rows.append((name, f"{sum(values) / len(values):+.2f}", *map(str, counts)))
+    head = (
+        f"Accuracy of the ensemble chosen by {by} minus the others, over {len(found)} splits of the images. Splits "
+        "share images, so they are no independent trials:"
+    )
+    return "\n".join(["", *_wrapped(head), *_columns(rows)])
+
+
 LOW_WHITEBOX = "low white-box success; a stronger attack would raise its rates as a source"
 
 
