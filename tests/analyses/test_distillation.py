@@ -1,4 +1,4 @@
-"""Gains from teachers, and what SAT foretells of them, against scipy and against worlds where the truth is known."""
+"""Gains from teachers, and how similarity predicts them, against scipy and against worlds where the truth is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, permutation_test, rankdata, spearmanr, ttest_rel
 
-from sat.analyses.distillation.gains import choose, direction, gain_by_sat, relation_to, teacher_gains
+from sat.analyses.distillation.gains import choose, direction, gain_by_similarity, relation_to, teacher_gains
 
 
 def world(n=12, seeds=4, slope=1.0, noise=1.0, seed=0):
@@ -26,7 +26,30 @@ def world(n=12, seeds=4, slope=1.0, noise=1.0, seed=0):
 
 def relate(parts, **options):
     accuracy, alone, sat, teacher, relation = parts
-    return gain_by_sat(accuracy.sub(alone, axis="columns"), sat, teacher, relation, **options).set_index("group")
+    gains = accuracy.sub(alone, axis="columns")
+    return gain_by_similarity(gains, {"sat": sat}, teacher, relation, **options).set_index("group").drop(columns="of")
+
+
+def test_affinity_is_correlated_by_itself_and_lacks_nothing_of_sat():
+    accuracy, alone, sat, teacher, relation = world(noise=0.7)
+    affinity = pd.Series(np.random.default_rng(4).normal(size=len(sat)), sat.index)
+    affinity["t05"] = np.nan
+    gains = accuracy.sub(alone, axis="columns")
+    found = gain_by_similarity(gains, {"sat": sat, "affinity": affinity}, teacher, relation, permutations=9, draws=9)
+    assert found[["of", "group"]].to_numpy().tolist() == [
+        [of, group] for of in ("sat", "affinity") for group in ("all", "same", "other")
+    ]
+    rows, gain = found.set_index(["of", "group"]), gains.mean(axis=1)
+    known = affinity.notna()
+    assert rows.loc[("affinity", "all"), "spearman"] == pytest.approx(spearmanr(affinity[known], gain[known])[0])
+    assert rows.loc[("affinity", "all"), "n_teachers"] == 11 and rows.loc[("sat", "all"), "n_teachers"] == 12
+    assert rows.loc[("sat", "all"), "spearman"] == pytest.approx(spearmanr(sat, gain)[0])
+    # A study without affinity goes on with SAT.
+    found = gain_by_similarity(
+        gains, {"sat": sat, "affinity": affinity * np.nan}, teacher, relation, permutations=9, draws=9
+    ).set_index(["of", "group"])
+    assert (found.loc["affinity", "n_teachers"] == 0).all() and found.loc["affinity", "spearman"].isna().all()
+    assert found.loc[("sat", "all"), "spearman"] == rows.loc[("sat", "all"), "spearman"]
 
 
 def test_gains_are_paired_by_seed_as_scipy_has_it():
@@ -147,6 +170,7 @@ CANDIDATES = pd.DataFrame(
     {
         "relation": ["same", "other", "other", "other"],
         "sat": [3.0, 1.0, 1.3, 2.0],
+        "affinity": [0.1, 0.4, -0.5, -0.45],
         "accuracy": [0.90, 0.80, 0.85, 0.84],
     },
     index=["a", "b", "c", "d"],
@@ -154,6 +178,8 @@ CANDIDATES = pd.DataFrame(
 CANDIDATES = CANDIDATES.assign(
     sat_low=CANDIDATES["sat"] - 0.2,
     sat_high=CANDIDATES["sat"] + 0.2,
+    affinity_low=CANDIDATES["affinity"] - 0.1,
+    affinity_high=CANDIDATES["affinity"] + 0.1,
     accuracy_low=CANDIDATES["accuracy"] - 0.02,
     accuracy_high=CANDIDATES["accuracy"] + 0.02,
 )
@@ -164,6 +190,9 @@ CANDIDATES = CANDIDATES.assign(
     [
         ("low_sat", "all", "b", ("c",)),
         ("high_sat", "all", "a", ()),
+        ("low_affinity", "all", "c", ("d",)),
+        ("high_affinity", "all", "b", ()),
+        ("high_affinity", "same", "a", ()),
         ("high_sat", "other", "d", ()),
         ("accurate", "other", "c", ("d",)),
         ("accurate", "all", "a", ()),
@@ -180,10 +209,20 @@ def test_nobody_to_choose():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(0.1, 0.9, "high_sat"), (-0.9, -0.1, "low_sat"), (-0.1, 0.9, None), (np.nan, np.nan, None)],
+    ("affinity", "sat", "expected"),
+    [
+        ((0.1, 0.9), (-0.9, -0.1), "high_affinity"),
+        ((-0.9, -0.1), (0.1, 0.9), "low_affinity"),
+        ((-0.1, 0.9), (0.1, 0.9), "high_sat"),
+        ((np.nan, np.nan), (-0.9, -0.1), "low_sat"),
+        ((-0.1, 0.9), (-0.9, 0.1), None),
+        ((np.nan, np.nan), (np.nan, np.nan), None),
+    ],
 )
-def test_a_direction_is_one_only_where_the_interval_says_so(low, high, expected):
-    related = pd.DataFrame({"group": ["all", "same"], "spearman_low": [low, 0.5], "spearman_high": [high, 0.9]})
+def test_a_direction_is_one_only_where_the_interval_says_so_and_affinity_comes_first(affinity, sat, expected):
+    # Another group says nothing of all teachers.
+    ends = [sat, (0.5, 0.9), affinity, (0.5, 0.9)]
+    related = pd.DataFrame({"of": ["sat", "sat", "affinity", "affinity"], "group": ["all", "same"] * 2})
+    related[["spearman_low", "spearman_high"]] = ends
     assert direction(related) == expected
     assert direction(None) is None

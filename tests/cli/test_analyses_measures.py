@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from projects import Project
 from sat import units
 from sat.__main__ import main
 from sat.analyses.ensembles.averaging import Pool, recommend
-from sat.cli.recommend import choosing_half, sat_of_half
+from sat.cli.recommend import _given, choosing_half, similarity_of
 from sat.measures.matrix import similarity
 from sat.seeds import key
-from sat.status.recommendation import describe_recommendation
+from sat.similarity.affinity import fit_affinity, log_odds_of_sat
+from sat.similarity.predictions import predictions_of
+from sat.status.recommendation import describe_recommendation, describe_splits
 from sat.store import hdf5
 from sat.store.artefact import read_sidecar
 from sat.store.step import Step
@@ -50,10 +53,7 @@ class Inputs:
         self.prediction = {name: logits.argmax(1).astype(np.int16) for name, logits in self.logits.items()}
         square = random.normal(1, 1, (n_models, n_models))
         self.sat = pd.DataFrame(square + square.T, index=self.models, columns=self.models)
-        square = random.normal(0, 1, (n_models, n_models))
-        self.affinity = pd.DataFrame(square + square.T, index=self.models, columns=self.models)
-        if n_models < 4:
-            self.affinity[:] = np.nan
+        self.affinity = fit_affinity(log_odds_of_sat(self.sat)).matrix
         self.family = {name: "even" if place % 2 == 0 else "odd" for place, name in enumerate(self.models)}
         self.cluster = {name: 1 + place % 3 for place, name in enumerate(self.models)}
         self.datasets = ("attack_prediction", "eval_prediction", "eval_logits", "attack_features")
@@ -62,11 +62,10 @@ class Inputs:
         """Write all of it; attack and evaluation images are the same."""
         for part in ("similarity", "analysis", "images", "clean"):
             (self.results / part).mkdir(exist_ok=True)
-        sat, clusters = self.results / "similarity/sat.csv", self.results / "analysis/clusters.csv"
-        affinity = self.results / "similarity/affinity.csv"
+        sat, affinity = self.results / "similarity/sat.csv", self.results / "similarity/affinity.csv"
+        clusters = self.results / "analysis/clusters.csv"
         for path, matrix in ((sat, self.sat), (affinity, self.affinity)):
             matrix.rename_axis("model").reset_index().to_csv(path, index=False)
-        vouch(affinity, no_affinity="few models" if len(self.models) < 4 else "")
         pd.Series(self.cluster, name="cluster").rename_axis("model").reset_index().to_csv(clusters, index=False)
         images = [self.results / f"images/{split}.h5" for split in ("attack", "eval")]
         for path in images:
@@ -81,6 +80,7 @@ class Inputs:
             vouch(path, accuracy=float((arrays[1] == self.labels).mean()))
         for path in (sat, clusters, *images):
             vouch(path)
+        vouch(affinity, no_affinity="few models" if self.affinity.isna().all(axis=None) else "")
 
     def call(self, stage: str, **params: object) -> tuple[int, Step]:
         """Call an analysis' command; return its exit status and its step."""
@@ -228,14 +228,24 @@ def test_ensembles_by_the_book(tmp_path: Path):
         accuracy = np.mean(mean.argmax(1) == inputs.labels)
         assert (row.accuracy, row.member_accuracy) == pytest.approx((accuracy, alone))
         assert row.error_reduction == pytest.approx((accuracy - alone) / (1 - alone))
-        assert row.mean_sat == pytest.approx(np.mean([inputs.sat.loc[a, b] for a, b in combinations(members, 2)]))
+        for mean, matrix in ((row.mean_sat, inputs.sat), (row.mean_affinity, inputs.affinity)):
+            assert mean == pytest.approx(np.mean([matrix.loc[a, b] for a, b in combinations(members, 2)]))
         assert row.n_clusters == len({inputs.cluster[name] for name in members})
     pairs = table[table["size"] == 2]
-    relation = tables["relation"].set_index("size")
-    assert relation.loc[2, "spearman"] == pytest.approx(spearmanr(pairs["mean_sat"], pairs["error_reduction"])[0])
+    relation = tables["relation"].set_index(["size", "of"])
+    for name in ("sat", "affinity"):
+        expected = spearmanr(pairs[f"mean_{name}"].round(12), pairs["error_reduction"].round(12))[0]
+        assert relation.loc[(2, name), "spearman"] == pytest.approx(expected)
     means = tables["clusters"].set_index(["size", "n_clusters"])
     assert means.loc[(2, 1), "accuracy"] == pytest.approx(pairs[pairs["n_clusters"] == 1]["accuracy"].mean())
-    for text in ("mean SAT of the members", "(%)", "2 members", "3 members", "clusters that the members come from"):
+    for text in (
+        "mean SAT of the members",
+        "mean affinity of the members",
+        "(%)",
+        "2 members",
+        "3 members",
+        "clusters that the members come from",
+    ):
         assert text in inputs.figure
 
 
@@ -244,8 +254,14 @@ def test_ensembles_of_few_models_in_one_cluster(tmp_path: Path, caplog: pytest.L
     inputs.cluster = dict.fromkeys(inputs.models, 1)
     tables = inputs.ensembles(2, 3)
     assert len(tables["ensembles"]) == 1 and tables["relation"]["spearman"].isna().all()
-    for warning in ("3 members: are skipped", "one cluster only", "no correlation of gain with SAT"):
+    for warning in (
+        "no ensembles of 3 members: only 2 models can be combined",
+        "only one cluster",
+        "no correlation of gain with SAT",
+        "no affinity (few models)",
+    ):
         assert warning in caplog.text
+    assert "gain with affinity" not in caplog.text and "mean affinity" not in inputs.figure
 
 
 def test_no_ensemble_at_all(tmp_path: Path):
@@ -265,36 +281,104 @@ def test_ensembles_of_models_that_never_err(tmp_path: Path, caplog: pytest.LogCa
 
 def test_half_to_choose_on():
     ids = np.arange(100, 201)
-    few, remeasured = choosing_half(ids, ids[:30], 0)
-    assert few[:30].all() and few.sum() == 51 and not remeasured
-    every, remeasured = choosing_half(ids, ids, 0)
-    assert every.sum() == 51 and remeasured
+    few = choosing_half(ids, ids[:30], 0)
+    assert few[:30].all() and few.sum() == 51
+    every = choosing_half(ids, ids, 0)
+    assert every.sum() == 51
     # Neither the order of images nor that of the attack images counts; the seed does.
     order = np.random.default_rng(0).permutation(len(ids))
-    assert np.array_equal(choosing_half(ids[order], ids, 0)[0], every[order])
-    assert not np.array_equal(choosing_half(ids, ids, 1)[0], every)
+    assert np.array_equal(choosing_half(ids[order], ids, 0), every[order])
+    assert not np.array_equal(choosing_half(ids, ids, 1), every)
 
 
-def test_words_of_a_recommendation(tmp_path: Path):
+def words_of(found, images=(200, 200), no_affinity="", weak=()):
+    text = describe_recommendation(found, "mine", 7, images, 0.95, no_affinity, list(weak))
+    assert max(map(len, text.splitlines())) <= 80
+    return text, " ".join(text.split())
+
+
+@pytest.mark.parametrize("by", ["affinity", "sat"])
+def test_words_of_a_recommendation(tmp_path: Path, by: str):
     inputs = Inputs(tmp_path, n=400)
     pool = Pool.of(inputs.logits, inputs.prediction, inputs.labels)
-    half = np.arange(400) < 200
-    found = recommend(pool, half, inputs.sat, 3, 0.02, inputs.cluster, seed=0)
-    text = describe_recommendation(found, "mine", 7, (200, 200), True, 0.95, ["m1"])
-    assert "Study mine: 3 of 7 models" in text and ", ".join(found.members) in text
-    row = found.choices.set_index("choice").loc["low_sat"]
-    expected = f"{100 * row.accuracy:.2f} % [{100 * row.accuracy_low:.2f}, {100 * row.accuracy_high:.2f}]"
-    line = next(line for line in text.splitlines() if line.startswith("  lowest SAT"))
-    assert expected in line and f"{row.mean_sat:.2f}" in line
-    for words in (
-        "95% intervals",
-        "Lowest SAT minus",
-        "most accurate",
-        "same accuracy",
-        "greedy",
-        "m1: low white-box success",
-    ):
-        assert words in text
+    affinity = inputs.affinity if by == "affinity" else inputs.affinity * np.nan
+    similarities = {"sat": inputs.sat, "affinity": affinity}
+    found = recommend(pool, np.arange(400) < 200, similarities, 3, 0.02, inputs.cluster, seed=0)
+    text, words = words_of(found, no_affinity="" if by == "affinity" else "3 models: too few", weak=["m1"])
+    name = {"affinity": "affinity", "sat": "SAT"}[by]
+    assert "Study mine: 3 of 7 models" in words and ", ".join(found.members) in words
+    row = found.choices.set_index("choice").loc[f"low_{by}"]
+    line = next(line for line in text.splitlines() if line.startswith(f"  {name} "))
+    assert f"{100 * row.accuracy:.2f} [{100 * row.accuracy_low:.2f}, {100 * row.accuracy_high:.2f}]" in line
+    assert f"{row.mean_sat:.2f}" in line
+    assert f"lowest mean {name} of the" in words and f"Choice by {name} minus the others" in words
+    assert ("chosen by SAT, which favours models that are hard to fool: 3 models: too few" in words) == (by == "sat")
+    for expected in ("95% intervals", "accuracy: ", "matched: mean of", "greedy: ", "m1: low white-box success"):
+        assert expected in words
+    matched = found.choices.set_index("choice").loc["matched"]
+    gap = 100 * (matched["chosen_on_accuracy"] - row["chosen_on_accuracy"])
+    assert (
+        f"mean gap {round(gap, 2) + 0.0:+.2f} points" in words and f"within {100 * found.caliper:.2f} points" in words
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "gain"),
+    [
+        (0.001, 0.02, "Better: the ensemble's accuracy is +1.00 [+0.10, +2.00] points above", "Yes: +1.00"),
+        (-0.02, 0.03, "Not told from it: the ensemble's accuracy differs by +1.00 [-2.00, +3.00]", "Not shown: +1.00"),
+        (-0.03, -0.001, "Worse: the ensemble's accuracy differs by", "No, it loses:"),
+        (0.0, 0.02, "Not told from it", "Not shown"),
+    ],
+)
+def test_a_verdict_follows_the_interval(tmp_path: Path, low: float, high: float, verdict: str, gain: str):
+    inputs = Inputs(tmp_path, n=400)
+    pool = Pool.of(inputs.logits, inputs.prediction, inputs.labels)
+    found = recommend(pool, np.arange(400) < 200, {"sat": inputs.sat, "affinity": inputs.affinity}, 3, 0.2, seed=0)
+    ends = {"accuracy": 0.01, "accuracy_low": low, "accuracy_high": high}
+    for than, expected, other in (("most_accurate", verdict, gain), ("matched", gain, verdict)):
+        chosen = found.differences["than"] == than
+        changed = found.differences.assign(
+            **{key: found.differences[key].mask(chosen, end) for key, end in ends.items()}
+        )
+        changed.loc[~chosen, ["accuracy_low", "accuracy_high"]] = [-1.0, 1.0]
+        words = words_of(replace(found, differences=changed))[1]
+        assert expected in words
+        if low > 0 or high < 0:
+            assert other not in words
+
+
+def test_words_where_there_is_nothing_to_compare(tmp_path: Path):
+    inputs = Inputs(tmp_path, n=400)
+    pool = Pool.of(inputs.logits, inputs.prediction, inputs.labels)
+    found = recommend(pool, np.arange(400) < 200, {"sat": inputs.sat, "affinity": inputs.affinity}, 7, seed=0)
+    words = words_of(found)[1]
+    assert "These are the most accurate models, so there is nothing to compare." in words
+    assert "no other set's mean accuracy lies within 0.00 points of this one's" in words
+    assert "at the same accuracy?" not in words and "only one set was near the best accuracy" in words
+
+
+def test_words_of_several_splits(tmp_path: Path):
+    inputs = Inputs(tmp_path, n=400)
+    pool = Pool.of(inputs.logits, inputs.prediction, inputs.labels)
+    given = {"sat": inputs.sat, "affinity": inputs.affinity}
+    halves = [np.random.default_rng(seed).permutation(400) < 200 for seed in range(6)]
+    found = [recommend(pool, half, given, 3, 0.1, resamples=5) for half in halves]
+    text = describe_splits(found)
+    assert max(map(len, text.splitlines())) <= 80 and "over 6 splits" in " ".join(text.split())
+    # Right or wrong, image by image, without the project's averaging.
+    differences = []
+    for half, one in zip(halves, found, strict=True):
+        hits = []
+        for row in ("low_affinity", "most_accurate"):
+            members = one.choices.set_index("choice").loc[row, "members"].split(";")
+            mean = np.mean([softmax(inputs.logits[m].astype(float), axis=1) for m in members], axis=0)
+            hits.append(np.mean(mean.argmax(1)[~half] == inputs.labels[~half]))
+        differences.append(round(100 * (hits[0] - hits[1]), 9))
+    counts = [sum(np.sign(differences) == sign) for sign in (1, 0, -1)]
+    line = next(line for line in text.splitlines() if line.startswith("  accuracy"))
+    assert line.split() == ["accuracy", f"{np.mean(differences):+.2f}", *map(str, counts)]
+    assert "--splits 20" in describe_splits(found[:1])
 
 
 @pytest.mark.slow
@@ -319,11 +403,14 @@ class TestFinished:
         assert table["members"].tolist() == ["byobnet;resnet", "byobnet;vit", "resnet;vit", "byobnet;resnet;vit"]
 
     @pytest.mark.parametrize("seed", [None, 0])
-    def test_sat_of_some_images(self, finished: Project, seed: int | None):
+    def test_similarity_on_some_images(self, finished: Project, seed: int | None):
         plan = Plan(load_study(["config.yaml"]))
         models = list(plan.study.used)
         counted = np.ones(48, bool) if seed is None else np.random.default_rng(seed).random(48) < 0.5
-        found = sat_of_half(plan, Path("results/tiny"), models, counted)
+        with _given(plan, Path("results/tiny"), "stability") as given:
+            measured = similarity_of(plan, predictions_of(given), counted)
+        found = measured.sat
+        assert measured.affinity.isna().all(axis=None) and measured.no_affinity.startswith("3 models")
         if seed is None:
             pd.testing.assert_frame_equal(found, read_matrix("results/tiny/similarity/sat.csv"), check_names=False)
         with hdf5.reading("results/tiny/images/attack.h5") as file:
@@ -341,36 +428,27 @@ class TestFinished:
             both = right[a] & right[b] & counted
             mean = (wrong[a, b][both].sum() + wrong[b, a][both].sum()) / (2 * both.sum())
             assert found.loc[a, b] == pytest.approx(np.log(max(100 * mean, 0.01)))
+        own = {name: wrong[name, name][right[name] & counted].mean() for name in models}
+        assert measured.weak == {name for name in models if not own[name] >= plan.config.min_whitebox}
 
     def test_a_recommendation(self, capsys: pytest.CaptureFixture[str]):
         assert main(["recommend", "ensemble", "--size", "2", "--from", "byobnet", "vit"]) == 0
         said = capsys.readouterr().out
         assert "2 of 2 models" in said and "  byobnet, vit\n" in said
-        assert "Chosen on 360 evaluation images" in said and "all in that half" in said
-        assert "one set was to be had" in said
-
-    def test_where_all_images_are_attacked_sat_is_measured_anew(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ):
-        import sat.cli.recommend as command
-
-        half = choosing_half
-
-        def as_if(ids: np.ndarray, attacked: np.ndarray, seed: int) -> tuple[np.ndarray, bool]:
-            return half(ids, attacked, seed)[0], True
-
-        monkeypatch.setattr(command, "choosing_half", as_if)
-        assert main(["recommend", "ensemble", "--size", "2", "--tolerance", "100", "--from", "byobnet", "vit"]) == 0
-        assert "its attack images" in capsys.readouterr().out
+        words = " ".join(said.split())
+        assert "chosen on 360 evaluation images, by the SAT of the attack images" in words and "other 359" in words
+        assert "only one set was near the best accuracy" in words
+        assert "chosen by SAT, which favours models that are hard to fool: 3 models" in words
 
     @pytest.mark.parametrize(
         ("words", "message"),
         [
             (["--size", "1"], "two members or more"),
-            (["--size", "4"], "only 3 model(s) are there to choose among"),
+            (["--size", "4"], "only 3 model(s) to choose among"),
             (["--size", "2", "--from", "vit"], "or name more models after --from"),
             (["--size", "2", "--from", "vitt", "resnet"], "did you mean vit"),
             (["--size", "2", "--tolerance", "-1"], "percentage points from 0 to 100"),
+            (["--size", "2", "--splits", "0"], "--splits 0: write 1 or more"),
             (["--size", "2", "--config", "study=other"], "results/other: is not in this folder"),
             (["--size", "2", "--config", "eps_s=0.5"], "was made by another step"),
         ],
@@ -379,18 +457,20 @@ class TestFinished:
         assert main(["recommend", "ensemble", *words]) == 1
         assert message in capsys.readouterr().err
 
-    def test_models_of_low_white_box_success_are_candidates_like_others(self, project: Project):
+    def test_models_of_low_white_box_success_are_candidates_like_others(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ):
         """A stronger attack would raise their rates; it does not follow that their SAT is too low."""
-        path = project.results / "similarity/models.csv"
-        table = read_table(path)
-        table.loc[table["model"] == "vit", "low_whitebox"] = True
-        table.to_csv(path, index=False)
-        done = project.sat("recommend", "ensemble", "--size", "3")
-        assert done.returncode == 0 and "byobnet, resnet, vit" in done.stdout, done.stderr
-        assert "vit: low white-box success" in done.stdout
+        import sat.cli.recommend as command
+
+        measure = command.similarity_of
+        monkeypatch.setattr(command, "similarity_of", lambda *given: replace(measure(*given), weak=frozenset({"vit"})))
+        assert main(["recommend", "ensemble", "--size", "3"]) == 0
+        said = capsys.readouterr().out
+        assert "byobnet, resnet, vit" in said and "vit: low white-box success" in said
 
     def test_logs_say_what_could_not_be_done(self, finished: Project):
         logs = finished.results / "logs/analysis"
-        assert "4 members: are skipped" in (logs / "ensembles.log").read_text()
+        assert "no ensembles of 4 members: only 3 models can be combined" in (logs / "ensembles.log").read_text()
         facts = json.loads((finished.results / "analysis/ensembles.csv.json").read_text())["facts"]
         assert facts["sizes"] == [2, 3]

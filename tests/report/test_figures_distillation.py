@@ -14,6 +14,7 @@ TABLE = pd.DataFrame(
         "teacher": ["a", "b", "c"],
         "relation": ["same", "other", "unknown"],
         "sat": [1.0, 2.0, np.nan],
+        "affinity": [-0.4, 0.3, np.nan],
         "gain": [0.01, -0.02, 0.0],
         "gain_low": [0.0, -0.03, -0.01],
         "gain_high": [0.02, -0.01, 0.01],
@@ -22,12 +23,13 @@ TABLE = pd.DataFrame(
 )
 RELATED = pd.DataFrame(
     {
-        "group": ["all", "same", "other"],
-        "n_teachers": [2, 1, 1],
-        "spearman": [-0.5, np.nan, np.nan],
-        "spearman_low": [-0.9, np.nan, np.nan],
-        "spearman_high": [0.1, np.nan, np.nan],
-        "p": [0.2, np.nan, np.nan],
+        "of": np.repeat(["sat", "affinity"], 3),
+        "group": ["all", "same", "other"] * 2,
+        "n_teachers": [2, 1, 1] * 2,
+        "spearman": [-0.5, np.nan, np.nan, -0.7, np.nan, np.nan],
+        "spearman_low": [-0.9, np.nan, np.nan, -0.95, np.nan, np.nan],
+        "spearman_high": [0.1, np.nan, np.nan, -0.2, np.nan, np.nan],
+        "p": [0.2, np.nan, np.nan, 0.04, np.nan, np.nan],
         "by": "family",
     }
 )
@@ -48,14 +50,26 @@ def test_teachers_groups_and_flags_are_named(tmp_path):
         "low white-box success",
         "tiny",
         "-0.50 [-0.90, 0.10], p = 0.200",
+        "-0.70 [-0.95, -0.20], p = 0.040",
+        "SAT of the teacher and tiny alone",
+        "affinity of the teacher and tiny alone",
     ):
         assert words in text
     assert "c" not in text.split("\n"), "has no SAT"
-    assert text.count("no rank correlation") == 2
+    assert text.count("too few teachers or values for a rank correlation") == 4
 
 
-@pytest.mark.parametrize("change", [{"gain_low": np.nan, "gain_high": np.nan}, {"sat": np.nan}, {"sat": 1.0}])
-def test_whatever_is_missing(tmp_path, change):
+@pytest.mark.parametrize(
+    ("change", "axes"),
+    [
+        ({"gain_low": np.nan, "gain_high": np.nan}, ["SAT", "affinity"]),
+        ({"sat": 1.0}, ["SAT", "affinity"]),
+        ({"affinity": np.nan}, ["SAT"]),
+        ({"sat": np.nan, "affinity": np.nan}, []),
+    ],
+)
+def test_whatever_is_missing(tmp_path, change, axes):
     text = text_of(distillation_figure(TABLE.assign(**change), RELATED, "tiny"), tmp_path / "a.svg")
-    assert ("No teacher has a SAT with tiny" in text) == ("sat" in change and np.isnan(change["sat"]))
+    assert [name for name in ("SAT", "affinity") if f"{name} of the teacher and tiny alone" in text] == axes
+    assert ("No teacher has a SAT with tiny" in text) == (not axes)
     assert text_of(distillation_figure(TABLE.iloc[:1], RELATED, "tiny"), tmp_path / "b.svg")

@@ -63,10 +63,12 @@ def test_two_teachers_and_one_seed_give_tables_and_no_correlation(shared: Projec
         assert found.loc[name, "gain"] == pytest.approx(accuracy(shared, name, 0) - accuracy(shared, "_alone", 0))
         assert found.loc[name, "sat"] == pytest.approx(sat.loc["vit", name], nan_ok=True)
     assert found["gain_low"].isna().all() and (found["relation"] == "other").all()
-    related = table(shared, "distillation_relation").set_index("group")
+    assert found["affinity"].isna().all(), "three models have none"
+    related = table(shared, "distillation_relation").set_index("of")
+    assert related.index.tolist() == ["sat"] * 3 + ["affinity"] * 3
     assert related["spearman"].isna().all() and related["by"].unique().tolist() == ["family"]
     log = (shared.results / "logs/analysis/distillation.log").read_text()
-    assert "one seed: nothing says how much of a gain is chance" in log and "too few" in log
+    assert "one seed: nothing says how much of a gain is chance" in log and "too few" in log and "no affinity (3" in log
     assert shared.planned() == {} and shared.sat("verify").returncode == 0
     status = shared.sat("status").stdout
     assert "Nothing is left to do." in status and " 3 " in next(
@@ -133,19 +135,21 @@ def test_base_architectures_of_the_table_split_the_teachers(distilled: Project):
     assert table(distilled, "distillation_relation")["by"].unique().tolist() == ["base architecture"]
 
 
-def test_recommend_says_what_was_measured_and_what_is_a_claim(shared: Project, finished: Project):
+def test_recommend_says_what_was_measured_and_what_was_published(shared: Project, finished: Project):
     said = shared.sat("recommend", "teacher", "--student", "vit")
     assert said.returncode == 0, said.stderr
     assert "a teacher for vit" in said.stdout and "gain here" in said.stdout
-    assert "measured here, all teachers (2): no rank correlation to be had" in said.stdout
-    assert "remembered to say" in said.stdout
-    # Without distillation it is a claim and no more.
+    words = " ".join(said.stdout.split())
+    assert "all teachers (2): too few teachers or values for a correlation of gain with SAT" in words
+    assert "Chosen because it is the most accurate" in words and "arXiv 2210.11407v1" in words
+    assert "this study has no affinity" in words and max(map(len, said.stdout.splitlines())) <= 80
+    # Without distillation there is no measurement.
     said = finished.sat("recommend", "teacher", "--student", "resnet")
     assert said.returncode == 0, said.stderr
-    assert "Unverified here: this study has not distilled resnet" in said.stdout
-    assert "most alike, same family" in said.stdout and "most accurate" in said.stdout
+    assert "Not measured: this study has not distilled resnet" in said.stdout
+    assert "highest SAT, same family" in said.stdout and "most accurate" in said.stdout
     said = shared.sat("recommend", "teacher", "--student", "vit", "--config", "distillation={student: vit, seeds: 4}")
-    assert "is of other settings; run snakemake first" in said.stdout
+    assert "is of other settings; run snakemake first" in " ".join(said.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ An ensemble is tried on images that had no part in choosing it.
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from sat.analyses.ensembles.averaging import Recommendation
+    from sat.similarity.predictions import Predictions
     from sat.stages.given import Given
     from sat.study.plan import Plan
     from sat.study.study import Study
@@ -44,6 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="for an ensemble: percentage points that its members' mean accuracy may lie below the best (default: 1)",
     )
+    parser.add_argument(
+        "--splits",
+        type=int,
+        default=1,
+        metavar="N",
+        help="for an ensemble: choose on N different halves of the images, and say how often that was better "
+        "(default: 1)",
+    )
     add_study(parser, positional=False)
 
 
@@ -61,60 +72,60 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
-    """Choose an ensemble on one half of the evaluation images, and report on the other half."""
+    """Choose an ensemble on one half of the evaluation images and report on the other; repeat with other halves."""
     import numpy as np
 
     from sat.analyses.ensembles.averaging import Pool, of_the_same_classes, recommend
     from sat.cli.tools import existing_results, plan_of, there
     from sat.errors import SatError
-    from sat.status.recommendation import describe_recommendation
+    from sat.similarity.predictions import predictions_of
+    from sat.status.recommendation import describe_recommendation, describe_splits
     from sat.store import hdf5
-    from sat.store.tables import read_table
 
     plan, results = plan_of(study), existing_results(arguments, study)
-    pool_names = _pool(arguments, study)
-    table = read_table(there(results / "similarity/models.csv")).set_index("model")
-    weak = set(table.index[table["low_whitebox"]])
+    config, pool_names = study.config, _pool(arguments, study)
     with hdf5.reading(there(results / "images/attack.h5")) as file:
         attacked = file["id"][:]
+    with _given(plan, results, "stability") as given:
+        predictions = predictions_of(given)
     with _given(plan, results, "ensembles") as given:
-        sat, clusters, images, clean = given["sat"], given["clusters"], given["eval_images"], given["clean"]
-        labels, ids = images["label"][:], images["id"][:]
-        choosing, remeasured = choosing_half(ids, attacked, study.config.seed)
-        if remeasured:
-            sat = sat_of_half(plan, results, pool_names, np.isin(attacked, ids[choosing]))
-        files = {name: clean[name] for name in pool_names}
+        clusters = given["clusters"].set_index("model")["cluster"].to_dict()
+        labels, ids = given["eval_images"]["label"][:], given["eval_images"]["id"][:]
+        files = {name: given["clean"][name] for name in pool_names}
         logits, others = of_the_same_classes({name: file["eval_logits"] for name, file in files.items()})
         for name in others:
-            log.warning("%s: tells other classes apart than most models, and is left out", name)
-        log.info("%d models, %d images to choose on, %d to report on", len(logits), choosing.sum(), (~choosing).sum())
+            log.warning("%s: has another number of classes than most models, and is left out", name)
+        found: list[Recommendation] = []
+        weak, no_affinity = frozenset[str](), ""
         try:
-            found = recommend(
-                Pool.of(logits, {name: files[name]["eval_prediction"][:] for name in logits}, labels),
-                choosing,
-                sat,
-                arguments.size,
-                arguments.tolerance / 100,
-                clusters.set_index("model")["cluster"].to_dict(),
-                confidence=study.config.confidence,
-                seed=study.config.seed,
-            )
+            pool = Pool.of(logits, {name: files[name]["eval_prediction"][:] for name in logits}, labels)
+            for split in range(arguments.splits):
+                choosing = choosing_half(ids, attacked, config.seed + split)
+                measured = similarity_of(plan, predictions, np.isin(attacked, ids[choosing]))
+                if split == 0:
+                    weak, no_affinity = measured.weak, measured.no_affinity
+                found.append(
+                    recommend(
+                        pool,
+                        choosing,
+                        {"sat": measured.sat, "affinity": measured.affinity},
+                        arguments.size,
+                        arguments.tolerance / 100,
+                        clusters,
+                        confidence=config.confidence,
+                        seed=config.seed,
+                    )
+                )
         except ValueError as error:
             raise SatError(f"study {study.name}: no ensemble can be recommended: {error}.") from None
-    print(
-        describe_recommendation(
-            found,
-            study.name,
-            len(logits),
-            (int(choosing.sum()), int((~choosing).sum())),
-            remeasured,
-            study.config.confidence,
-            sorted(weak & set(found.members)),
-        )
-    )
+    # All halves have the same size.
+    images = int(choosing.sum()), int((~choosing).sum())
+    shown = [name for name in found[0].members if name in weak]
+    print(describe_recommendation(found[0], study.name, len(logits), images, config.confidence, no_affinity, shown))
+    print(describe_splits(found))
 
 
-def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> tuple[NDArray[np.bool_], bool]:
+def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> NDArray[np.bool_]:
     """Split the evaluation images into one half to choose on and one half to report on.
 
     Images are drawn by their ids, so that their order does not matter.
@@ -129,11 +140,9 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
 
     Returns
     -------
-    choosing : bool array, shape (n,)
-        The half to choose on. It holds all attack images if these are no more than half.
-    remeasured : bool
-        Whether it does not hold all attack images. Then the study's SAT has used
-        images of the other half, so SAT must be measured again on this half alone.
+    bool array, shape (n,)
+        The half to choose on. It holds all attack images if these are no more than half; else
+        it is drawn from all images.
     """
     import numpy as np
 
@@ -141,12 +150,12 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
 
     is_attacked = np.isin(ids, attacked)
     size = (len(ids) + 1) // 2
-    remeasured = bool(is_attacked.sum() > size)
+    all_fit = bool(is_attacked.sum() <= size)
     draw = {image: key("images to choose on", seed, image) for image in ids.tolist()}
-    order = sorted(range(len(ids)), key=lambda row: (not (remeasured or is_attacked[row]), draw[int(ids[row])]))
+    order = sorted(range(len(ids)), key=lambda row: (all_fit and not is_attacked[row], draw[int(ids[row])]))
     choosing = np.zeros(len(ids), bool)
     choosing[order[:size]] = True
-    return choosing, remeasured
+    return choosing
 
 
 def _check(arguments: argparse.Namespace, study: Study) -> None:
@@ -156,7 +165,7 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
 
     if study.config.matrix:
         raise SatError(
-            f"study {study.name}: starts from a matrix, so it has no images on which to try {arguments.what}s."
+            f"study {study.name}: starts from a matrix, so it has no images on which to test {arguments.what}s."
         )
     if arguments.what == "teacher" and not arguments.student:
         raise SatError("recommend teacher: name the student: --student MODEL.")
@@ -164,13 +173,15 @@ def _check(arguments: argparse.Namespace, study: Study) -> None:
         raise SatError("recommend ensemble: say how many models to combine: --size 3.")
     if arguments.size is not None and arguments.size < 2:
         raise SatError(f"--size {arguments.size}: an ensemble has two members or more.")
+    if arguments.splits < 1:
+        raise SatError(f"--splits {arguments.splits}: write 1 or more.")
     if not 0 <= arguments.tolerance <= 100:
         raise SatError(f"--tolerance {arguments.tolerance:g}: write percentage points from 0 to 100.")
     student = [("--student", arguments.student)] if arguments.student else []
     for key, name in (*student, *(("--from", name) for name in arguments.pool or ())):
         if name not in study.used:
             those = did_you_mean(name, study.used, f"there are {', '.join(study.used)}.", 0.4)
-            raise SatError(f"{key} {name}: is no model in use of study {study.name}; {those}")
+            raise SatError(f"{key} {name}: study {study.name} has no active model of this name; {those}")
 
 
 def _pool(arguments: argparse.Namespace, study: Study) -> list[str]:
@@ -186,38 +197,56 @@ def _pool(arguments: argparse.Namespace, study: Study) -> list[str]:
     pool = sorted(set(arguments.pool or study.used))
     if len(pool) < arguments.size:
         raise SatError(
-            f"--size {arguments.size}: only {len(pool)} model(s) are there to choose among; take a smaller size"
+            f"--size {arguments.size}: only {len(pool)} model(s) to choose among; take a smaller size"
             f"{', or name more models after --from' if arguments.pool else ''}."
         )
     return pool
 
 
-def sat_of_half(plan: Plan, results: Path, models: list[str], counted: NDArray[np.bool_]) -> pd.DataFrame:
-    """Compute SAT on some of the attack images.
+@dataclass(frozen=True)
+class Measured:
+    """Similarity of the models in use on some of the attack images."""
+
+    sat: pd.DataFrame
+    """Shape (n, n)."""
+    affinity: pd.DataFrame
+    """Affinity within all models in use, shape (n, n)."""
+    no_affinity: str
+    """Why there is no affinity; empty where there is."""
+    weak: frozenset[str]
+    """Models with a white-box success below the study's `min_whitebox`."""
+
+
+def similarity_of(plan: Plan, predictions: Predictions, counted: NDArray[np.bool_]) -> Measured:
+    """Measure similarity on some of the attack images, as the stage `similarity` does on all of them.
 
     Parameters
     ----------
     plan : Plan
-    results : Path
-        Folder of the study's results.
-    models : list of str
+    predictions : Predictions
+        On all attack images.
     counted : bool array, shape (attack images,)
         The attack images that count.
 
     Returns
     -------
-    DataFrame, shape (models, models)
+    Measured
     """
-    import pandas as pd
+    from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
+    from sat.similarity.similarity import pair_table, sat_matrix, unordered_pairs
 
-    from sat.similarity.predictions import predictions_of
-    from sat.similarity.resampling import weighted_sat
-
-    with _given(plan, results, "stability") as given:
-        found = predictions_of(given)
-    scores = found.scores(models)
-    values = weighted_sat(scores, counted[None], plan.config.eps_s)[0]
-    return pd.DataFrame(scores.square(values), index=models, columns=models)
+    config = plan.config
+    found = predictions.on(counted)
+    models = sorted(found.correct)
+    pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, config.eps_s, config.confidence)
+    affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
+    own = pairs[pairs["source"] == pairs["target"]]
+    return Measured(
+        sat_matrix(unordered_pairs(pairs, config.eps_s, config.confidence), models),
+        affinity.matrix,
+        affinity.reason,
+        frozenset(own["source"][~(own["rate"] >= config.min_whitebox)]),
+    )
 
 
 def _given(plan: Plan, results: Path, analysis: str) -> Given:

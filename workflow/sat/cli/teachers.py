@@ -1,4 +1,4 @@
-"""The command `recommend teacher`: choose by SAT with the student, and say how far SAT predicts the gain."""
+"""The command `recommend teacher`: choose by what the study measured, and say how far similarity predicts the gain."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
     SatError
         If results are missing or stale, or there is no model to choose.
     """
-    from sat.analyses.distillation.gains import choose, direction
+    from sat.analyses.distillation.gains import RELATIONS, choose, direction
     from sat.cli.tools import plan_of
     from sat.errors import SatError
     from sat.status.recommendation import describe_teachers
@@ -42,20 +42,16 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
     candidates, weak = _candidates(plan, results, student, names)
     if candidates["sat"].isna().all():
         raise SatError(
-            f"--student {student}: no teacher can be recommended: none of {len(names)} model(s) has a SAT with the "
-            "student, since no image is classified correctly by both."
+            f"--student {student}: no teacher can be recommended: no image is classified correctly by the student and "
+            f"by any of {len(names)} model(s)."
         )
     gains, related, note = _measured(plan, results, student)
-    # What this study measured takes precedence over the paper's claim, which differs between the groups.
-    measured = direction(related)
-    order = [(measured, "all")] if measured else [("low_sat", "other"), ("high_sat", "same"), ("low_sat", "all")]
-    choices = [choice for why, among in order if (choice := choose(candidates, why, among))]
-    recommended = choices[0]
-    beside = [
-        choose(candidates, why, among)
-        for why, among in (("low_sat", "other"), ("high_sat", "same"), ("accurate", "all"), ("accurate", "same"))
-    ]
-    shown = dict.fromkeys([recommended, *(choice for choice in beside if choice)])
+    # Nothing published says which way similarity acts within a group, so only the study's own measurement decides.
+    recommended = choose(candidates, direction(related) or "accurate", "all")
+    of = "sat" if candidates["affinity"].isna().all() else "affinity"
+    beside = [choose(candidates, why, among) for among in RELATIONS for why in (f"low_{of}", f"high_{of}")]
+    beside += [choose(candidates, "accurate", among) for among in ("all", "same")]
+    shown = dict.fromkeys(choice for choice in (recommended, *beside) if choice)
     print(
         describe_teachers(
             study.name,
@@ -64,7 +60,6 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
             candidates,
             gains,
             related,
-            measured is not None,
             study.config.confidence,
             "base architecture" if student in study.base_architectures else "family",
             sorted(weak & ({student} | {choice.teacher for choice in shown})),
@@ -74,7 +69,7 @@ def recommend_teacher(study: Study, results: Path, student: str, pool: list[str]
 
 
 def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tuple[pd.DataFrame, set[str]]:
-    """Find teachers with SAT to the student and accuracy, both with intervals, and the models whose attack fails."""
+    """Find teachers with similarity to the student and accuracy, with intervals, and the models whose attack fails."""
     import pandas as pd
 
     from sat.analyses.distillation.gains import relation_to
@@ -86,13 +81,13 @@ def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tu
 
     study = plan.study
     # The inputs are those that the analyses read, and get the same checks.
-    recipe = plan.similarity("")[0].step.recipe
-    job = Job(Step("recommend", 1, {}, {"pairs": recipe, "models": recipe}))
+    recipe, effects = plan.similarity("")[0].step.recipe, plan.analysis("effects")[0].step.recipe
+    job = Job(Step("recommend", 1, {}, {"pairs": recipe, "models": recipe, "affinity": effects}))
     pairs = read_table(job.input("pairs", there(results / "similarity/most_similar.csv")))
+    affinity = read_table(job.input("affinity", there(results / "analysis/effects_pairs.csv")))
     models = read_table(job.input("models", there(results / "similarity/models.csv"))).set_index("model")
-    both = pd.concat([pairs, pairs.rename(columns={"model_a": "model_b", "model_b": "model_a"})])
-    own = both[both["model_a"] == student].drop_duplicates("model_b").set_index("model_b")
-    found = own.loc[names, ["sat", "sat_low", "sat_high"]].assign(accuracy=models["accuracy"])
+    parts = [_of_student(table, name, student, names) for table, name in ((pairs, "sat"), (affinity, "affinity"))]
+    found = pd.concat(parts, axis=1).assign(accuracy=models["accuracy"])
     n_images = read_sidecar(there(results / "images/eval.h5"))["facts"]["n_images"]
     found["accuracy_low"], found["accuracy_high"] = wilson(
         found["accuracy"] * n_images, n_images, study.config.confidence
@@ -101,6 +96,15 @@ def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tu
     kinds = base if student in base else {name: row.family for name, row in study.model.items()}
     found["relation"] = relation_to(student, kinds, names)
     return found, set(models.index[models["low_whitebox"]])
+
+
+def _of_student(pairs: pd.DataFrame, name: str, student: str, teachers: list[str]) -> pd.DataFrame:
+    """Similarity of the teachers to the student with its interval, from a table of unordered pairs."""
+    import pandas as pd
+
+    both = pd.concat([pairs, pairs.rename(columns={"model_a": "model_b", "model_b": "model_a"})])
+    own = both[both["model_a"] == student].drop_duplicates("model_b").set_index("model_b")
+    return own.loc[teachers, [name, f"{name}_low", f"{name}_high"]]
 
 
 def _measured(plan: Plan, results: Path, student: str) -> tuple[pd.DataFrame | None, pd.DataFrame | None, str]:

@@ -30,6 +30,14 @@ class Predictions:
     fooled_by_noise: dict[str, Bools]
     """For each target, whether it errs on the image under random noise of the attack's size."""
 
+    def on(self, counted: Bools) -> Predictions:
+        """The errors on some of the images, bool (images,)."""
+        return Predictions(
+            {model: right[counted] for model, right in self.correct.items()},
+            {pair: wrong[counted] for pair, wrong in self.fooled.items()},
+            {model: wrong[counted] for model, wrong in self.fooled_by_noise.items()},
+        )
+
     def scores(self, models: Sequence[str]) -> Scores:
         """Bring the errors of some models into the form that resampling needs."""
         import numpy as np

@@ -13,13 +13,22 @@ if TYPE_CHECKING:
     from sat.analyses.distillation.gains import Choice
     from sat.analyses.ensembles.averaging import Recommendation
 
+WIDTH = 80
+"""Columns of a terminal."""
 NAMES = {
-    "low_sat": "lowest SAT",
-    "most_accurate": "most accurate",
+    "low_affinity": "affinity",
+    "low_sat": "SAT",
+    "most_accurate": "accuracy",
     "greedy": "greedy",
-    "matched": "same accuracy",
+    "matched": "matched",
 }
 """Ways to choose, as `sat.analyses.ensembles.averaging.recommend` describes them."""
+MEANINGS = {
+    "low_affinity": "the candidate set with the lowest mean affinity",
+    "low_sat": "the candidate set with the lowest mean SAT",
+    "most_accurate": "the most accurate models",
+    "greedy": "most accurate model first, then whichever raises the ensemble's accuracy most",
+}
 
 
 def describe_recommendation(
@@ -27,8 +36,8 @@ def describe_recommendation(
     study: str,
     n_models: int,
     images: tuple[int, int],
-    remeasured: bool,
     confidence: float,
+    no_affinity: str,
     weak: list[str],
 ) -> str:
     """Say which models to combine, what that gains, and how sure that is.
@@ -41,10 +50,10 @@ def describe_recommendation(
         Number of models to choose among.
     images : (int, int)
         Numbers of images chosen on, and reported on.
-    remeasured : bool
-        Whether SAT was measured anew on the images chosen on.
     confidence : float
         Level of the intervals.
+    no_affinity : str
+        Why the study has no affinity; empty if it has.
     weak : list of str
         Recommended models whose white-box success is low.
 
@@ -53,75 +62,171 @@ def describe_recommendation(
     str
         Several lines.
     """
-    size = len(found.members)
-    which = "of its attack images" if remeasured else "of the attack images, all in that half"
+    choices, by = found.choices, {"affinity": "affinity", "sat": "SAT"}[found.by]
+    rows, than = choices.to_dict("records"), found.differences.set_index("than").to_dict("index")
+    first, most_accurate = rows[0], next(row for row in rows if row["choice"] == "most_accurate")
     lines = [
         "",
-        f"Study {study}: {size} of {n_models} models, to be combined by averaging their probabilities.",
+        *_wrapped(f"Study {study}: {len(found.members)} of {n_models} models, combined by averaging probabilities."),
         "",
-        f"  {', '.join(found.members)}",
+        *_wrapped(", ".join(found.members), "  "),
         "",
-        f"Chosen on {images[0]} evaluation images, with the SAT {which}: the lowest mean SAT of "
-        f"{found.n_candidates} set(s)",
-        f"of nearly the best accuracy. On the other {images[1]} images, with {confidence:.0%} intervals over images:",
+        *_wrapped(
+            f"These have the lowest mean {by} of the {found.n_candidates} set(s) whose members are nearly as accurate "
+            f"as the best. They were chosen on {images[0]} evaluation images, by the {by} of the attack images among "
+            f"these. All figures below come from the other {images[1]}, with {confidence:.0%} intervals over images."
+        ),
         "",
+        "Was this better than accuracy alone?",
+        *_wrapped(_verdict(than["most_accurate"], most_accurate["members"] == first["members"]), "  "),
     ]
-    several = found.choices[found.choices["n_sets"] > 1]["n_sets"].tolist()
-    head = ("choice", "mean SAT", "average member", "ensemble", "error reduction")
-    lines += _columns([head, *(_row(row) for row in found.choices.to_dict("records"))])
-    lines += [
-        "",
-        "Lowest SAT minus another choice (an interval that contains 0 shows no difference):",
-    ]
-    differences = [
-        (NAMES[row["than"]], *(_points(row, key) for key in ("accuracy", "error_reduction")))
-        for row in found.differences.to_dict("records")
-    ]
-    lines += _columns([("", "ensemble, points", "error reduction, points"), *differences])
+    if "matched" in than:
+        lines += [
+            f"Does low {by} gain anything at the same accuracy?",
+            *_wrapped(_gain(than["matched"]), "  "),
+        ]
+    head = ("chosen by", "affinity", "SAT", "members", "ensemble", "fewer errors")
+    lines += ["", "Accuracy of the average member and of the ensemble, and error reduction, in %:"]
+    lines += _columns([head, *(_row(row) for row in rows)])
+    lines += ["", f"Choice by {by} minus the others, in points (0 inside: not told apart):"]
+    columns = ("accuracy", "error_reduction")
+    differences = [(NAMES[name], *(_points(row, column) for column in columns)) for name, row in than.items()]
+    lines += _columns([("minus", "ensemble", "fewer errors"), *differences])
     lines += ["", "Choices:"]
-    for row in found.choices.to_dict("records"):
-        if row["choice"] != "low_sat" and row["members"]:
-            lines.append(f"  {NAMES[row['choice']]}: {row['members'].replace(';', ', ')}")
-    if several:
-        lines.append(
-            f"  {NAMES['matched']}: mean of the {several[0]} other sets whose accuracy on the images chosen on is "
-            "nearest to that of the recommended set"
+    for row in rows[1:]:
+        name = row["choice"]
+        if name in MEANINGS:
+            words = f"{row['members'].replace(';', ', ')} ({MEANINGS[name]})"
+        else:
+            words = _matched(row, first, found)
+        lines += _wrapped(f"{NAMES[name]}: {words}", "  ", "    ")
+    if "matched" not in than:
+        lines += _wrapped(
+            f"matched: no other set's mean accuracy lies within {100 * found.caliper:.2f} points of this one's, so "
+            "accuracy and similarity cannot be told apart",
+            "  ",
+            "    ",
         )
     notes = []
+    if found.by == "sat":
+        reason = no_affinity or "no candidate set has an affinity"
+        notes.append(f"chosen by SAT, which favours models that are hard to fool: {reason}")
     if found.n_candidates == 1:
-        notes.append("only one set was to be had, so SAT chose nothing; a larger --tolerance or pool gives a choice")
-    if "n_clusters" in found.choices and not math.isnan(clusters := found.choices["n_clusters"].iloc[0]):
+        notes.append(f"only one set was near the best accuracy, so {by} chose nothing; raise --tolerance")
+    if "n_clusters" in first and not math.isnan(clusters := first["n_clusters"]):
         notes.append(f"the recommended models come from {clusters:.0f} cluster(s) of analysis/clusters.csv")
     if found.n_considered < n_models:
         notes.append(f"only the {found.n_considered} most accurate models were considered: there are too many sets")
-    notes += [f"{name}: low white-box success; a stronger attack would raise its rates as a source" for name in weak]
+    notes += [f"{name}: {LOW_WHITEBOX}" for name in weak]
     notes.append("intervals cover the choice of images only; other models may behave differently")
-    return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
+    return "\n".join([*lines, "", "Be careful:", *(line for note in notes for line in _wrapped(note, "  ", "    "))])
+
+
+def describe_splits(found: list[Recommendation]) -> str:
+    """Say how often choosing by similarity was better than another choice, over several halves of the images.
+
+    Parameters
+    ----------
+    found : list of Recommendation
+        One for each half that was chosen on.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    if len(found) == 1:
+        return "\n".join(
+            _wrapped("one split of the images decides here; --splits 20 repeats it with others", "  ", "    ")
+        )
+    by = {"affinity": "affinity", "sat": "SAT"}[found[0].by]
+    rows: list[tuple[str, ...]] = [("minus", "mean points", "better in", "equal in", "worse in")]
+    tables = [one.differences.set_index("than")["accuracy"] for one in found]
+    for choice, name in NAMES.items():
+        values = [round(100 * table[choice], 9) for table in tables if choice in table.index]
+        if values:
+            counts = (sum(v > 0 for v in values), sum(v == 0 for v in values), sum(v < 0 for v in values))
+            rows.append((name, f"{sum(values) / len(values):+.2f}", *map(str, counts)))
+    head = (
+        f"Accuracy of the ensemble chosen by {by} minus the others, over {len(found)} splits of the images. Splits "
+        "share images, so they are no independent trials:"
+    )
+    return "\n".join(["", *_wrapped(head), *_columns(rows)])
+
+
+LOW_WHITEBOX = "low white-box success; a stronger attack would raise its rates as a source"
+
+
+def _verdict(difference: dict[str, Any], same: bool) -> str:
+    """Say whether the set was better than the most accurate models."""
+    if same:
+        return "These are the most accurate models, so there is nothing to compare."
+    value = _points(difference, "accuracy")
+    if difference["accuracy_low"] > 0:
+        return f"Better: the ensemble's accuracy is {value} points above that of the most accurate models."
+    if difference["accuracy_high"] < 0:
+        return (
+            f"Worse: the ensemble's accuracy differs by {value} points from that of the most accurate models. Combine "
+            "those instead, or take a smaller --tolerance."
+        )
+    return f"Not told from it: the ensemble's accuracy differs by {value} points from that of the most accurate models."
+
+
+def _gain(difference: dict[str, Any]) -> str:
+    """Say whether the set gained more than other sets of the same accuracy."""
+    value = _points(difference, "accuracy")
+    if difference["accuracy_low"] > 0:
+        return f"Yes: {value} points more than other sets of the same accuracy."
+    if difference["accuracy_high"] < 0:
+        return f"No, it loses: {value} points compared with other sets of the same accuracy."
+    return f"Not shown: {value} points compared with other sets of the same accuracy."
+
+
+def _matched(row: dict[str, Any], first: dict[str, Any], found: Recommendation) -> str:
+    """Describe the matched sets, and how far their accuracy is from that of the recommended set."""
+    gaps = [100 * (row[key] - first[key]) + 0.0 for key in ("chosen_on_accuracy", "member_accuracy")]
+    return (
+        f"mean of {row['n_sets']} other set(s) whose members' mean accuracy is within {100 * found.caliper:.2f} points "
+        f"of this one's where sets were chosen; mean gap {gaps[0]:+.2f} points there, "
+        f"{gaps[1]:+.2f} on the other images"
+    )
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         NAMES[row["choice"]],
-        f"{row['mean_sat']:.2f}",
-        f"{100 * row['member_accuracy']:.2f} %",
+        _number(row["mean_affinity"]),
+        _number(row["mean_sat"]),
+        f"{100 * row['member_accuracy']:.2f}",
         _per_cent(row, "accuracy"),
-        _per_cent(row, "error_reduction"),
+        _per_cent(row, "error_reduction", 1),
     )
 
 
-def _per_cent(row: dict[str, Any], key: str) -> str:
-    """Write a share with its interval."""
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
+
+
+def _per_cent(row: dict[str, Any], key: str, digits: int = 2) -> str:
+    """Write a share with its interval, in per cent."""
     if math.isnan(row[key]):
         return "no member errs"
-    return f"{100 * row[key]:.2f} % [{100 * row[f'{key}_low']:.2f}, {100 * row[f'{key}_high']:.2f}]"
+    value, low, high = (f"{100 * row[name]:.{digits}f}" for name in (key, f"{key}_low", f"{key}_high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _points(row: dict[str, Any], key: str) -> str:
     """Write a difference of shares with its interval, in percentage points."""
     if math.isnan(row[key]):
         return "unknown"
-    value, low, high = (100 * row[name] for name in (key, f"{key}_low", f"{key}_high"))
+    value, low, high = (round(100 * row[name], 2) + 0.0 for name in (key, f"{key}_low", f"{key}_high"))
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def _wrapped(text: str, indent: str = "", following: str | None = None) -> list[str]:
+    """Wrap a text, with no break at a non-breaking space."""
+    lines = wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent if following is None else following)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -131,12 +236,20 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-WHY = {"low_sat": "least alike", "high_sat": "most alike", "accurate": "most accurate"}
+WHY = {
+    "low_affinity": "lowest affinity",
+    "high_affinity": "highest affinity",
+    "low_sat": "lowest SAT",
+    "high_sat": "highest SAT",
+    "accurate": "most accurate",
+}
 """Ways to choose a teacher, as `sat.analyses.distillation.gains.choose` has them."""
-CLAIM = (
-    "The paper's abstract says that diversity helps under specific conditions. Its text is remembered to say that "
-    "dissimilar teachers of another base architecture, and similar ones of the same, give more. This was not checked: "
-    "the paper's full text was not available."
+LITERATURE = (
+    "Published: the abstract of the paper's ICLR 2023 submission (arXiv 2210.11407v1) says that the relationship of "
+    'teacher, student and distillation performance "depends on the choice of the base architecture of the teacher and '
+    'student networks". It does not say whether similar or dissimilar teachers give more in either group. Liang et al. '
+    "(arXiv 2006.14512) find that adversarial transferability and knowledge transferability indicate each other, but "
+    "for transfer learning and not for distillation."
 )
 
 
@@ -147,7 +260,6 @@ def describe_teachers(
     candidates: pd.DataFrame,
     gains: pd.DataFrame | None,
     related: pd.DataFrame | None,
-    measured: bool,
     confidence: float,
     by: str,
     weak: list[str],
@@ -161,11 +273,9 @@ def describe_teachers(
     choices : list of Choice
         The recommended one first.
     candidates : DataFrame
-        Indexed by teacher, with sat, sat_low, sat_high, accuracy, accuracy_low, accuracy_high.
+        Indexed by teacher, with sat, affinity and accuracy, each with _low and _high.
     gains, related : DataFrame or None
         The study's own tables of distillation; the first is indexed by teacher.
-    measured : bool
-        Whether the choice follows these tables, and not the paper.
     confidence : float
         Level of the intervals.
     by : str
@@ -181,46 +291,48 @@ def describe_teachers(
         Several lines.
     """
     first = choices[0]
-    head = [f"choice, {confidence:.0%} intervals", "teacher", "SAT", "accuracy"]
-    rows = [(*head, "gain here, points") if gains is not None else tuple(head)]
-    for choice in choices:
-        row = candidates.loc[choice.teacher].to_dict()
-        sat = f"{row['sat']:.2f} [{row['sat_low']:.2f}, {row['sat_high']:.2f}]"
-        cells = [_choice(choice, by), choice.teacher, sat, _per_cent(row, "accuracy")]
-        if gains is not None:
-            cells.append(_points(gains.loc[choice.teacher].to_dict(), "gain") if choice.teacher in gains.index else "")
-        rows.append(tuple(cells))
-    lines = [
-        "",
-        f"Study {study}: a teacher for {student}, of {len(candidates)} models.",
-        "",
-        f"  {first.teacher}",
-        "",
-        f"Chosen by SAT with {student}: the {_choice(first, by)}. Compared with other choices:",
-        "",
-        *_columns(rows),
-        "",
-        "Teachers that cannot be told from each choice, since intervals overlap:",
-    ]
-    lines += [f"  {_choice(choice, by)}: {', '.join(choice.ties) or 'none'}" for choice in choices]
-    lines += ["", "How far SAT predicts what a teacher gives:"]
-    if related is not None and gains is not None:
-        lines += [f"  {_relation(row, by)}" for row in related.to_dict("records")]
-        best = gains["gain"].idxmax()
-        lines.append(f"  best measured here: {best}, {_points(gains.loc[best].to_dict(), 'gain')} points over alone")
-    if measured:
-        words = "The choice follows what was measured here, and not the paper."
-    elif related is not None:
-        words = (
-            f"Where an interval contains 0 or is missing, nothing was shown here. {CLAIM} The choice rests on this "
-            "claim, so treat it as a guess."
+    if first.why == "accurate":
+        why = (
+            "Chosen because it is the most accurate: nothing measured here shows whether teachers that are similar to "
+            f"{student} or dissimilar ones give more."
         )
     else:
-        words = f"Unverified here: {note}. {CLAIM} The choice rests on this claim, so treat it as a guess."
-    lines += [f"  {line}" for line in wrap(words, 110)]
-    notes = [f"{name}: low white-box success; a stronger attack would raise its rates as a source" for name in weak]
-    notes.append("SAT depends on these attack images, and gains on these teachers and seeds; others may differ")
-    return "\n".join([*lines, "", "Be careful:", *(f"  {note}" for note in notes)])
+        low = first.why.startswith("low")
+        why = (
+            f"Chosen by its {_choice(first, by)} with {student}: among the students trained here, "
+            f"{'dis' if low else ''}similar teachers gave more."
+        )
+    lines = ["", *_wrapped(f"Study {study}: a teacher for {student}, of {len(candidates)} models."), ""]
+    lines += [f"  {first.teacher}", "", *_wrapped(why), "", f"Choices, with {confidence:.0%} intervals:"]
+    for choice in choices:
+        row = candidates.loc[choice.teacher].to_dict()
+        facts = [f"accuracy {_per_cent(row, 'accuracy')} %", f"SAT {_interval(row, 'sat')}"]
+        if not math.isnan(row["affinity"]):
+            facts.append(f"affinity {_interval(row, 'affinity')}")
+        if gains is not None and choice.teacher in gains.index:
+            facts.append(f"gain here {_points(gains.loc[choice.teacher].to_dict(), 'gain')} points")
+        lines += _wrapped(f"{choice.teacher}: {_choice(choice, by)}", "  ", "    ")
+        lines += _wrapped(", ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts), "    ")
+        lines += _wrapped(f"intervals overlap: {', '.join(choice.ties) or 'none'}", "    ", "      ")
+    lines += ["", "Does similarity predict what a teacher gives?"]
+    if related is not None and gains is not None:
+        lines += [line for row in related.to_dict("records") for line in _wrapped(_relation(row, by), "  ", "    ")]
+        best = gains["gain"].idxmax()
+        measured = f"largest gain measured here: {best}, {_points(gains.loc[best].to_dict(), 'gain')} points over alone"
+        lines += _wrapped(measured, "  ", "    ")
+        lines += _wrapped("An interval that contains 0, or a missing one, shows nothing.", "  ")
+    else:
+        lines += _wrapped(f"Not measured: {note}.", "  ")
+    lines += _wrapped(LITERATURE, "  ")
+    notes = [f"{name}: {LOW_WHITEBOX}" for name in weak]
+    if candidates["affinity"].isna().all():
+        notes.append("this study has no affinity, so only SAT is shown; it is largely how easily each model is fooled")
+    notes.append("similarity depends on these attack images, and gains on these teachers and seeds")
+    return "\n".join([*lines, "", "Be careful:", *(line for note in notes for line in _wrapped(note, "  ", "    "))])
+
+
+def _interval(row: dict[str, Any], key: str) -> str:
+    return f"{_number(row[key])} [{_number(row[f'{key}_low'])}, {_number(row[f'{key}_high'])}]"
 
 
 def _choice(choice: Choice, by: str) -> str:
@@ -231,10 +343,13 @@ def _choice(choice: Choice, by: str) -> str:
 def _relation(row: dict[str, Any], by: str) -> str:
     """Put the correlation of a group into words."""
     group = "all teachers" if row["group"] == "all" else f"{row['group']} {by}"
+    similarity = {"sat": "SAT", "affinity": "affinity"}[row["of"]]
     head = f"measured here, {group} ({row['n_teachers']}): "
     if math.isnan(row["spearman"]):
-        return head + "no rank correlation to be had"
+        return head + f"too few teachers or values for a correlation of gain with {similarity}"
     interval = "" if math.isnan(row["spearman_low"]) else f" [{row['spearman_low']:+.2f}, {row['spearman_high']:+.2f}]"
     return (
-        head + f"rank correlation of gain with SAT {round(row['spearman'], 2) + 0.0:+.2f}{interval}, p = {row['p']:.3f}"
+        head
+        + f"rank correlation of gain with {similarity} {round(row['spearman'], 2) + 0.0:+.2f}{interval}, "
+        + f"p = {row['p']:.3f}"
     )

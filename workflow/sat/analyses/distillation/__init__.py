@@ -1,4 +1,4 @@
-"""What a student gains from each teacher, and how the gain correlates with the teacher's SAT to the student."""
+"""What a student gains from each teacher, and how the gain correlates with its similarity to the student."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ def _params(plan: Plan) -> dict[str, Any]:
 UNIT = Analysis(
     inputs={
         "sat": "similarity/sat.csv",
+        "affinity": "similarity/affinity.csv",
         "models": "similarity/models.csv",
         "students": "distilled/{teacher}/{seed}.safetensors",
     },
     tables={
         "distillation": Shown("Distillation", "gain with each teacher"),
-        "distillation_relation": Shown("Distillation", "gain and SAT"),
+        "distillation_relation": Shown("Distillation", "gain and similarity"),
     },
-    figures={"distillation": Shown("Distillation", "gain and SAT")},
+    figures={"distillation": Shown("Distillation", "gain and similarity")},
     params=_params,
     wanted=lambda study: study.config.distillation is not None,
 )
@@ -85,10 +86,10 @@ def run(
     import pandas as pd
 
     from sat.analyses.distillation.figure import distillation_figure
-    from sat.analyses.distillation.gains import gain_by_sat, relation_to, teacher_gains
+    from sat.analyses.distillation.gains import gain_by_similarity, relation_to, teacher_gains
 
     names, replicates = list(teachers), range(seeds)
-    sat = given["sat"].loc[student, names].astype(float)
+    similarities = {name: given[name].loc[student, names].astype(float) for name in ("sat", "affinity")}
     models = given["models"].set_index("model")
     facts = given.facts("students")
     accuracy = pd.DataFrame(
@@ -105,22 +106,22 @@ def run(
             "family": teachers,
             compared_by: {name: kinds.get(name, "") for name in names},
             "relation": relation,
-            "sat": sat,
+            **similarities,
             "teacher_accuracy": models["accuracy"],
             "low_whitebox": models["low_whitebox"],
         }
     ).loc[names]
     table = table[["teacher"]].join(about, on="teacher").join(table.drop(columns="teacher"))
-    related = gain_by_sat(
+    related = gain_by_similarity(
         accuracy.sub(alone, axis="columns"),
-        sat,
+        similarities,
         models.loc[names, "accuracy"],
         relation,
         confidence,
         seed=seed,
     )
     related["by"] = compared_by.replace("_", " ")
-    _say(table, related, student)
+    _say(table, related, student, given.facts("affinity").get("no_affinity", ""))
     return Answer(
         {"distillation": table, "distillation_relation": related},
         {"distillation": distillation_figure(table, related, student)},
@@ -133,12 +134,18 @@ def run(
     )
 
 
-def _say(table: pd.DataFrame, related: pd.DataFrame, student: str) -> None:
+def _say(table: pd.DataFrame, related: pd.DataFrame, student: str, no_affinity: str) -> None:
     """Log what was found, and what could not be computed."""
     import pandas as pd
 
+    if no_affinity:
+        log.warning("no affinity (%s), so its columns are empty", no_affinity)
     for row in table[table["sat"].isna()].itertuples():
-        log.warning("%s: has no image in common with %s, so no SAT; correlations leave it out", row.teacher, student)
+        log.warning(
+            "%s: no SAT with %s, since no image is classified correctly by both; correlations leave it out",
+            row.teacher,
+            student,
+        )
     for row in table[table["low_whitebox"]].itertuples():
         log.warning("%s: low white-box success; a stronger attack would raise its rates as a source", row.teacher)
     if table["n_seeds"].iloc[0] == 1:
@@ -148,16 +155,22 @@ def _say(table: pd.DataFrame, related: pd.DataFrame, student: str) -> None:
             "%d teacher(s) of unknown base architecture are in neither group", (table["relation"] == "unknown").sum()
         )
     for row in related.itertuples():
+        name = {"sat": "SAT", "affinity": "affinity"}[row.of]
+        if row.of == "affinity" and no_affinity:
+            continue
         if pd.isna(row.spearman):
             log.warning(
-                "%s: no correlation of gain with SAT: %d teachers are too few, or gain or SAT does not vary",
+                "%s: no correlation of gain with %s: %d teachers are too few, or gain or %s does not vary",
                 row.group,
+                name,
                 row.n_teachers,
+                name,
             )
         else:
             log.info(
-                "%s: rank correlation of gain with SAT %.2f [%.2f, %.2f], p = %.4f, over %d teachers",
+                "%s: rank correlation of gain with %s %.2f [%.2f, %.2f], p = %.4f, over %d teachers",
                 row.group,
+                name,
                 row.spearman,
                 row.spearman_low,
                 row.spearman_high,

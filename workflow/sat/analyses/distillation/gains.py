@@ -1,9 +1,10 @@
-"""What a student gains from each teacher, and whether SAT with the student predicts the gain."""
+"""What a student gains from each teacher, and whether similarity to the student predicts the gain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ class Choice:
     """A recommended teacher, and the teachers that cannot be told from it."""
 
     why: str
-    """How it was chosen: `low_sat`, `high_sat` or `accurate`."""
+    """How it was chosen: `low_affinity`, `high_affinity`, `low_sat`, `high_sat` or `accurate`."""
     among: str
     """Which teachers it was chosen from: `all`, `same` or `other`."""
     teacher: str
@@ -39,9 +40,9 @@ def choose(candidates: pd.DataFrame, why: str, among: str) -> Choice | None:
     Parameters
     ----------
     candidates : DataFrame
-        Indexed by teacher, with relation, sat, sat_low, sat_high, accuracy,
-        accuracy_low and accuracy_high.
-    why : {'low_sat', 'high_sat', 'accurate'}
+        Indexed by teacher, with relation, and with sat, affinity and accuracy, each
+        also with _low and _high.
+    why : {'low_affinity', 'high_affinity', 'low_sat', 'high_sat', 'accurate'}
     among : {'all', 'same', 'other'}
 
     Returns
@@ -49,9 +50,9 @@ def choose(candidates: pd.DataFrame, why: str, among: str) -> Choice | None:
     Choice or None
         None where there is no such teacher.
     """
-    column = "accuracy" if why == "accurate" else "sat"
+    column = "accuracy" if why == "accurate" else why.partition("_")[2]
     # A larger sign x value is better.
-    sign = -1 if why == "low_sat" else 1
+    sign = -1 if why.startswith("low_") else 1
     low, high = (f"{column}_low", f"{column}_high")[::sign]
     pool = candidates[((candidates["relation"] == among) | (among == "all")) & candidates[column].notna()]
     if pool.empty:
@@ -68,18 +69,24 @@ def direction(related: pd.DataFrame | None) -> str | None:
     Parameters
     ----------
     related : DataFrame or None
-        From `gain_by_sat`.
+        From `gain_by_similarity`.
 
     Returns
     -------
     str or None
-        `low_sat` or `high_sat` if the interval of Spearman's correlation over all teachers lies on one side of 0,
-        or else None.
+        `low_affinity`, `high_affinity`, `low_sat` or `high_sat` if the interval of Spearman's correlation over all
+        teachers lies on one side of 0, or else None. Affinity comes first, because SAT is largely the teacher's own
+        level.
     """
     if related is None:
         return None
-    row = related.set_index("group").loc["all"]
-    return "low_sat" if row["spearman_high"] < 0 else "high_sat" if row["spearman_low"] > 0 else None
+    rows = related[related["group"] == "all"].set_index("of")
+    for name in ("affinity", "sat"):
+        if rows.loc[name, "spearman_high"] < 0:
+            return f"low_{name}"
+        if rows.loc[name, "spearman_low"] > 0:
+            return f"high_{name}"
+    return None
 
 
 def relation_to(student: str, kinds: Mapping[str, str], teachers: list[str]) -> list[str]:
@@ -148,9 +155,9 @@ def teacher_gains(accuracy: pd.DataFrame, alone: pd.Series, confidence: float = 
     return table
 
 
-def gain_by_sat(
+def gain_by_similarity(
     gains: pd.DataFrame,
-    sat: pd.Series,
+    similarities: Mapping[str, pd.Series],
     teacher_accuracy: pd.Series,
     relation: pd.Series,
     confidence: float = 0.95,
@@ -158,22 +165,23 @@ def gain_by_sat(
     draws: int = 1999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Correlate the gain from a teacher with its SAT to the student, for all teachers and by base architecture.
+    """Correlate the gain from a teacher with its similarity to the student, for all teachers and by base architecture.
 
     Parameters
     ----------
     gains : DataFrame, shape (teachers, seeds)
         Accuracy with the teacher minus accuracy alone.
-    sat : Series, shape (teachers,)
-        SAT with the student that the study trains without a teacher. Teachers whose SAT is NaN are left out.
+    similarities : mapping of str to Series, shape (teachers,)
+        SAT and affinity, by name, with the student that the study trains without a teacher. Teachers without a value
+        are left out.
     teacher_accuracy : Series, shape (teachers,)
-        For the partial correlation, its ranks are regressed out of the ranks of gain and SAT.
+        For the partial correlation, its ranks are regressed out of the ranks of gain and similarity.
     relation : Series of str, shape (teachers,)
         From `relation_to`.
     confidence : float
     permutations : int
-        Number of permutations of SAT among the teachers of a group. p is two-sided, and the observed order counts as
-        one permutation.
+        Number of permutations of similarity among the teachers of a group. p is two-sided, and the observed order
+        counts as one permutation.
     draws : int
         Number of bootstrap samples.
     seed : int
@@ -181,27 +189,28 @@ def gain_by_sat(
     Returns
     -------
     DataFrame
-        Columns: group (all, same, other), n_teachers, spearman, spearman_low,
+        Columns: of (name of the similarity), group (all, same, other), n_teachers, spearman, spearman_low,
         spearman_high, p, pearson, pearson_low, pearson_high, partial_spearman,
         partial_p. Correlations are NaN with fewer than 3 teachers (4 for the
-        partial correlation), or where gain or SAT does not vary. Intervals are NaN
+        partial correlation), or where gain or similarity does not vary. Intervals are NaN
         with fewer than 5 teachers.
 
     Notes
     -----
     Intervals are percentiles of a bootstrap. It draws teachers, and it draws seeds
     for all teachers together, because students of one seed start from the same
-    weights. It does not draw the attack images that SAT rests on.
+    weights. It does not draw the attack images that similarity rests on.
     """
     rows = []
-    for group in ("all", *RELATIONS):
-        inside = sat.notna() & ((relation == group) | (group == "all"))
+    for of, group in product(similarities, ("all", *RELATIONS)):
+        values = similarities[of]
+        inside = values.notna() & ((relation == group) | (group == "all"))
         # The names are sorted, so that the order of rows changes nothing.
-        names = sorted(sat.index[inside])
-        x, seeds = sat[names].to_numpy(float), gains.loc[names].to_numpy(float)
+        names = sorted(values.index[inside])
+        x, seeds = values[names].to_numpy(float), gains.loc[names].to_numpy(float)
         # Means of the same numbers in another order differ by rounding. Rounding here keeps their ties.
         y, n = seeds.mean(axis=1).round(12), len(names)
-        row: dict[str, object] = {"group": group, "n_teachers": n}
+        row: dict[str, object] = {"of": of, "group": group, "n_teachers": n}
         low, high = _bootstrap(x, seeds, confidence, draws, generator("distillation draws", seed, group))
         for prefix, least in (("", 3), ("partial_", 4)):
             covariates = [teacher_accuracy[names].to_numpy(float)] if prefix else []

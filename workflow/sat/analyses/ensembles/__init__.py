@@ -1,4 +1,4 @@
-"""What averaging the probabilities of models gains, and how the gain correlates with SAT."""
+"""What averaging the probabilities of models gains, and how the gain correlates with similarity."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sat.study.section import Count, Section
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
-COLUMNS = ("size", "members", "member_accuracy", "accuracy", "error_reduction", "all_wrong", "mean_sat", "n_clusters")
-RELATION = ("size", "n_models", "n_sets", "spearman", "p", "partial_spearman", "partial_p")
-CLUSTERS = ("size", "n_clusters", "n_sets", "member_accuracy", "accuracy", "error_reduction", "all_wrong", "mean_sat")
+MEANS = ("mean_sat", "mean_affinity")
+COLUMNS = ("size", "members", "member_accuracy", "accuracy", "error_reduction", "all_wrong", *MEANS, "n_clusters")
+CLUSTERS = ("size", "n_clusters", "n_sets", "member_accuracy", "accuracy", "error_reduction", "all_wrong", *MEANS)
+NAMES = {"sat": "SAT", "affinity": "affinity"}
+"""Similarities as messages name them."""
 
 
 class Ensembles(Section):
@@ -43,16 +43,17 @@ def _params(plan: Plan) -> dict[str, Any]:
 UNIT = Analysis(
     inputs={
         "sat": "similarity/sat.csv",
+        "affinity": "similarity/affinity.csv",
         "clusters": "analysis/clusters.csv",
         "eval_images": "images/eval.h5",
         "clean": "clean/{model}.h5",
     },
     tables={
         "ensembles": None,
-        "ensembles_relation": Shown("Ensembles", "gain and SAT"),
+        "ensembles_relation": Shown("Ensembles", "gain and similarity"),
         "ensembles_clusters": Shown("Ensembles", "gain by number of clusters"),
     },
-    figures={"ensembles": Shown("Ensembles", "gain and SAT")},
+    figures={"ensembles": Shown("Ensembles", "gain and similarity")},
     settings=Settings,
     params=_params,
     mem_mb=4000,
@@ -80,10 +81,18 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
     """
     import pandas as pd
 
-    from sat.analyses.ensembles.averaging import Pool, by_clusters, ensemble_table, member_sets, of_the_same_classes
+    from sat.analyses.ensembles.averaging import (
+        RELATION,
+        Pool,
+        by_clusters,
+        ensemble_table,
+        gain_by_similarity,
+        member_sets,
+        of_the_same_classes,
+    )
     from sat.analyses.ensembles.figure import ensembles_figure
 
-    sat, files = given["sat"], given["clean"]
+    similarities, files = {"sat": given["sat"], "affinity": given["affinity"]}, given["clean"]
     clusters = given["clusters"].set_index("model")["cluster"].to_dict()
     labels = given["eval_images"]["label"][:]
     logits = {model: files[model]["eval_logits"] for model in models if "eval_logits" in files[model]}
@@ -91,41 +100,50 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
         log.warning("%s: has no eval_logits, so no ensemble contains it", model)
     logits, others = of_the_same_classes(logits)
     for model in others:
-        log.warning("%s: tells other classes apart than most models, so no ensemble contains it", model)
+        log.warning("%s: has another number of classes than most models, so no ensemble contains it", model)
     tried = [size for size in sorted(set(sizes)) if size <= len(logits)]
     for size in sorted(set(sizes) - set(tried)):
-        log.warning("%d members: are skipped, since there are %d models", size, len(logits))
-    table = pd.DataFrame(columns=list(COLUMNS))
+        log.warning("no ensembles of %d members: only %d models can be combined", size, len(logits))
+    no_affinity = given.facts("affinity").get("no_affinity", "")
+    if no_affinity:
+        log.warning("no affinity (%s), so its columns are empty", no_affinity)
+    table, relation = pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=list(RELATION))
     if tried:
         pool = Pool.of(logits, {model: files[model]["eval_prediction"][:] for model in logits}, labels)
         drawn = [member_sets(len(pool.models), size, sets, seed) for size in tried]
         log.info("%d ensembles of %d models, on %d images", sum(map(len, drawn)), len(pool.models), len(labels))
-        table = ensemble_table(pool, drawn, sat, clusters)
+        table = ensemble_table(pool, drawn, similarities, clusters)
+        relation = gain_by_similarity(table, similarities, seed=seed)
     if len(set(clusters.values())) < 2:
-        log.warning("there is one cluster only, so ensembles cannot be compared by their number of clusters")
+        log.warning("there is only one cluster, so ensembles cannot be compared by their number of clusters")
     if len(table) and table["error_reduction"].isna().all():
         log.warning("no model errs, so there is nothing for an ensemble to gain")
-    relation = _relation(table, sat, seed)
     for row in relation.itertuples():
+        name = NAMES[row.of]
+        if row.of == "affinity" and no_affinity:
+            continue
         if pd.isna(row.spearman):
             log.warning(
-                "%d members: no correlation of gain with SAT: %d sets are too few, or gain or SAT does not vary",
+                "%d members: no correlation of gain with %s: %d sets are too few, or gain or %s does not vary",
                 row.size,
+                name,
                 row.n_sets,
+                name,
             )
         else:
-            log.info("%d members: rank correlation of gain with SAT %.2f, p = %.4f", row.size, row.spearman, row.p)
+            log.info(
+                "%d members: rank correlation of gain with %s %.2f, p = %.4f; without the models' own effects %.2f, "
+                "p = %.4f",
+                row.size,
+                name,
+                row.spearman,
+                row.p,
+                row.partial_spearman,
+                row.partial_p,
+            )
     means = by_clusters(table) if len(table) else pd.DataFrame(columns=list(CLUSTERS))
     return Answer(
         {"ensembles": table, "ensembles_relation": relation, "ensembles_clusters": means},
         {"ensembles": ensembles_figure(table, relation)},
         {"n_models": len(logits), "n_images": len(labels), "sizes": tried},
     )
-
-
-def _relation(table: pd.DataFrame, sat: pd.DataFrame, seed: int) -> pd.DataFrame:
-    import pandas as pd
-
-    from sat.analyses.ensembles.averaging import gain_by_sat
-
-    return gain_by_sat(table, sat, seed=seed) if len(table) else pd.DataFrame(columns=list(RELATION))
