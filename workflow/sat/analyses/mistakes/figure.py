@@ -41,11 +41,14 @@ def mistakes_figure(pairs: pd.DataFrame, models: pd.DataFrame, pool: pd.DataFram
         )
         _bars(bars, ordered)
         _map(figure, map_axes, pairs, names)
+        words = [
+            f"{total[f'expected_by_{kind}'] / total['fooled']:.0%} {why}"
+            for kind, why in (("class", "from the true class"), ("image", "from other models' mistakes on the image"))
+            if np.isfinite(total[f"expected_by_{kind}"])
+        ]
+        expected = f"; expected: {', '.join(words)}" if words else ""
         figure.suptitle(
-            f"{total['same'] / total['fooled']:.0%} of fooled targets make the source's mistake; by the true class "
-            f"{total['expected_by_class'] / total['fooled']:.0%} would, by the image "
-            f"{total['expected_by_image'] / total['fooled']:.0%}",
-            fontsize=9,
+            f"{total['same'] / total['fooled']:.0%} of fooled targets make the source's mistake{expected}", fontsize=9
         )
     return figure
 
@@ -79,7 +82,7 @@ def _map(figure: Figure, axes: Axes, pairs: pd.DataFrame, names: list[str]) -> N
     by_class = square_of(pairs, names, "excess").to_numpy(float)
     by_image = square_of(pairs, names, "excess_image").to_numpy(float)
     square = np.where(np.triu(np.ones_like(by_class, bool)), by_class, by_image)
-    image = axes.imshow(square, cmap="RdBu_r", vmin=-1, vmax=1)
+    image = axes.imshow(square, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     axes.set_facecolor("#eeeeee")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks([])
