@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
-# The data set of clean/<model>.h5 for each kind of input that a measure needs. Features are stored for the attack
-# images only, since they are long.
-DATASETS = {"prediction": "eval_prediction", "probability": "eval_logits", "feature": "attack_features"}
+# The data set of clean/<model>.h5 or gradients/<model>.h5 for each kind of input that a measure needs. Features are
+# stored for the attack images only, since they are long.
+DATASETS = {
+    "prediction": "eval_prediction",
+    "probability": "eval_logits",
+    "feature": "attack_features",
+    "gradient": "gradient",
+}
 # The time for Gram matrices grows with the square of the number of images, and more images do not reduce the bias.
 MOST_FEATURES = 5000
 
@@ -56,7 +61,10 @@ UNIT = Analysis(
         "attack_images": "images/attack.h5",
         "eval_images": "images/eval.h5",
         "clean": "clean/{model}.h5",
+        "gradients": "gradients/{model}.h5",
     },
+    # Gradients are computed only if a measure needs them.
+    optional=frozenset({"gradients"}),
     tables={
         "measures": Shown("Other measures", "agreement with SAT"),
         "measures_separation": Shown("Other measures", "how well families are told apart"),
@@ -111,10 +119,11 @@ def run(
     matrices: dict[str, pd.DataFrame] = {}
     for name, unit in progress(wanted.items(), "measures"):
         dataset = DATASETS[unit.needs]
-        arrays: dict[str, Any] = {model: file[dataset] for model, file in files.items() if dataset in file}
+        stored = given["gradients"] if unit.needs == "gradient" else files
+        arrays: dict[str, Any] = {model: file[dataset] for model, file in stored.items() if dataset in file}
         for model in sorted(set(names) - set(arrays)):
             log.warning("%s: has no %s, and is left out of %s", model, dataset, name)
-        known = labels[dataset.partition("_")[0]]
+        known = stored[names[0]]["label"][:] if unit.needs == "gradient" else labels[dataset.partition("_")[0]]
         if unit.needs == "feature" and sample is not None:
             arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]
         try:
