@@ -232,6 +232,19 @@ def test_mutual_neighbours_of_independent_features_are_chance():
     assert np.mean(found) == pytest.approx(10 / 99, abs=0.005)
 
 
+def test_input_gradients_against_a_slow_loop():
+    random = np.random.default_rng(0)
+    x, y, z = random.normal(size=(3, 20, 48))
+    x[3] = y[5] = z[:] = 0
+    cosine = [x[i] @ y[i] / np.linalg.norm(x[i]) / np.linalg.norm(y[i]) for i in range(20) if i not in (3, 5)]
+    matrix = similarity_matrix("input_gradients", {"x": x, "y": 100 * y, "z": z})
+    assert matrix.loc["x", "y"] == pytest.approx(np.mean(cosine), abs=1e-12)
+    assert matrix["z"].isna().all(), "no image has a gradient"
+    assert similarity("input_gradients", x, -x) == pytest.approx(-1, abs=1e-12)
+    with pytest.raises(ValueError, match="do not fit together"):
+        similarity("input_gradients", x, y[:, :40])
+
+
 @pytest.mark.parametrize("name", ["rsa", "procrustes", "mutual_neighbours"])
 def test_features_that_tell_nothing_apart_have_no_geometry(name):
     arrays, _ = pool("feature")

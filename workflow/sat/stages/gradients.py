@@ -23,10 +23,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.attacks.clean_gradients import input_gradients
     from sat.errors import SatError
+    from sat.images.sample import sample_images
     from sat.logs import progress
     from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
-    from sat.seeds import key
     from sat.stages.common import batch_of
     from sat.store import hdf5
 
@@ -34,9 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     model = params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     with hdf5.reading(job.input("images", arguments.images)) as images, hdf5.writing(arguments.out) as file:
-        labels, ids = images["label"][:], images["id"][:].tolist()
-        draw = [key("images for gradients", params["seed"], image) for image in ids]
-        chosen = np.array(sorted(sorted(range(len(ids)), key=draw.__getitem__)[: params["images"]]))
+        labels, ids = images["label"][:], images["id"][:]
+        chosen = sample_images(ids.tolist(), params["images"], "images for gradients", params["seed"])
         pixels = int(np.prod(images["image"].shape[1:]))
         # Half precision: its rounding is far below the differences between models.
         stored = file.create_dataset("gradient", (len(chosen), pixels), np.float16)
@@ -60,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
             zero += int((largest == 0).sum())
             # Only directions are compared. With a largest value of 1, half precision loses none of them.
             stored[where] = flat / np.where(largest > 0, largest, 1)
-        file["label"], file["id"] = labels[chosen], images["id"][:][chosen]
+        file["label"], file["id"] = labels[chosen], ids[chosen]
     if zero:
         log.warning("%s: the gradient is zero everywhere on %d of %d images", model, zero, len(chosen))
     job.finish(arguments.out, n_images=len(chosen), n_zero_gradients=zero)

@@ -13,9 +13,7 @@ from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
     from sat.stages.given import Given
     from sat.study.plan import Plan
@@ -103,6 +101,7 @@ def run(
 
     from sat.analyses.measures.agreement import against_sat, family_separation
     from sat.analyses.measures.figure import measures_figure
+    from sat.images.sample import sample_images
     from sat.measures.matrix import similarity_matrix
 
     wanted = {name: units.declarations("measures")[name] for name in measures}
@@ -113,7 +112,7 @@ def run(
         images = given[f"{split}_images"]
         labels[split] = images["label"][:]
         if split == "attack" and len(labels[split]) > MOST_FEATURES:
-            sample = _sample(images["id"][:].tolist(), seed)
+            sample = sample_images(images["id"][:].tolist(), MOST_FEATURES, "images for features", seed)
             log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
     accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean").items()}
     matrices: dict[str, pd.DataFrame] = {}
@@ -153,16 +152,6 @@ def run(
             "left_out": [name for name in wanted if name not in matrices],
         },
     )
-
-
-def _sample(ids: list[int], seed: int) -> NDArray[np.intp]:
-    """Choose the images whose features are compared; return their rows, ascending. The draw depends on ids alone."""
-    import numpy as np
-
-    from sat.seeds import key
-
-    draw = [key("images for features", seed, image) for image in ids]
-    return np.array(sorted(sorted(range(len(ids)), key=draw.__getitem__)[:MOST_FEATURES]))
 
 
 def _no_agreement() -> pd.DataFrame:
