@@ -56,7 +56,7 @@ class Inputs:
 
     def write(self) -> None:
         """Write all of it; attack and evaluation images are the same."""
-        for part in ("similarity", "analysis", "images", "clean"):
+        for part in ("similarity", "analysis", "images", "clean", "gradients"):
             (self.results / part).mkdir(exist_ok=True)
         sat, clusters = self.results / "similarity/sat.csv", self.results / "analysis/clusters.csv"
         self.sat.rename_axis("model").reset_index().to_csv(sat, index=False)
@@ -72,6 +72,10 @@ class Inputs:
                 for dataset, array in zip(("attack_prediction", *self.datasets[1:]), arrays, strict=False):
                     file[dataset] = array
             vouch(path, accuracy=float((arrays[1] == self.labels).mean()))
+            gradients = self.results / f"gradients/{name}.h5"
+            with hdf5.writing(gradients) as file:
+                file["gradient"], file["label"] = self.logits[name], self.labels
+            vouch(gradients)
         for path in (sat, clusters, *images):
             vouch(path)
 
