@@ -83,7 +83,7 @@ def _map(figure: Figure, axes: Axes, pairs: pd.DataFrame, names: list[str]) -> N
     by_image = square_of(pairs, names, "excess_image").to_numpy(float)
     square = np.where(np.triu(np.ones_like(by_class, bool)), by_class, by_image)
     image = axes.imshow(square, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    axes.set_facecolor("#eeeeee")
+    axes.set_facecolor("#b5b5b5")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     axes.set_yticks([])
     axes.set_title("excess beyond the true class (above), beyond the image (below)", fontsize=8, loc="left")
