@@ -23,6 +23,7 @@ else:
     include: "workflow/rules/images.smk"
     include: "workflow/rules/weights.smk"
     include: "workflow/rules/clean.smk"
+    include: "workflow/rules/gradients.smk"
     include: "workflow/rules/attack.smk"
     include: "workflow/rules/evaluate.smk"
     include: "workflow/rules/similarity.smk"

@@ -60,7 +60,7 @@ class Inputs:
 
     def write(self) -> None:
         """Write all of it; attack and evaluation images are the same."""
-        for part in ("similarity", "analysis", "images", "clean"):
+        for part in ("similarity", "analysis", "images", "clean", "gradients"):
             (self.results / part).mkdir(exist_ok=True)
         sat, affinity = self.results / "similarity/sat.csv", self.results / "similarity/affinity.csv"
         clusters = self.results / "analysis/clusters.csv"
@@ -78,6 +78,10 @@ class Inputs:
                 for dataset, array in zip(("attack_prediction", *self.datasets[1:]), arrays, strict=False):
                     file[dataset] = array
             vouch(path, accuracy=float((arrays[1] == self.labels).mean()))
+            gradients = self.results / f"gradients/{name}.h5"
+            with hdf5.writing(gradients) as file:
+                file["gradient"], file["label"] = self.logits[name], self.labels
+            vouch(gradients)
         for path in (sat, clusters, *images):
             vouch(path)
         vouch(affinity, no_affinity="few models" if self.affinity.isna().all(axis=None) else "")

@@ -4,13 +4,14 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import jensenshannon
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial.distance import jensenshannon, pdist
 from scipy.special import softmax
-from scipy.stats import t
+from scipy.stats import spearmanr, t
 from sklearn.metrics import cohen_kappa_score
 
 from pools import CLASSES, pool
-from sat.measures import cka, jensen_shannon
+from sat.measures import cka, jensen_shannon, mutual_neighbours, procrustes, rsa
 from sat.measures.matrix import similarity, similarity_interval, similarity_matrix
 from sat.units import declarations
 
@@ -24,7 +25,7 @@ def test_logits_have_the_same_classes():
 
 def test_an_unknown_name_is_told_the_names():
     arrays, _ = pool("feature")
-    with pytest.raises(ValueError, match="'CKA'; there are agreement, cka, error_consistency, jensen_shannon"):
+    with pytest.raises(ValueError, match="'CKA'; there are agreement, cka, "):
         similarity_matrix("CKA", arrays)
 
 
@@ -214,3 +215,98 @@ def test_where_there_is_no_interval():
     assert np.isnan(interval("error_consistency", right, labels)).all()
     few, _ = pool("feature", n=4)
     assert np.isnan(interval("cka", few)[1:]).all(), "three images are too few for the measure itself"
+
+
+def features_of(n, *widths, seed=0, noise=1.0):
+    """Features of several models that see the same three things in every image."""
+    random = np.random.default_rng(seed)
+    common = random.normal(size=(n, 3))
+    return [common @ random.normal(size=(3, d)) + noise * random.normal(size=(n, d)) + 2 for d in widths]
+
+
+def test_rsa_against_scipy():
+    x, y = features_of(40, 12, 7)
+    expected = spearmanr(pdist(x, "correlation"), pdist(y, "correlation"))[0]
+    assert similarity("rsa", x, y) == pytest.approx(expected, abs=1e-12)
+    assert similarity("rsa", x, 3 * x + 5) == pytest.approx(1, abs=1e-12)
+
+
+def test_rsa_of_many_images_takes_some_from_everywhere(monkeypatch):
+    x, y = features_of(300, 12, 7)
+    whole = similarity("rsa", x, y)
+    monkeypatch.setattr(rsa, "MOST", 150)
+    kept = np.linspace(0, 299, 150).round().astype(int)
+    part = similarity("rsa", x, y)
+    assert part == pytest.approx(spearmanr(pdist(x[kept], "correlation"), pdist(y[kept], "correlation"))[0], abs=1e-12)
+    assert part == pytest.approx(whole, abs=0.05)
+
+
+def shape_distance(x, y):
+    """Smallest distance of two shapes over rotations, with zeros for missing features."""
+    width = max(x.shape[1], y.shape[1])
+    x, y = (np.pad(z - z.mean(0), [(0, 0), (0, width - z.shape[1])]) for z in (x, y))
+    x, y = x / np.linalg.norm(x), y / np.linalg.norm(y)
+    rotation, _ = orthogonal_procrustes(x, y)
+    return np.linalg.norm(x @ rotation - y)
+
+
+@pytest.mark.parametrize("widths", [(6, 6), (12, 5), (5, 12)])
+def test_procrustes_against_scipy(widths):
+    x, y = features_of(50, *widths)
+    assert similarity("procrustes", x, y) == pytest.approx(1 - shape_distance(x, y) ** 2 / 2, abs=1e-12)
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(widths[0], widths[0])))[0]
+    assert similarity("procrustes", x, 4 * x @ rotation - 7) == pytest.approx(1, abs=1e-12)
+
+
+def test_procrustes_of_leading_components(monkeypatch):
+    x, y = features_of(200, 30, 20, noise=0.05)
+    whole = similarity("procrustes", x, y)
+    monkeypatch.setattr(procrustes, "MOST", 3)
+    cut = []
+    for z in (x, y):
+        u, s, _ = np.linalg.svd(z - z.mean(0), full_matrices=False)
+        cut.append(u[:, :3] * s[:3] / np.linalg.norm(s))
+    expected = np.linalg.norm(cut[0].T @ cut[1], "nuc")
+    assert similarity("procrustes", x, y) == pytest.approx(expected, abs=1e-12)
+    assert expected == pytest.approx(whole, abs=0.02), "what is cut is nearly nothing"
+
+
+def test_mutual_neighbours_against_a_slow_loop(monkeypatch):
+    monkeypatch.setattr(mutual_neighbours, "ROWS", 7)
+    x, y = features_of(40, 12, 7)
+
+    def near(z, i):
+        cosine = [z[i] @ z[j] / np.linalg.norm(z[i]) / np.linalg.norm(z[j]) for j in range(40)]
+        return set(sorted((j for j in range(40) if j != i), key=lambda j: -cosine[j])[:10])
+
+    expected = np.mean([len(near(x, i) & near(y, i)) / 10 for i in range(40)])
+    assert similarity("mutual_neighbours", x, y) == pytest.approx(expected, abs=1e-12)
+    assert 10 / 39 < expected < 1
+
+
+def test_mutual_neighbours_of_independent_features_are_chance():
+    random = np.random.default_rng(0)
+    found = [similarity("mutual_neighbours", *random.normal(size=(2, 100, 8))) for _ in range(40)]
+    assert np.mean(found) == pytest.approx(10 / 99, abs=0.005)
+
+
+def test_input_gradients_against_a_slow_loop():
+    random = np.random.default_rng(0)
+    x, y, z = random.normal(size=(3, 20, 48))
+    x[3] = y[5] = z[:] = 0
+    cosine = [x[i] @ y[i] / np.linalg.norm(x[i]) / np.linalg.norm(y[i]) for i in range(20) if i not in (3, 5)]
+    matrix = similarity_matrix("input_gradients", {"x": x, "y": 100 * y, "z": z})
+    assert matrix.loc["x", "y"] == pytest.approx(np.mean(cosine), abs=1e-12)
+    assert matrix["z"].isna().all(), "no image has a gradient"
+    assert similarity("input_gradients", x, -x) == pytest.approx(-1, abs=1e-12)
+    with pytest.raises(ValueError, match="do not fit together"):
+        similarity("input_gradients", x, y[:, :40])
+
+
+@pytest.mark.parametrize("name", ["rsa", "procrustes", "mutual_neighbours"])
+def test_features_that_tell_nothing_apart_have_no_geometry(name):
+    arrays, _ = pool("feature")
+    constant = np.broadcast_to(arrays["m1"][:1], arrays["m1"].shape)
+    matrix = similarity_matrix(name, {"m0": arrays["m0"], "c1": constant, "c2": constant})
+    assert matrix.loc["m0", "m0"] == pytest.approx(1)
+    assert matrix.isna().to_numpy().sum() == 8

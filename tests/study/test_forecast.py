@@ -36,6 +36,20 @@ def test_disk_against_sizes_by_hand(imagenet):
     assert imagenet.disk(artefacts["clean/resnet50.h5"]) == 2 * 1000 * 50_000
 
 
+def test_gradients_are_a_part_of_the_study_that_asks_for_them(write_study, imagenet):
+    assert not any(path.startswith("gradients/") for path in imagenet.plan.artefacts())
+    plan = Plan(load_study([write_study(measures=["cka", "input_gradients"])]))
+    forecast, made = Forecast(plan), plan.artefacts()["gradients/vit.h5"]
+    assert forecast.disk(made) == 2 * 48 * 3 * 32 * 32, "float16, of the 48 attack images"
+    assert forecast.needs(made) is not None
+    other = Plan(load_study([write_study(measures=["cka"])]))
+    assert other.clean("vit").step == plan.clean("vit").step and "gradients/vit.h5" not in other.artefacts()
+    assert set(other.inputs_of("measures")) == set(plan.inputs_of("measures")) - {"gradients"}
+    needs = imagenet.gradients("resnet50")
+    # 512 gradients take no more memory than the attack's, and far less time than 5,000 times its steps.
+    assert needs.mem_mb <= imagenet.attack("resnet50").mem_mb and needs.minutes < imagenet.attack("resnet50").minutes
+
+
 def test_larger_models_and_more_attempts_ask_for_more(imagenet):
     small, large = (imagenet.attack(model) for model in ("mixnet_xl", "resmlp_big_24_224"))
     assert large.minutes > small.minutes and large.mem_mb > small.mem_mb

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from conftest import ADDED, ROWS
@@ -113,6 +114,38 @@ def test_a_model_in_a_new_cohort_runs_its_own_jobs_alone(project: Project, finis
         assert (project.results / name).read_bytes() == (scratch.results / name).read_bytes()
 
 
+def test_a_measure_of_gradients_adds_them_and_reruns_its_own_analysis_alone(project: Project):
+    """The study is finished: nothing but gradients is computed by models, and another batch size gives the same."""
+    before = project.state("clean/**/*")
+    project.configure(measures=["agreement", "input_gradients"])
+    models = sorted(row["model"] for row in ROWS)
+    gradients = [f"gradients/{model}.h5" for model in models]
+    assert project.planned() == {"study": ["study.json"], "gradients": gradients, "measures": ["analysis/measures.csv"]}
+    project.run()
+    assert project.planned() == {} and project.sat("verify", "--full").returncode == 0
+    assert project.state("clean/**/*") == before
+    found = []
+    for path in gradients:
+        with h5py.File(project.results / path) as file, h5py.File(project.results / "images/attack.h5") as images:
+            assert file["gradient"].shape == (48, 3 * 32 * 32) and file["gradient"].dtype == np.float16
+            assert np.array_equal(file["id"][:], images["id"][:]), "the study has fewer images than the sample"
+            found.append(file["gradient"][:].astype(float))
+    first, second = found[0], found[1]
+    known = first.any(axis=1) & second.any(axis=1)
+    cosine = (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+    pairs = pd.read_csv(project.results / "analysis/measures_pairs.csv").set_index(["model_a", "model_b"])
+    assert pairs.loc[(models[0], models[1]), "input_gradients"] == pytest.approx(cosine[known].mean(), abs=1e-9)
+    assert 0 < cosine[known].mean() < 1, "nets that were trained on the same digits look at similar things"
+
+    digest = project.state("gradients/vit.h5")["gradients/vit.h5"][1]
+    project.configure(compute={"batch_size": 16})
+    project.run("--forcerun", "gradients")
+    assert project.state("gradients/vit.h5")["gradients/vit.h5"][1] == digest
+
+    project.configure(measures=["agreement"])
+    assert rules(project.planned()) == {"study", "measures"}
+
+
 def test_a_re_sorted_table_reruns_nothing(project: Project):
     project.write_table(sorted(ROWS, key=lambda row: row["model"], reverse=True))
     assert project.planned() == {}
@@ -139,6 +172,8 @@ DESCENDANTS = {
     "checkpoint": set(),
     "clean": {"clean", "gate", "attack", "evaluate", *BELOW},
     "gate": {"gate"},
+    # No measure of this study compares gradients.
+    "gradients": set(),
     "attack": {"attack", "evaluate", *BELOW},
     "evaluate": {"evaluate", *BELOW},
     "similarity": BELOW,

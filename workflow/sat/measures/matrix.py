@@ -134,8 +134,8 @@ def _check(name: str, measure: Measure, arrays: Mapping[str, Any], labels: Any) 
         raise ValueError(f"{name} compares two models or more, not {len(arrays)}")
     shapes = {model: tuple(array.shape) for model, array in arrays.items()}
     axes = 1 if measure.needs == "prediction" else 2
-    # The classes of two models must be the same, but features may differ.
-    alike = {shape if measure.needs == "probability" else shape[0] for shape in shapes.values()}
+    # The classes or pixels of two models must be the same, but features may differ.
+    alike = {shape[0] if measure.needs == "feature" else shape for shape in shapes.values()}
     if len(alike) > 1 or any(len(shape) != axes for shape in shapes.values()):
         raise ValueError(f"{name}: arrays do not fit together: {shapes}")
     n = next(iter(shapes.values()))[0]

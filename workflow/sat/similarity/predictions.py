@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -71,19 +71,48 @@ def collect_predictions(
     """
     count = len(labels)
     found = Predictions({model: prediction[:count] == labels for model, prediction in clean.items()}, {}, {})
+    for source, target, prediction in read_tiles(clean, count, tiles):
+        if source is None:
+            found.fooled_by_noise[target] = prediction != labels
+        else:
+            found.fooled[source, target] = prediction != labels
+    return found
+
+
+def read_tiles(
+    models: Container[str], count: int, tiles: Iterable[h5py.File]
+) -> Iterator[tuple[str | None, str, NDArray[np.integer]]]:
+    """Read the predicted classes of every pair of models. A tile may hold retired models, which are left out.
+
+    Parameters
+    ----------
+    models : container of str
+        The models in use.
+    count : int
+        Number of images, the first ones.
+    tiles : iterable of h5py.File
+
+    Yields
+    ------
+    str or None
+        The source; None for random noise.
+    str
+        The target.
+    int array, shape (count,)
+        Class that the target predicts; -1 where the source did not attack the image.
+    """
     for file in tiles:
         targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
-        wrong = file["prediction"][:, :, :count] != labels
-        noise = file["noise_prediction"][:, :count] != labels if "noise_prediction" in file else None
+        prediction = file["prediction"][:, :, :count]
+        noise = file["noise_prediction"][:, :count] if "noise_prediction" in file else None
         for row, target in enumerate(targets):
-            if target not in found.correct:
-                continue  # the model is retired
+            if target not in models:
+                continue
             if noise is not None:
-                found.fooled_by_noise[target] = noise[row]
+                yield None, target, noise[row]
             for column, source in enumerate(sources):
-                if source in found.correct:
-                    found.fooled[source, target] = wrong[row, column]
-    return found
+                if source in models:
+                    yield source, target, prediction[row, column]
 
 
 def predictions_of(given: Given) -> Predictions:

@@ -6,7 +6,7 @@ from functools import cache, cached_property
 
 from sat.store.step import ALONE
 from sat.study import resources
-from sat.study.plan import Artefact, Plan
+from sat.study.plan import GRADIENT_IMAGES, Artefact, Plan
 from sat.study.resources import Needs
 from sat.study.table import Model
 
@@ -88,6 +88,12 @@ class Forecast:
             self._row(model), self.n_images["eval"], images.canvas, compute.batch_size, *self._compute
         )
 
+    def gradients(self, model: str) -> Needs:
+        """Needs of gradients/<model>.h5."""
+        compute = self.config.compute
+        n, canvas = min(self.n_images["attack"], GRADIENT_IMAGES), self.config.images.canvas
+        return resources.attack_needs(self._row(model), n, canvas, compute.batch_size, 1, *self._compute)
+
     def _attacked(self, variant: str) -> int:
         """Expected number of images that are attacked."""
         most = self.config.variants[variant].attack_images if variant else None
@@ -153,6 +159,8 @@ class Forecast:
                 return self.weights(artefact.model)
             case "clean":
                 return self.clean(artefact.model)
+            case "gradients":
+                return self.gradients(artefact.model)
             case "attack":
                 return self.attack(artefact.model, artefact.variant)
             case "evaluate":
@@ -183,6 +191,8 @@ class Forecast:
                 return 4 * (self._row(self.config.distillation.student).n_parameters or UNKNOWN_PARAMETERS)
             case "clean":
                 return 2 * self.n_images["eval"] * UNKNOWN_CLASSES
+            case "gradients":
+                return 2 * min(self.n_images["attack"], GRADIENT_IMAGES) * image
             case "attack":
                 wide = 2 if self.plan.attack(artefact.variant).declaration.dtype == "int16" else 1
                 return round(PACKED * self._attacked(artefact.variant) * image * wide)

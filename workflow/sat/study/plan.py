@@ -25,6 +25,8 @@ from sat.units.analysis import Analysis
 
 SIMILARITY = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
 """Files that a study and each of its variants have under similarity/."""
+GRADIENT_IMAGES = 512
+"""Largest number of attack images whose gradients are compared."""
 DATA_SET = {"root": "images.root", "class_map": "images.class_map"}
 """Arguments of the commands that read the data set, and the corresponding keys of `Study.files`."""
 
@@ -91,6 +93,7 @@ class Plan:
         # The results are cached, since each is used many times: a thousand models have a million pairs.
         self.weights, self.pretrained = cache(self._weights), cache(self._pretrained)
         self.images, self.clean = cache(self._images), cache(self._clean)
+        self.gradients = cache(self._gradients)
         self.adversarial, self.tile = cache(self._adversarial), cache(self._tile)
         self.similarity, self.analysis = cache(self._similarity), cache(self._analysis)
 
@@ -202,6 +205,19 @@ class Plan:
             "eval_images": self.images("eval"),
         }
         return self._made(f"clean/{model}.h5", f"clean/{model}", "clean", {"model": model}, inputs, model=model)
+
+    def _gradients(self, model: str) -> Artefact:
+        """gradients/<model>.h5."""
+        params = {"model": model, "images": GRADIENT_IMAGES, "seed": self.config.seed}
+        inputs = {"weights": self.weights(model), "images": self.images("attack")}
+        path, job = f"gradients/{model}.h5", f"gradients/{model}"
+        return self._made(path, job, "gradients", params, inputs, model=model)
+
+    @property
+    def compares_gradients(self) -> bool:
+        """Whether the study asks for a measure that needs gradients."""
+        declared = units.declarations("measures")
+        return any(declared[name].needs == "gradient" for name in self.config.measures)
 
     def gate(self, model: str) -> Artefact:
         """clean/<model>.gate.json."""
@@ -395,6 +411,7 @@ class Plan:
             "images/attack.h5": lambda: [self.images("attack")],
             "weights/{model}.safetensors": lambda: map(self.weights, used),
             "clean/{model}.h5": lambda: map(self.clean, used),
+            "gradients/{model}.h5": (lambda: map(self.gradients, used)) if self.compares_gradients else list,
             "adversarial/{model}.h5": lambda: map(self.adversarial, used),
             "tiles/{target}/{source}.h5": lambda: self.used_tiles_of(""),
             "distilled/{teacher}/{seed}.safetensors": lambda: [self.distilled(*student) for student in self.students],
@@ -435,6 +452,8 @@ class Plan:
                     yield self.adversarial(model, variant)
                 yield from self.used_tiles_of(variant)
             yield from self.similarity(variant)
+        if self.compares_gradients:
+            yield from map(self.gradients, self.study.used)
         for student in self.students:
             yield self.distilled(*student)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Needs = Literal["prediction", "probability", "feature"]
+Needs = Literal["prediction", "probability", "feature", "gradient"]
 Interval = Literal["jackknife", "wilson", "none"]
 
 
@@ -21,7 +21,7 @@ class Measure:
     needs: Needs
     """The array that it gets for each model. `prediction`: predicted classes, int (n,). `probability`: logits (n,
     classes), from which it computes probabilities. `feature`: pre-logit features (n, d); d may differ between models.
-    """
+    `gradient`: gradients of the loss with respect to the image (n, d), each up to its own scale."""
     labelled: bool = False
     """Whether it also needs the labels, int (n,)."""
     least: int = 1

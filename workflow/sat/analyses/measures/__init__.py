@@ -13,16 +13,19 @@ from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
-# The data set of clean/<model>.h5 for each kind of input that a measure needs. Features are stored for the attack
-# images only, since they are long.
-DATASETS = {"prediction": "eval_prediction", "probability": "eval_logits", "feature": "attack_features"}
+# The data set of clean/<model>.h5 or gradients/<model>.h5 for each kind of input that a measure needs. Features are
+# stored for the attack images only, since they are long.
+DATASETS = {
+    "prediction": "eval_prediction",
+    "probability": "eval_logits",
+    "feature": "attack_features",
+    "gradient": "gradient",
+}
 # The time for Gram matrices grows with the square of the number of images, and more images do not reduce the bias.
 MOST_FEATURES = 5000
 
@@ -58,7 +61,10 @@ UNIT = Analysis(
         "attack_images": "images/attack.h5",
         "eval_images": "images/eval.h5",
         "clean": "clean/{model}.h5",
+        "gradients": "gradients/{model}.h5",
     },
+    # Gradients are computed only if a measure needs them.
+    optional=frozenset({"gradients"}),
     tables={
         "measures": Shown("Other measures", "agreement with SAT and affinity"),
         "measures_separation": Shown("Other measures", "how well families are told apart"),
@@ -106,6 +112,7 @@ def run(
     from sat.analyses.ensembles.averaging import of_the_same_classes
     from sat.analyses.measures.agreement import against, family_separation
     from sat.analyses.measures.figure import measures_figure
+    from sat.images.sample import sample_images
     from sat.measures.matrix import similarity_interval, similarity_matrix
     from sat.seeds import generator
 
@@ -119,21 +126,22 @@ def run(
         images = given[f"{split}_images"]
         labels[split] = images["label"][:]
         if split == "attack" and len(labels[split]) > MOST_FEATURES:
-            sample = _sample(images["id"][:].tolist(), seed)
+            sample = sample_images(images["id"][:].tolist(), MOST_FEATURES, "images for features", seed)
             log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
     accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean").items()}
     matrices: dict[str, pd.DataFrame] = {}
     intervals: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
     for name, unit in progress(wanted.items(), "measures"):
         dataset = DATASETS[unit.needs]
-        arrays: dict[str, Any] = {model: file[dataset] for model, file in files.items() if dataset in file}
+        stored = given["gradients"] if unit.needs == "gradient" else files
+        arrays: dict[str, Any] = {model: file[dataset] for model, file in stored.items() if dataset in file}
         for model in sorted(set(names) - set(arrays)):
             log.warning("%s: has no %s, and is left out of %s", model, dataset, name)
         if unit.needs == "probability":
             arrays, others = of_the_same_classes(arrays)
             for model in others:
                 log.warning("%s: tells other classes apart than most models, and is left out of %s", model, name)
-        known = labels[dataset.partition("_")[0]]
+        known = stored[names[0]]["label"][:] if unit.needs == "gradient" else labels[dataset.partition("_")[0]]
         if unit.needs == "feature" and sample is not None:
             arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]
         try:
@@ -168,16 +176,6 @@ def run(
             "left_out": [name for name in wanted if name not in matrices],
         },
     )
-
-
-def _sample(ids: list[int], seed: int) -> NDArray[np.intp]:
-    """Choose the images whose features are compared; return their rows, ascending. The draw depends on ids alone."""
-    import numpy as np
-
-    from sat.seeds import key
-
-    draw = [key("images for features", seed, image) for image in ids]
-    return np.array(sorted(sorted(range(len(ids)), key=draw.__getitem__)[:MOST_FEATURES]))
 
 
 def _pairs(
