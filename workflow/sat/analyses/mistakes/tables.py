@@ -180,8 +180,10 @@ def relation_table(
     """
     models = sorted(sat.index)
     rows: list[dict[str, object]] = []
-    for name in QUANTITIES:
-        matrix = square_of(pairs, models, name)
+    matrices = {name: square_of(pairs, models, name) for name in QUANTITIES}
+    separation = family_separation(sat, affinity, matrices, families, permutations, seed)
+    auc = separation.set_index(["measure", "rest"])["roc_auc"]
+    for name, matrix in matrices.items():
         row: dict[str, object] = {"quantity": name}
         for other, reference, mine in (("sat", sat, matrix), ("affinity", affinity, fit_affinity(matrix).matrix)):
             kept = _complete(mine, reference)
@@ -191,13 +193,10 @@ def relation_table(
                 row[f"{other}_spearman"], row[f"{other}_p"] = rank_mantel(
                     reference.loc[kept, kept].to_numpy(float),
                     mine.loc[kept, kept].to_numpy(float),
-                    [],
                     permutations,
                     generator("mistakes", seed, name, other),
                 )
-            auc = family_separation({name: mine}, families)["roc_auc"].iloc[0]
-            row["roc_auc" if other == "sat" else "roc_auc_rest"] = auc
-        rows.append(row)
+        rows.append(row | {"roc_auc": auc[name, False], "roc_auc_rest": auc[name, True]})
     return pd.DataFrame(rows)
 
 
