@@ -21,6 +21,8 @@ from sat.study.attack import AttackSettings
 from sat.units import declarations, module, names
 
 SIZES = {"linf": ("24/255", "8/255"), "l2": (6.0, 2.0)}
+SMALL = {"kernel": 3, "neighbours": 2}
+"""Settings for images of 32 px and for quick tests; an attack ignores those of other attacks."""
 NET = "test_resnet"
 ATTACKS = declarations("attacks")
 
@@ -28,7 +30,9 @@ ATTACKS = declarations("attacks")
 def params(method: str, seed: int = 0, **changes: object) -> dict[str, object]:
     """A step's params, from a config."""
     eps, step = SIZES[ATTACKS[method].norm]
-    settings = AttackSettings.model_validate({"method": method, "eps": eps, "step": step, "steps": 3, **changes})
+    settings = AttackSettings.model_validate(
+        {"method": method, "eps": eps, "step": step, "steps": 3, **SMALL, **changes}
+    )
     return {**settings.params, "seed": seed, "model": "m"}
 
 
@@ -65,8 +69,10 @@ def case(request):
 @pytest.mark.parametrize("method", names("attacks"))
 def test_the_declaration_is_complete(method):
     unit = ATTACKS[method]
+    sizes = dict(zip(("eps", "step"), SIZES[unit.norm], strict=True))
     assert module("attacks", method).__doc__ and unit.summary
-    assert unit.cost in unit.keys if isinstance(unit.cost, str) else unit.cost > 0
+    assert unit.cost in unit.keys if isinstance(unit.cost, str) else callable(unit.cost) or unit.cost > 0
+    assert AttackSettings.model_validate({"method": method, **sizes}).gradients > 0
     for key, field in unit.settings.model_fields.items():
         assert field.description, f"{key} needs a docstring: the config's documentation shows it"
         section = AttackSettings.model_fields[key]

@@ -154,3 +154,9 @@ def test_dry_runs_of_the_ablations(name, anew, tmp_path):
     found = load_study([study])
     assert int(jobs["attack"]) == len(found.used) * (1 + anew)
     assert int(jobs["similarity"]) == 1 + len(found.config.variants) and jobs["ablation"] == "1"
+
+
+def test_sizes_in_l2_that_whole_grey_levels_cannot_hold_are_told(write_study):
+    variants = {"weak": {"attack": {"method": "pgd_l2", "eps": 0.1, "step": 0.05}}, "l2": VARIANTS["l2"]}
+    (caution,) = load_study([write_study(variants=variants)]).cautions
+    assert caution.startswith("key 'variants.weak.attack': eps 0.1 is 0.46 grey levels")

@@ -5,6 +5,10 @@ A key that a single attack uses is defined in that attack's module.
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from sat.study.section import Count, Section
 
 
@@ -23,3 +27,10 @@ class RandomStart(Section):
 
     random_start: bool = True
     """Start from a random point within the ball, keyed by seed, image and model."""
+
+
+class Momentum(Steps):
+    """Attacks that follow an accumulated gradient."""
+
+    momentum: Annotated[float, Field(ge=0)] = 1.0
+    """Decay factor of the accumulated gradient: 1 in the paper. With 0, only the last gradient counts."""

@@ -156,6 +156,8 @@ class AttackSection(Section):
     def gradients(self) -> int:
         """Number of gradients that the attack computes for an image."""
         cost = self.declaration.cost
+        if callable(cost):
+            return cost(self._own)
         return int(self._own[cost]) if isinstance(cost, str) else cost
 
     @property

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat import units
 from sat.errors import SatError
+from sat.study.attack import AttackSettings
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
 from sat.study.config import Config
 from sat.study.reading import check_keys_stand_once, read_text
@@ -20,6 +21,7 @@ from sat.study.section import did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
 from sat.study.training import Training
 from sat.units.analysis import Analysis
+from sat.units.attack import coarse
 
 Valid = TypeVar("Valid", bound=BaseModel)
 
@@ -100,6 +102,20 @@ class Study(BaseModel):
             for name, values in self.components.items()
             if values.get("base_architecture")
         }
+
+    @cached_property
+    def attacks(self) -> dict[str, AttackSettings]:
+        """The attack of the study and those of its variants, by the key of the config."""
+        attack = self.config.attack
+        others = {f"variants.{name}.attack": attack.changed(one.attack) for name, one in self.config.variants.items()}
+        return {} if self.config.matrix else {"attack": attack, **others}
+
+    @cached_property
+    def cautions(self) -> tuple[str, ...]:
+        """What to know of the settings before anything runs."""
+        side = self.config.images.canvas
+        found = {key: coarse(one.declaration.norm, one.eps_levels, side) for key, one in self.attacks.items()}
+        return tuple(f"key '{key}': {caution}." for key, caution in found.items() if caution)
 
     @cached_property
     def used(self) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sat.study.section import Section
 
@@ -34,9 +36,9 @@ class Attack:
     """Whether it draws random numbers, which are keyed by the study's seed."""
     lattice: bool = True
     """Whether it works on whole grey levels. If it does not, its images are rounded before they are stored."""
-    cost: int | str
-    """Number of gradients that it computes for an image, or the key of `settings` that holds this number. The forecast
-    uses it."""
+    cost: int | str | Callable[[Mapping[str, Any]], int]
+    """Number of gradients that it computes for an image, or the key of `settings` that holds this number, or a function
+    of the settings. The forecast uses it."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -47,3 +49,29 @@ class Attack:
     def dtype(self) -> str:
         """Type of the stored perturbation. Within an L2 ball, single pixels may change by up to 255."""
         return "int8" if self.norm == "linf" else "int16"
+
+
+def coarse(norm: Norm, eps: float, side: int) -> str:
+    """Say that whole grey levels cannot hold a perturbation of this size well.
+
+    Parameters
+    ----------
+    norm : Norm
+    eps : float
+        Radius of the ball in grey levels.
+    side : int
+        Side of the canvas in pixels.
+
+    Returns
+    -------
+    str
+        Empty where they can.
+    """
+    mean = eps / math.sqrt(3 * side**2)
+    if norm != "l2" or mean >= 1:
+        return ""
+    return (
+        f"eps {eps / 255:g} is {mean:.2g} grey levels (root mean square) of the {3 * side**2:,} values of an image. "
+        "Rounding to whole grey levels changes its direction, and below half a level it may also lose part of its "
+        f"length. From eps {math.sqrt(3) * side / 255:.2g} on, it loses little"
+    )
