@@ -261,7 +261,7 @@ def test_what_rounding_loses_is_told_before(mean, warned):
     assert (cosine < 0.95).all() == warned
     said = coarse("l2", eps, side)
     assert bool(said) == warned and not coarse("linf", 1, side)
-    assert not warned or f"{mean:.2g} grey levels" in said and f"From eps {math.sqrt(3) * side / 255:.2g} on" in said
+    assert not warned or (f"{mean:.2g} grey levels" in said and f"From eps {math.sqrt(3) * side / 255:.2g} on" in said)
 
 
 def test_half_a_grey_level_is_rounded_to_even():

@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,10 +21,11 @@ from sat.models.classifier import predict
 from sat.study.attack import AttackSettings
 from sat.units import declarations, module, names
 
-SIZES = {"linf": ("24/255", "8/255"), "l2": (6.0, 2.0)}
-SMALL = {"kernel": 3, "neighbours": 2}
+SIZES = {"linf": ("24/255", "8/255"), "l2": (6.0, 2.0), "patch": (512, "8/255")}
+SMALL = {"kernel": 3, "neighbours": 2, "rate": 0.3}
 """Settings for images of 32 px and for quick tests; an attack ignores those of other attacks."""
-NET = "test_resnet"
+NETS = ("test_resnet", "test_vit2")
+"""A method is tested on the first that it supports."""
 ATTACKS = declarations("attacks")
 
 
@@ -36,9 +38,12 @@ def params(method: str, seed: int = 0, **changes: object) -> dict[str, object]:
     return {**settings.params, "seed": seed, "model": "m"}
 
 
-def scene(count: int):
-    """A net, images, and as labels what the net says of them: the study attacks what a model gets right."""
-    net = classifier(NET)
+def scene(method: str, count: int):
+    """A net for the method, images, and as labels what the net says of them: what a model gets right is attacked."""
+    package = ATTACKS[method].package
+    if package and find_spec(package.partition("==")[0]) is None:
+        pytest.skip(f"{method} needs {package}")
+    net = classifier(next(net for net in NETS if ATTACKS[method].supports(net)))
     images, _ = digits(count)
     return net, images, predict(net, images, 32).argmax(1)
 
@@ -62,7 +67,7 @@ def loss(net, images, labels):
 @pytest.fixture(scope="module", params=names("attacks"))
 def case(request):
     """A method's name, a net, images, labels, and what the method made of 37 of them."""
-    net, images, labels = scene(37)
+    net, images, labels = scene(request.param, 37)
     return request.param, net, images, labels, attack_in_batches(net, images, labels, params(request.param), 37)
 
 
@@ -107,6 +112,8 @@ def test_the_bound_holds_after_rounding(case):
     assert change.dtype == ATTACKS[method].dtype and change.shape == images.shape
     if ATTACKS[method].norm == "linf":
         assert np.abs(change.astype(int)).max() <= eps
+    elif ATTACKS[method].norm == "patch":
+        assert ((change != 0).any(1).sum((1, 2)) <= eps).all(), "eps is a number of pixels"
     else:
         squares = np.square(change.astype(int)).sum((1, 2, 3))
         assert (squares <= eps**2).all()

@@ -11,15 +11,27 @@ from pydantic import Field
 
 from sat.study.section import Count, Section
 
+VITS = (
+    r"(test_vit|vit_|deit_|deit3_|flexivit_|aimv2_|beit3_|eva_large_)"
+    r"(?!.*(rope|dinov3|pe_|sapiens2|lingbot|_r\d*_s|resnet|mci|dlittle|dwee|pwee|_xp_|18x2)).*"
+)
+"""Names of timm's architectures that are built as its VisionTransformer is: patches that do not overlap, and blocks
+with an attention whose maps can be had."""
 
-class Steps(Section):
-    """Attacks that take steps."""
+
+class StepCount(Section):
+    """Attacks that take a number of steps."""
+
+    steps: Count = 10
+    """Number of steps."""
+
+
+class Steps(StepCount):
+    """Attacks that take steps of a given size."""
 
     step: str | float = "2/255"
     """Step size, in the unit of eps. From 2 x eps on, a step moves every pixel that it changes to an end of the
     L-infinity ball."""
-    steps: Count = 10
-    """Number of steps."""
 
 
 class RandomStart(Section):
