@@ -82,9 +82,11 @@ def run(arguments: argparse.Namespace) -> None:
         log.warning("%s: %s.", model, caution)
     if method.selection == "first_success" and fooled < len(chosen):
         log.warning(
-            "%s: %d images withstood the attack and stay clean. They count as images that do not transfer",
+            "%s: %d images withstood the attack and stay clean. They count as not transferred: its rates as a source "
+            "are about %.3f times those over the images that fool itself",
             model,
             len(chosen) - fooled,
+            whitebox,
         )
     if not method.lattice:
         facts["n_fooled_unrounded"] = unrounded
