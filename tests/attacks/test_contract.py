@@ -17,6 +17,7 @@ from conftest import ROOT
 from nets import classifier, digits
 from sat.attacks.apply import attack
 from sat.attacks.evaluate import perturb
+from sat.errors import SatError
 from sat.models.classifier import predict
 from sat.study.attack import AttackSettings
 from sat.units import declarations, module, names
@@ -168,3 +169,12 @@ def test_settings_that_a_method_does_not_use_are_none_of_its_step(method):
     for name, value in {"step": step * 2 if eps == 6.0 else "9/255", "steps": 4, "momentum": 0.7}.items():
         after = AttackSettings.model_validate({**given, name: value}).params
         assert (after != before) == (name in ATTACKS[method].keys)
+
+
+@pytest.mark.parametrize("method", [name for name in names("attacks") if ATTACKS[name].package])
+def test_a_package_that_is_missing_is_told_before_anything_is_computed(method, monkeypatch):
+    monkeypatch.setitem(sys.modules, ATTACKS[method].package.partition("==")[0], None)
+    monkeypatch.setattr("sat.attacks.apply.find_spec", lambda name: sys.modules.get(name, "there"))
+    nothing = np.empty((0, 3, 32, 32), np.uint8)
+    with pytest.raises(SatError, match=f"pip install {ATTACKS[method].package}"):
+        attack(None, nothing, np.empty(0, int), np.empty(0, int), params(method))

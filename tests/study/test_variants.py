@@ -144,7 +144,7 @@ def test_an_l2_norm_may_be_above_one():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "anew"), [("digits", 10), ("imagenet", 8)])
+@pytest.mark.parametrize(("name", "anew"), [("digits", 14), ("vits", 4), ("imagenet", 11)])
 def test_dry_runs_of_the_ablations(name, anew, tmp_path):
     study = ROOT / f"studies/ablation_{name}.yaml"
     words = [str(SNAKEMAKE), "-n", "--quiet", "rules", "-s", str(ROOT / "Snakefile"), "--configfile", str(study)]

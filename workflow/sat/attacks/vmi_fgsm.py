@@ -59,6 +59,7 @@ def run(
     and errors are those of `sat.attacks.lattice.ascend`.
     """
     import numpy as np
+    import torch
 
     from sat.attacks.gradient import loss_gradient
     from sat.attacks.lattice import ascend
@@ -73,11 +74,11 @@ def run(
         own = loss_gradient(model, unit, target)
         tuned = own + correction
         # In the order of an image's own stream: step by step, neighbour by neighbour.
-        mean = own if not neighbours else 0 * own
+        mean = torch.zeros_like(own) if neighbours else own
         for _ in range(neighbours):
             random = np.stack([number.uniform(-radius, radius, images.shape[1:]) for number in numbers])
             shift = padded(random.astype(np.float32)).to(unit)
-            mean = mean + loss_gradient(model, (unit.detach() + shift), target) / neighbours
+            mean = mean + loss_gradient(model, unit.detach() + shift, target) / neighbours
         correction = mean - own
         return tuned
 
