@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from sat.analyses.ablation.agreement import ablation_pairs, ablation_table
+from sat.analyses.ablation.agreement import ablation_pairs, ablation_table, clusters
 from sat.analyses.ablation.figure import ablation_figure
 from sat.report.style import save
 
@@ -19,39 +19,87 @@ def matrix(seed, like=None, weight=0.0):
     return pd.DataFrame(square if like is None else weight * square + like.to_numpy(), NAMES, NAMES)
 
 
-@pytest.fixture
+def centred(square):
+    """A matrix that may be negative, without a diagonal, as affinity is."""
+    values = square.to_numpy() - square.to_numpy()[UPPER].mean()
+    np.fill_diagonal(values, np.nan)
+    return pd.DataFrame(values, NAMES, NAMES)
+
+
+@pytest.fixture(scope="module")
 def found():
     study = matrix(0)
     matrices = {"(study)": study, "shifted": study + 0.5, "noisy": matrix(1, study, 0.5), "other": matrix(2)}
+    matrices = {"sat": matrices, "affinity": {name: centred(one) for name, one in matrices.items()}}
     low = pd.DataFrame({"model": NAMES, "whitebox": [0.5, 1.0] * 4, "low_whitebox": [True, False] * 4})
     high = low.assign(whitebox=1.0, low_whitebox=False)
-    models = dict.fromkeys(matrices, high) | {"other": low}
-    return matrices, ablation_table(matrices, models), ablation_pairs(matrices)
+    models = dict.fromkeys(matrices["sat"], high) | {"other": low}
+    return matrices, ablation_table(matrices, models, 3), ablation_pairs(matrices, 3)
 
 
-def test_against_scipy(found):
+@pytest.mark.parametrize("of", ["sat", "affinity"])
+def test_against_scipy(found, of):
     matrices, table, pairs = found
-    rows = table.set_index("variant")
-    study = matrices["(study)"].to_numpy()[UPPER]
+    rows = table[table["of"] == of].set_index("variant")
+    study = matrices[of]["(study)"].to_numpy()[UPPER]
     for name in ("shifted", "noisy", "other"):
-        ours = matrices[name].to_numpy()[UPPER]
+        ours = matrices[of][name].to_numpy()[UPPER]
         assert rows.loc[name, "pearson"] == pytest.approx(pearsonr(ours, study)[0])
         assert rows.loc[name, "spearman"] == pytest.approx(spearmanr(ours, study)[0])
-        assert rows.loc[name, "mean_offset"] == pytest.approx((ours - study).mean())
-        assert rows.loc[name, "mean_sat"] == pytest.approx(ours.mean())
+        if of == "sat":
+            assert rows.loc[name, "mean_offset"] == pytest.approx((ours - study).mean())
+            assert rows.loc[name, "mean_sat"] == pytest.approx(ours.mean())
     assert rows["n_pairs"].tolist() == [28] * 4
-    between = pairs.set_index(["variant_a", "variant_b"])["spearman"]
+    if of == "affinity":
+        assert rows[["mean_offset", "mean_sat"]].isna().all(axis=None), "its mean is 0 by construction"
+    between = pairs[pairs["of"] == of].set_index(["variant_a", "variant_b"])["spearman"]
     assert len(between) == 6
-    noisy, other = (matrices[name].to_numpy()[UPPER] for name in ("noisy", "other"))
+    noisy, other = (matrices[of][name].to_numpy()[UPPER] for name in ("noisy", "other"))
     assert between["noisy", "other"] == pytest.approx(spearmanr(noisy, other)[0])
 
 
 def test_the_study_is_not_compared_with_itself(found):
     _, table, _ = found
-    assert table["variant"].tolist() == ["(study)", "shifted", "noisy", "other"]
-    assert table.loc[0, ["pearson", "spearman", "mantel_p", "mean_offset"]].isna().all()
-    assert table["mean_whitebox"].tolist() == [1, 1, 1, 0.75] and table["n_low_whitebox"].tolist() == [0, 0, 0, 4]
-    assert table["mantel_p"].iloc[1] == 0.001, "a shift changes no order"
+    for _, rows in table.groupby("of"):
+        assert rows["variant"].tolist() == ["(study)", "shifted", "noisy", "other"]
+        assert rows.iloc[0][["pearson", "spearman", "mantel_p", "mean_offset", "rand"]].isna().all()
+        assert rows["mean_whitebox"].tolist() == [1, 1, 1, 0.75] and rows["n_low_whitebox"].tolist() == [0, 0, 0, 4]
+        assert rows["mantel_p"].iloc[1] == 0.001, "a shift changes no order"
+
+
+def blocks(order):
+    """A matrix with three clusters: models that `order` puts into the same one share a similarity of 3."""
+    square = np.where(np.equal.outer(order, order), 3.0, 0.5)
+    return pd.DataFrame(square, NAMES, NAMES)
+
+
+def test_clusters_are_compared_by_the_adjusted_rand_index():
+    first, second = [0, 0, 0, 1, 1, 1, 2, 2], [0, 0, 1, 1, 1, 1, 2, 2]
+    sat = {"(study)": blocks(first), "same": 2 * blocks(first), "moved": blocks(second)}
+    matrices = {"sat": sat, "affinity": {name: centred(one) for name, one in sat.items()}}
+    models = dict.fromkeys(sat, pd.DataFrame({"whitebox": [1.0] * 8, "low_whitebox": [False] * 8}))
+    table = ablation_table(matrices, models, 3, permutations=9).set_index(["of", "variant"])["rand"]
+    pairs = ablation_pairs(matrices, 3).set_index(["of", "variant_a", "variant_b"])["rand"]
+    # Hubert & Arabie (1985), of the pairs of models that share a cluster in one, the other, or both.
+    together = [np.equal.outer(order, order)[UPPER] for order in (first, second)]
+    both, a, b = (together[0] & together[1]).sum(), together[0].sum(), together[1].sum()
+    expected = (both - a * b / 28) / ((a + b) / 2 - a * b / 28)
+    for of in ("sat", "affinity"):
+        assert table[of, "same"] == 1 and table[of, "moved"] == pytest.approx(expected)
+        assert pairs[of, "same", "moved"] == pytest.approx(expected)
+
+
+def test_models_without_similarity_are_left_out_of_clusters():
+    square = blocks([0, 0, 0, 1, 1, 1, 2, 2])
+    square.iloc[0, :] = square.iloc[:, 0] = np.nan
+    assert clusters(square, "sat", 3).index.tolist() == NAMES[1:]
+    nothing = pd.DataFrame(np.nan, NAMES[:3], NAMES[:3])
+    assert clusters(nothing, "affinity", 2).empty, "three models have no affinity"
+    models = dict.fromkeys(("(study)", "b"), pd.DataFrame({"whitebox": [1.0] * 3, "low_whitebox": [False] * 3}))
+    both = {"sat": dict.fromkeys(models, square.iloc[1:4, 1:4]), "affinity": dict.fromkeys(models, nothing)}
+    table = ablation_table(both, models, 2, permutations=9).set_index(["of", "variant"])
+    assert np.isnan(table.loc[("affinity", "b"), "rand"]) and table.loc[("sat", "b"), "rand"] == 1
+    assert table.loc[("affinity", "b"), "n_pairs"] == 0
 
 
 def test_the_figure_names_every_variant(found, tmp_path):

@@ -7,14 +7,16 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import torchattacks
 
 from nets import classifier, digits
-from sat.attacks import autoattack, fgsm, l2, mi_fgsm
+from sat.attacks import autoattack, di_fgsm, fgsm, l2, mi_fgsm, ti_fgsm, vmi_fgsm
 from sat.attacks.interface import Draws
 from sat.attacks.noise import sign_noise_l2
 from sat.attacks.rounding import to_grey_levels
 from sat.models.classifier import Blueprint, Classifier, predict
+from sat.units.attack import coarse
 
 
 class Plain(torch.nn.Module):
@@ -48,6 +50,108 @@ def test_mi_fgsm_against_torchattacks(net, momentum):
     attack = torchattacks.MIFGSM(net, eps=24 / 255, alpha=6 / 255, steps=5, decay=momentum)
     theirs = attack(torch.from_numpy(images).float() / 255, torch.from_numpy(labels)).mul(255).round().numpy()
     assert (images + ours == theirs).mean() > 0.995
+
+
+COMMON = {"eps": 24, "step": 6, "steps": 4, "momentum": 1.0}
+THEIRS = {"eps": 24 / 255, "alpha": 6 / 255, "steps": 4, "decay": 1.0}
+
+
+def same_as_torchattacks(images, labels, found, attack):
+    """Whether both give the same pixels. A gradient of nearly zero may round to another sign."""
+    theirs = attack(torch.from_numpy(images).float() / 255, torch.from_numpy(labels)).mul(255).round().numpy()
+    assert np.abs(found.perturbation.astype(int)).max() == 24
+    return (images + found.perturbation.astype(int) == theirs).mean() > 0.99
+
+
+@pytest.mark.parametrize("net", ["test_resnet", "test_vit"])
+def test_ti_fgsm_against_torchattacks(net):
+    net = classifier(net)
+    images, labels = digits(16)
+    found = ti_fgsm.run(net, images, labels, **COMMON, kernel=7)
+    attack = torchattacks.TIFGSM(net, **THEIRS, len_kernel=7, diversity_prob=0.0)
+    assert same_as_torchattacks(images, labels, found, attack)
+    plain = ti_fgsm.run(net, images, labels, **COMMON, kernel=1).perturbation
+    assert (plain == mi_fgsm.run(net, images, labels, **COMMON).perturbation).all()
+    assert (plain != found.perturbation).mean() > 0.1
+
+
+class Scripted(Draws):
+    """Draws whose numbers a test knows."""
+
+    def uniform(self, purpose, shape):
+        return np.stack([NUMBERS[: shape[0]]] * len(self.ids))
+
+
+# Whether a step shrinks, and to which size: one of 28 to 31 px. Padding at the top and at the left.
+NUMBERS = np.array([(0.2, 0.3, 0.9, 0.1), (0.9, 0.3, 0, 0), (0.4, 0.1, 0.5, 0.3), (0.0, 0.99, 0.2, 0.2)], np.float32)
+
+
+@pytest.mark.parametrize("net", ["test_resnet", "test_vit"])
+def test_di_fgsm_against_torchattacks(net, monkeypatch):
+    net = classifier(net)
+    images, labels = digits(16)
+    found = di_fgsm.run(net, images, labels, **COMMON, diversity=0.5, shrink=0.9, draws=Scripted(np.arange(16), 0, "m"))
+    sizes = [28 + int(4 * size) for _, size, _, _ in NUMBERS]
+    script = []
+    for size, (_, _, top, left) in zip(sizes, NUMBERS, strict=True):
+        script += [size, int(top * (33 - size)), int(left * (33 - size))]
+    whole, share = iter(script), iter(NUMBERS[:, 0])
+    attack = torchattacks.DIFGSM(net, **THEIRS, resize_rate=0.9, diversity_prob=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "randint", lambda **_: torch.tensor([next(whole)], dtype=torch.int32))
+        patch.setattr(torch, "rand", lambda _: torch.tensor([float(next(share))]))
+        assert same_as_torchattacks(images, labels, found, attack)
+
+
+def test_di_fgsm_shrinks_and_pads_as_torch_does():
+    images = torch.rand(3, 3, 17, 17)
+    sizes, top, left = torch.tensor([13, 17, 16]), torch.tensor([4, 0, 1]), torch.tensor([2, 0, 0])
+    ours = di_fgsm._placed(17, sizes, top)[:, None] @ images @ di_fgsm._placed(17, sizes, left)[:, None].mT
+    for image, found, size, above, before in zip(images, ours, sizes, top, left, strict=True):
+        small = F.interpolate(image[None], [int(size)] * 2, mode="bilinear", align_corners=False)
+        free = 17 - size
+        padding = [int(part) for part in (before, free - before, above, free - above)]
+        torch.testing.assert_close(found, F.pad(small, padding)[0])
+
+
+def test_di_fgsm_without_diversity_is_mi_fgsm_and_draws_are_of_image_and_step_alone():
+    net = classifier("test_resnet")
+    images, labels = digits(16)
+    draws = Draws(np.arange(16), 0, "m")
+    plain = di_fgsm.run(net, images, labels, **COMMON, diversity=0.0, shrink=0.9, draws=draws).perturbation
+    # Multiplying by the unit matrix changes the layout in memory, and so the last bits of gradients near zero.
+    assert (plain == mi_fgsm.run(net, images, labels, **COMMON).perturbation).mean() > 0.999
+    numbers = draws.uniform("input diversity", (5, 4))
+    moved = Draws(np.array([9, 3]), 0, "m").uniform("input diversity", (2, 4))
+    assert numbers.shape == (16, 5, 4) and (moved[1] == numbers[3, :2]).all() and (moved[0] != numbers[0, :2]).any()
+
+
+@pytest.mark.parametrize("net", ["test_resnet", "test_vit"])
+def test_vmi_fgsm_against_torchattacks(net, monkeypatch):
+    net = classifier(net)
+    images, labels = digits(16)
+    draws = Draws(np.arange(16), 0, "m")
+    found = vmi_fgsm.run(net, images, labels, **COMMON, neighbours=3, reach=1.5, draws=draws)
+    numbers = [*draws.generators("neighbours")]
+
+    class Drawn:
+        def uniform_(self, low, high):
+            drawn = np.stack([number.uniform(-36 / 255, 36 / 255, (3, 32, 32)) for number in numbers])
+            assert high == -low == pytest.approx(36 / 255)
+            return torch.from_numpy(drawn.astype(np.float32))
+
+    attack = torchattacks.VMIFGSM(net, **THEIRS, N=3, beta=1.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "randn_like", lambda _: Drawn())
+        assert same_as_torchattacks(images, labels, found, attack)
+
+
+@pytest.mark.parametrize("none", [{"neighbours": 0, "reach": 1.5}, {"neighbours": 2, "reach": 0.0}])
+def test_vmi_fgsm_without_variance_is_mi_fgsm(none):
+    net = classifier("test_resnet")
+    images, labels = digits(16)
+    plain = vmi_fgsm.run(net, images, labels, **COMMON, **none, draws=Draws(np.arange(16), 0, "m")).perturbation
+    assert (plain == mi_fgsm.run(net, images, labels, **COMMON).perturbation).mean() > 0.999
 
 
 @pytest.mark.parametrize("net", ["test_resnet", "test_vit"])
@@ -143,6 +247,21 @@ def test_rounding_into_an_l2_ball(eps, spread):
     assert (lengths <= eps).all() and total.min() >= 0 and total.max() <= 255
     if spread == 30:
         assert (lengths > 0.9 * eps).all() or (total == 0).any()
+
+
+@pytest.mark.parametrize(("mean", "warned"), [(2.0, False), (1.05, False), (0.66, True), (0.17, True)])
+def test_what_rounding_loses_is_told_before(mean, warned):
+    side = 32
+    eps = mean * math.sqrt(3 * side**2)
+    images = np.full((4, 3, side, side), 128, np.uint8)
+    change = np.random.default_rng(0).normal(size=images.shape)
+    change *= eps / np.sqrt(np.square(change).sum((1, 2, 3), keepdims=True))
+    found = to_grey_levels(images, (images + change) / 255, eps, "l2").astype(float)
+    cosine = (found * change).sum((1, 2, 3)) / np.sqrt(np.square(found).sum((1, 2, 3))) / eps
+    assert (cosine < 0.95).all() == warned
+    said = coarse("l2", eps, side)
+    assert bool(said) == warned and not coarse("linf", 1, side)
+    assert not warned or (f"{mean:.2g} grey levels" in said and f"From eps {math.sqrt(3) * side / 255:.2g} on" in said)
 
 
 def test_half_a_grey_level_is_rounded_to_even():

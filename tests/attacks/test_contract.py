@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,25 +17,34 @@ from conftest import ROOT
 from nets import classifier, digits
 from sat.attacks.apply import attack
 from sat.attacks.evaluate import perturb
+from sat.errors import SatError
 from sat.models.classifier import predict
 from sat.study.attack import AttackSettings
 from sat.units import declarations, module, names
 
-SIZES = {"linf": ("24/255", "8/255"), "l2": (6.0, 2.0)}
-NET = "test_resnet"
+SIZES = {"linf": ("24/255", "8/255"), "l2": (6.0, 2.0), "patch": (512, "8/255")}
+SMALL = {"kernel": 3, "neighbours": 2, "rate": 0.3}
+"""Settings for images of 32 px and for quick tests; an attack ignores those of other attacks."""
+NETS = ("test_resnet", "test_vit2")
+"""A method is tested on the first that it supports."""
 ATTACKS = declarations("attacks")
 
 
 def params(method: str, seed: int = 0, **changes: object) -> dict[str, object]:
     """A step's params, from a config."""
     eps, step = SIZES[ATTACKS[method].norm]
-    settings = AttackSettings.model_validate({"method": method, "eps": eps, "step": step, "steps": 3, **changes})
+    settings = AttackSettings.model_validate(
+        {"method": method, "eps": eps, "step": step, "steps": 3, **SMALL, **changes}
+    )
     return {**settings.params, "seed": seed, "model": "m"}
 
 
-def scene(count: int):
-    """A net, images, and as labels what the net says of them: the study attacks what a model gets right."""
-    net = classifier(NET)
+def scene(method: str, count: int):
+    """A net for the method, images, and as labels what the net says of them: what a model gets right is attacked."""
+    package = ATTACKS[method].package
+    if package and find_spec(package.partition("==")[0]) is None:
+        pytest.skip(f"{method} needs {package}")
+    net = classifier(next(net for net in NETS if ATTACKS[method].supports(net)))
     images, _ = digits(count)
     return net, images, predict(net, images, 32).argmax(1)
 
@@ -58,15 +68,17 @@ def loss(net, images, labels):
 @pytest.fixture(scope="module", params=names("attacks"))
 def case(request):
     """A method's name, a net, images, labels, and what the method made of 37 of them."""
-    net, images, labels = scene(37)
+    net, images, labels = scene(request.param, 37)
     return request.param, net, images, labels, attack_in_batches(net, images, labels, params(request.param), 37)
 
 
 @pytest.mark.parametrize("method", names("attacks"))
 def test_the_declaration_is_complete(method):
     unit = ATTACKS[method]
+    sizes = dict(zip(("eps", "step"), SIZES[unit.norm], strict=True))
     assert module("attacks", method).__doc__ and unit.summary
-    assert unit.cost in unit.keys if isinstance(unit.cost, str) else unit.cost > 0
+    assert unit.cost in unit.keys if isinstance(unit.cost, str) else callable(unit.cost) or unit.cost > 0
+    assert AttackSettings.model_validate({"method": method, **sizes}).gradients > 0
     for key, field in unit.settings.model_fields.items():
         assert field.description, f"{key} needs a docstring: the config's documentation shows it"
         section = AttackSettings.model_fields[key]
@@ -101,6 +113,8 @@ def test_the_bound_holds_after_rounding(case):
     assert change.dtype == ATTACKS[method].dtype and change.shape == images.shape
     if ATTACKS[method].norm == "linf":
         assert np.abs(change.astype(int)).max() <= eps
+    elif ATTACKS[method].norm == "patch":
+        assert ((change != 0).any(1).sum((1, 2)) <= eps).all(), "eps is a number of pixels"
     else:
         squares = np.square(change.astype(int)).sum((1, 2, 3))
         assert (squares <= eps**2).all()
@@ -155,3 +169,12 @@ def test_settings_that_a_method_does_not_use_are_none_of_its_step(method):
     for name, value in {"step": step * 2 if eps == 6.0 else "9/255", "steps": 4, "momentum": 0.7}.items():
         after = AttackSettings.model_validate({**given, name: value}).params
         assert (after != before) == (name in ATTACKS[method].keys)
+
+
+@pytest.mark.parametrize("method", [name for name in names("attacks") if ATTACKS[name].package])
+def test_a_package_that_is_missing_is_told_before_anything_is_computed(method, monkeypatch):
+    monkeypatch.setitem(sys.modules, ATTACKS[method].package.partition("==")[0], None)
+    monkeypatch.setattr("sat.attacks.apply.find_spec", lambda name: sys.modules.get(name, "there"))
+    nothing = np.empty((0, 3, 32, 32), np.uint8)
+    with pytest.raises(SatError, match=f"pip install {ATTACKS[method].package}"):
+        attack(None, nothing, np.empty(0, int), np.empty(0, int), params(method))

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, ROWS
 from projects import SNAKEMAKE
 from sat.errors import SatError
 from sat.study.attack import AttackSettings
@@ -144,7 +144,7 @@ def test_an_l2_norm_may_be_above_one():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "anew"), [("digits", 10), ("imagenet", 8)])
+@pytest.mark.parametrize(("name", "anew"), [("digits", 14), ("vits", 4), ("imagenet", 11)])
 def test_dry_runs_of_the_ablations(name, anew, tmp_path):
     study = ROOT / f"studies/ablation_{name}.yaml"
     words = [str(SNAKEMAKE), "-n", "--quiet", "rules", "-s", str(ROOT / "Snakefile"), "--configfile", str(study)]
@@ -154,3 +154,54 @@ def test_dry_runs_of_the_ablations(name, anew, tmp_path):
     found = load_study([study])
     assert int(jobs["attack"]) == len(found.used) * (1 + anew)
     assert int(jobs["similarity"]) == 1 + len(found.config.variants) and jobs["ablation"] == "1"
+
+
+def test_sizes_in_l2_that_whole_grey_levels_cannot_hold_are_told(write_study):
+    variants = {"weak": {"attack": {"method": "pgd_l2", "eps": 0.1, "step": 0.05}}, "l2": VARIANTS["l2"]}
+    (caution,) = load_study([write_study(variants=variants)]).cautions
+    assert caution.startswith("key 'variants.weak.attack': eps 0.1 is 0.46 grey levels")
+
+
+def test_an_attack_made_for_vits_is_refused_with_the_rows_of_other_models(write_study):
+    patches = {"method": "patchfool", "eps": 256, "steps": 2}
+    for changes, key in (
+        ({"attack": patches}, "attack"),
+        ({"variants": {"p": {"attack": patches}}}, "variants.p.attack"),
+    ):
+        with pytest.raises(SatError) as raised:
+            load_study([write_study(**changes)])
+        others = [row for row in ROWS if not row["architecture"].startswith("test_vit")]
+        assert f"key '{key}.method': patchfool cannot attack {len(others)} of {len(ROWS)} models: " in str(raised.value)
+        assert all(f"{row['model']} ({row['architecture']})" in str(raised.value) for row in others)
+    vits = [row | {"architecture": "test_vit2"} for row in ROWS]
+    given = Plan(load_study([write_study(vits, attack=patches)]))
+    assert given.adversarial("vit").step.params == {
+        "model": "vit",
+        "method": "patchfool",
+        "eps": 256,
+        "steps": 2,
+        "rate": 0.05,
+        "attention": 0.002,
+        "seed": 0,
+    }
+    assert given.tile("c1-000", "c1-000").step.params["noise"] == {"eps": 256, "seed": 0, "norm": "patch"}
+    # A retired row is attacked with its tile, so it is refused as well.
+    retired = [*vits, ROWS[0] | {"model": "old", "architecture": "test_resnet", "use": "no"}]
+    with pytest.raises(SatError, match=r"1 of \d+ models: old \(test_resnet\)"):
+        load_study([write_study(retired, attack=patches)])
+
+
+@pytest.mark.parametrize("eps", ["8/255", 0, 2.5, "many"])
+def test_a_patch_is_a_whole_number_of_pixels(eps):
+    with pytest.raises(ValueError, match="no number of pixels; eps is a number of pixels that may change"):
+        AttackSettings.model_validate({"method": "patchfool", "eps": eps})
+
+
+def test_a_patch_takes_no_size_of_another_norm():
+    with pytest.raises(ValueError, match=r"'attack\.eps' has to be given: a number of pixels"):
+        AttackSettings().changed({"method": "patchfool"})
+    with pytest.raises(ValueError, match="eps: patchfool needs one of its own, a number of pixels"):
+        AttackSettings.model_validate({"method": "patchfool"})
+    back = AttackSettings.model_validate({"method": "patchfool", "eps": 256})
+    with pytest.raises(ValueError, match=r"'attack\.eps' has to be given: whole grey levels"):
+        back.changed({"method": "fgsm"})

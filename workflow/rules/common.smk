@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 # This also holds if another workflow uses this one as a module; workflow.basedir is then the other workflow's folder.
@@ -41,6 +42,8 @@ compute = study.config.compute
 # Jobs on a cluster parse this file too. They keep the variables that the main process has exported.
 if workflow.is_main_process:
     export_git(CLONE)
+    for caution in study.cautions:
+        logger.warning(caution)
 
 
 def environment_prefix():

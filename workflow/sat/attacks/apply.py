@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sat.attacks.interface import Attacked, Draws
+from sat.errors import SatError
 from sat.models.classifier import Classifier
 from sat.units import module
 from sat.units.attack import Attack
@@ -44,11 +46,18 @@ def attack(
 
     Raises
     ------
+    SatError
+        If a package that the method needs is not installed.
     FloatingPointError
         If a gradient or an adversarial image is not finite.
     """
     unit = module("attacks", params["method"])
     declaration: Attack = unit.UNIT
+    if declaration.package and find_spec(declaration.package.partition("==")[0]) is None:
+        raise SatError(
+            f"attack.method is {params['method']}, and a package is not installed that it needs; "
+            f"pip install {declaration.package} (envs/requirements.txt), or choose another method."
+        )
     given = {key: params[key] for key in ("eps", *declaration.keys)}
     if declaration.seeded:
         given["draws"] = Draws(ids, params["seed"], params["model"])

@@ -7,7 +7,6 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from sat.errors import SatError
 from sat.units.attack import Attack
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ UNIT = Attack(
     lattice=False,
     # 100 steps on all images, and work worth about 4,500 gradients on images that resist, assumed to be one in nine.
     cost=600,
+    package="pyautoattack==0.2.0",
 )
 TARGETS = 9
 """Number of target classes of the standard version; the true class is not among them."""
@@ -64,11 +64,6 @@ def run(
     Attacked
         Zero gradients are not counted.
 
-    Raises
-    ------
-    SatError
-        If the package is not installed.
-
     Notes
     -----
     The package draws random numbers for a batch, not for each image. So images are
@@ -82,19 +77,13 @@ def run(
     """
     import numpy as np
     import torch
+    from pyautoattack import AutoAttack
 
     from sat.attacks.rounding import attacked
     from sat.models.batches import SLICE
     from sat.models.classifier import to_unit
     from sat.seeds import key
 
-    try:
-        from pyautoattack import AutoAttack
-    except ImportError:
-        raise SatError(
-            "attack.method is autoattack, and the package pyautoattack is not installed; "
-            "pip install pyautoattack==0.2.0 (envs/requirements.txt), or choose another method."
-        ) from None
     # The package logs every step. Only its warnings (of randomised or dynamic defences) go to our log.
     logging.getLogger("auto-attack").setLevel(logging.WARNING)
 

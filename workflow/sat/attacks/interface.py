@@ -35,6 +35,11 @@ class Draws:
         """
         return (generator(purpose, self.seed, int(image), self.model) for image in self.ids)
 
+    def uniform(self, purpose: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Draw numbers from [0, 1) for each image: float32 array, shape (n, *shape)."""
+        drawn = [random.random(shape, np.float32) for random in self.generators(purpose)]
+        return np.array(drawn, np.float32).reshape(-1, *shape)
+
     def keys(self, purpose: str) -> NDArray[np.uint64]:
         """Whole numbers to seed a library with, one for each image: uint64 array, shape (n,)."""
         return np.array([key(purpose, self.seed, int(image), self.model) % 2**64 for image in self.ids], np.uint64)

@@ -1,4 +1,4 @@
-"""Steps on the lattice of grey levels within an L-infinity ball, which PGD, FGSM and MI-FGSM share.
+"""Steps on the lattice of grey levels within an L-infinity ball, which PGD and the FGSM family share.
 
 The state is an integer perturbation. So the same tensor is attacked, stored and
 evaluated, and the bound is exact by construction.
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sat.attacks.gradient import SMALLEST, loss_gradient
+from sat.attacks.gradient import SMALLEST, Gradient, loss_gradient
 from sat.attacks.interface import Attacked, Draws
 from sat.models.batches import padded
 from sat.models.classifier import Classifier, to_unit
@@ -27,6 +27,7 @@ def ascend(
     steps: int,
     start: NDArray[np.integer] | None = None,
     momentum: float | None = None,
+    gradient_of: Gradient = loss_gradient,
     device: str = "cpu",
 ) -> Attacked:
     """Attack one batch by steps along the gradient's sign; keep the last iterate, without early stopping.
@@ -52,6 +53,9 @@ def ascend(
     momentum : float, optional
         If it is given, a step follows the sign of the accumulated gradient of each
         image, ``g <- momentum * g + gradient / |gradient|_1``.
+    gradient_of : Gradient, optional
+        Function of classifier, images and classes that gives the gradient; called once
+        a step. That of the loss by default.
     device : str
 
     Returns
@@ -76,7 +80,7 @@ def ascend(
     finite = torch.ones((), dtype=torch.bool, device=device)
     gathered = torch.zeros((), device=device)
     for _ in range(steps):
-        gradient = loss_gradient(classifier, to_unit(clean + change), target)
+        gradient = gradient_of(classifier, to_unit(clean + change), target)
         zero += (gradient == 0).flatten(1).all(1)
         finite &= gradient.isfinite().all()
         if momentum is not None:

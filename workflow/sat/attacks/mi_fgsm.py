@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from sat.attacks.settings import Steps
+from sat.attacks.settings import Momentum
 from sat.units.attack import Attack
 
 if TYPE_CHECKING:
@@ -17,14 +15,7 @@ if TYPE_CHECKING:
     from sat.models.classifier import Classifier
 
 
-class Settings(Steps):
-    """Keys of the config's section `attack`."""
-
-    momentum: Annotated[float, Field(ge=0)] = 1.0
-    """Decay factor of the accumulated gradient: 1 in the paper. With 0, only the last gradient counts."""
-
-
-UNIT = Attack(summary="steps with momentum", norm="linf", settings=Settings, cost="steps")
+UNIT = Attack(summary="steps with momentum", norm="linf", settings=Momentum, cost="steps")
 
 
 def run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,15 @@ def noise(ids: NDArray[np.integer], shape: tuple[int, ...], params: Mapping[str,
     shape : tuple of int
         Shape of one image.
     params : mapping
-        Keys eps (in grey levels), seed, and norm where it is not linf.
+        Keys eps (in grey levels, or pixels), seed, and norm where it is not linf.
 
     Returns
     -------
     int16 array, shape (n, *shape)
         Noise that is not yet clipped to the images' range.
     """
-    draw = sign_noise_l2 if params.get("norm") == "l2" else sign_noise
+    kinds: dict[str, Callable[..., NDArray[np.int16]]] = {"l2": sign_noise_l2, "patch": patch_noise}
+    draw: Callable[..., NDArray[np.int16]] = kinds.get(str(params.get("norm")), sign_noise)
     return draw(ids, shape, params["eps"], params["seed"])
 
 
@@ -88,3 +89,32 @@ def sign_noise_l2(ids: NDArray[np.integer], shape: tuple[int, ...], eps: float, 
         random = generator("sign noise in L2", seed, int(image))
         row[random.permutation(size)[:places]] = level * (2 * random.integers(0, 2, places) - 1)
     return noise.reshape(len(ids), *shape)
+
+
+def patch_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int) -> NDArray[np.int16]:
+    """Replace a square at a random place by black and white, keyed by seed and image, so that all models get the same.
+
+    Each value of the square becomes 0 or 255.
+
+    Parameters
+    ----------
+    ids : int array, shape (n,)
+        Ids of the images.
+    shape : tuple of int
+        Shape of one image.
+    eps : int
+        Number of pixels. The square is the largest one that has no more.
+    seed : int
+
+    Returns
+    -------
+    int16 array, shape (n, *shape)
+        Plus or minus 255, not yet clipped to the images' range.
+    """
+    side = min(math.isqrt(eps), *shape[1:])
+    noise = np.zeros((len(ids), *shape), np.int16)
+    for row, image in zip(noise, ids, strict=True):
+        random = generator("patch noise", seed, int(image))
+        top, left = (random.integers(size - side, endpoint=True) for size in shape[1:])
+        row[:, top : top + side, left : left + side] = 255 * (2 * random.integers(0, 2, (shape[0], side, side)) - 1)
+    return noise

@@ -19,7 +19,7 @@ SHRINK = 0.999
 def to_grey_levels(
     images: NDArray[np.uint8], adversarial: NDArray[np.floating], eps: float, norm: Norm
 ) -> NDArray[np.int16]:
-    """Round adversarial images to grey levels, half to even, and bring them back into the ball.
+    """Round adversarial images to grey levels, half to even, and bring them back into the ball, if there is one.
 
     In L-infinity, values beyond eps are clipped. In L2, a perturbation that is too long
     is divided by the factor by which it is too long, and rounded again, until it is not
@@ -32,8 +32,8 @@ def to_grey_levels(
     adversarial : float array, same shape
         Images in units of [0, 1].
     eps : float
-        Radius in grey levels.
-    norm : {'linf', 'l2'}
+        Radius in grey levels; of no meaning for a patch.
+    norm : {'linf', 'l2', 'patch'}
 
     Returns
     -------
@@ -46,6 +46,8 @@ def to_grey_levels(
         change = np.clip(change, -eps, eps)
         return np.rint(change).astype(np.int16)
     rounded = np.rint(change).astype(np.int16)
+    if norm == "patch":
+        return rounded
     for image, whole in zip(change, rounded, strict=True):
         while (squares := int(np.square(whole, dtype=np.int64).sum())) > eps * eps:
             image *= min(eps / np.sqrt(squares), SHRINK)
@@ -75,8 +77,8 @@ def attacked(
         Images in units of [0, 1]; those beyond n are padding.
     zero_gradients : int array, shape (n,)
     eps : float
-        Radius in grey levels.
-    norm : {'linf', 'l2'}
+        Radius in grey levels; of no meaning for a patch.
+    norm : {'linf', 'l2', 'patch'}
     device : str
 
     Returns

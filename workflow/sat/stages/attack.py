@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.store.artefact import read_sidecar
     from sat.store.parts import Parts
     from sat.units import declarations
+    from sat.units.attack import coarse
 
     params = job.step.params
     model, method = params["model"], declarations("attacks")[params["method"]]
@@ -77,6 +78,16 @@ def run(arguments: argparse.Namespace) -> None:
     whitebox = fooled / len(chosen) if len(chosen) else None
     log.info("%s: white-box success %s (%d of %d attacked images)", model, whitebox, fooled, len(chosen))
     facts: dict[str, object] = {"norm": method.norm, "selection": method.selection}
+    if caution := coarse(method.norm, params["eps"], shape[-1]):
+        log.warning("%s: %s.", model, caution)
+    if method.selection == "first_success" and fooled < len(chosen):
+        log.warning(
+            "%s: %d images withstood the attack and stay clean. They count as not transferred: its rates as a source "
+            "are about %.3f times those over the images that fool itself",
+            model,
+            len(chosen) - fooled,
+            whitebox,
+        )
     if not method.lattice:
         facts["n_fooled_unrounded"] = unrounded
         log.info("%s: before rounding to grey levels, %d were fooled", model, unrounded)

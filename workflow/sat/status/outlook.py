@@ -39,6 +39,7 @@ def outlook(plan: Plan, results: Path) -> str:
         + _about_pairs(plan),
         *_about_images(plan, forecast),
         *_about_variants(plan),
+        *(f"Caution, {caution}" for caution in study.cautions),
         "",
         f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
         f"{'memory, GB':>12}{'limits, h':>12}{'disk, GB':>10}",

@@ -54,6 +54,8 @@ def grey_levels(value: str | float, most: int | None = 1) -> Fraction:
 
 
 _L2_ADVICE = "an L2 norm over all pixels of [0, 1]; write a number such as 3.0 for eps, 0.5 for step at 224 px"
+_PATCH_ADVICE = "a number of pixels that may change; write a whole number such as 256, a patch of 16 x 16"
+_ADVICE: dict[Norm, str] = {"linf": "whole grey levels such as '8/255'", "l2": _L2_ADVICE, "patch": _PATCH_ADVICE}
 
 
 def _l2_size(value: str | float, key: str = "") -> str | float:
@@ -63,6 +65,15 @@ def _l2_size(value: str | float, key: str = "") -> str | float:
     except ValueError:
         pass
     raise ValueError(f"{key}{value!r} is no size above 0 in L2, {_L2_ADVICE}")
+
+
+def _pixels(value: str | float) -> str | float:
+    try:
+        if int(value) == float(value) > 0:
+            return value
+    except ValueError:
+        pass
+    raise ValueError(f"{value!r} is no number of pixels; eps is {_PATCH_ADVICE}")
 
 
 def _nearest_whole(levels: Fraction) -> str:
@@ -76,7 +87,8 @@ class AttackSection(Section):
     method: str = "pgd_linf"
     eps: str | float = "8/255"
     """Radius of the ball, for pixels in [0, 1]. In L-infinity, it is a whole number of grey levels of the canvas, such
-    as "8/255". In L2, it is the norm over all pixels, such as 3.0 at 224 px."""
+    as "8/255". In L2, it is the norm over all pixels, such as 3.0 at 224 px. For patches, it is the number of pixels of
+    the canvas that may change, such as 256."""
 
     @field_validator("method")
     @classmethod
@@ -89,8 +101,9 @@ class AttackSection(Section):
         if "method" not in info.data:
             # An unknown method has been reported already, and its norm is not known.
             return value
-        if declarations("attacks")[info.data["method"]].norm == "l2":
-            return _l2_size(value)
+        norm = declarations("attacks")[info.data["method"]].norm
+        if norm != "linf":
+            return _l2_size(value) if norm == "l2" else _pixels(value)
         levels = grey_levels(value)
         if levels.denominator != 1:
             raise ValueError(
@@ -103,10 +116,11 @@ class AttackSection(Section):
     @model_validator(mode="after")
     def _check_step(self) -> AttackSection:
         used = [name for name in _SIZES if name == "eps" or name in self.declaration.keys]
-        if self.declaration.norm == "l2":
+        norm = self.declaration.norm
+        if norm != "linf":
             # A size of 8/255 per pixel means something else than a norm of 8/255 over all pixels.
             if missing := [name for name in used if name not in self.model_fields_set]:
-                raise ValueError(f"{missing[0]}: {self.method} needs one of its own, {_L2_ADVICE}")
+                raise ValueError(f"{missing[0]}: {self.method} needs one of its own, {_ADVICE[norm]}")
             if "step" in used:
                 _l2_size(self._own["step"], "step: ")
         elif "step" in used:
@@ -141,7 +155,9 @@ class AttackSection(Section):
 
     @property
     def eps_levels(self) -> int | float:
-        """Radius of the ball in grey levels, a whole number in L-infinity."""
+        """Radius of the ball in grey levels, a whole number in L-infinity; or the number of pixels of a patch."""
+        if self.declaration.norm == "patch":
+            return int(self.eps)
         return int(grey_levels(self.eps)) if self.declaration.norm == "linf" else float(grey_levels(self.eps, None))
 
     @property
@@ -156,6 +172,8 @@ class AttackSection(Section):
     def gradients(self) -> int:
         """Number of gradients that the attack computes for an image."""
         cost = self.declaration.cost
+        if callable(cost):
+            return cost(self._own)
         return int(self._own[cost]) if isinstance(cost, str) else cost
 
     @property
@@ -186,8 +204,7 @@ class AttackSection(Section):
             if missing := [name for name in needed if name not in changes]:
                 raise ValueError(
                     f"{changes['method']} is of another norm than the study's {self.method}, so key "
-                    f"'attack.{missing[0]}' has to be given: "
-                    + (_L2_ADVICE if other.norm == "l2" else "whole grey levels such as '8/255'")
+                    f"'attack.{missing[0]}' has to be given: {_ADVICE[other.norm]}"
                 )
             # If the method has no step, the step is ignored.
             kept = {name: value for name, value in kept.items() if name not in _SIZES}
@@ -199,7 +216,7 @@ class AttackSection(Section):
 
 _SIZES = ("eps", "step")
 """Keys whose unit depends on the norm."""
-_BALLS: dict[Norm, str] = {"linf": "Within an L-infinity ball", "l2": "Within an L2 ball"}
+_BALLS: dict[Norm, str] = {"linf": "Within an L-infinity ball", "l2": "Within an L2 ball", "patch": "On a few pixels"}
 
 
 def _method_field(attacks: Mapping[str, Attack]) -> FieldInfo:

@@ -13,13 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sat import units
 from sat.errors import SatError
+from sat.study.attack import AttackSettings
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
 from sat.study.config import Config
 from sat.study.reading import check_keys_stand_once, read_text
 from sat.study.section import did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
+from sat.study.tiles import cut_tiles
 from sat.study.training import Training
 from sat.units.analysis import Analysis
+from sat.units.attack import ANY, coarse
 
 Valid = TypeVar("Valid", bound=BaseModel)
 
@@ -100,6 +103,20 @@ class Study(BaseModel):
             for name, values in self.components.items()
             if values.get("base_architecture")
         }
+
+    @cached_property
+    def attacks(self) -> dict[str, AttackSettings]:
+        """The attack of the study and those of its variants, by the key of the config."""
+        attack = self.config.attack
+        others = {f"variants.{name}.attack": attack.changed(one.attack) for name, one in self.config.variants.items()}
+        return {} if self.config.matrix else {"attack": attack, **others}
+
+    @cached_property
+    def cautions(self) -> tuple[str, ...]:
+        """What to know of the settings before anything runs."""
+        side = self.config.images.canvas
+        found = {key: coarse(one.declaration.norm, one.eps_levels, side) for key, one in self.attacks.items()}
+        return tuple(f"key '{key}': {caution}." for key, caution in found.items() if caution)
 
     @cached_property
     def used(self) -> tuple[str, ...]:
@@ -237,6 +254,7 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         if fault := unit.fault(study):
             raise SatError(f"{where}: {fault}.")
     _check_distillation(study, where)
+    _check_nets(study, where)
     _check_columns(study, where, " and ".join(tables) or str(user_files.get("components", valid.matrix)))
     return study
 
@@ -258,6 +276,23 @@ def _check_columns(study: Study, where: str, tables: str) -> None:
     # By default, a table without such a column holds the reference's own names.
     if config.reference and config.reference_names != Config.model_fields["reference_names"].default:
         check_reference_names(config.reference_names, free, where, tables)
+
+
+def _check_nets(study: Study, where: str) -> None:
+    """Attacks that can be made on all models that are attacked, retired ones in tiles with others included."""
+    if not any(attack.declaration.nets != ANY for attack in study.attacks.values()):
+        return
+    tiles = cut_tiles(study.models, study.config.tile_size).values()
+    attacked = [study.model[name] for tile in tiles if any(study.model[one].use for one in tile) for name in tile]
+    for key, attack in study.attacks.items():
+        others = [row for row in attacked if not attack.declaration.supports(row.architecture)]
+        if others:
+            rows = ", ".join(f"{row.model} ({row.architecture})" for row in others)
+            raise SatError(
+                f"{where}: key '{key}.method': {attack.method} cannot attack {len(others)} of {len(attacked)} models: "
+                f"{rows}. Take these rows out of the model table (a row that is retired still is attacked with its "
+                "tile), or choose another method."
+            )
 
 
 def _check_distillation(study: Study, where: str) -> None:

@@ -1,4 +1,4 @@
-"""How far the matrix depends on the attack and its settings."""
+"""How far SAT, affinity and clusters depend on the attack and its settings."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ def _params(plan: Plan) -> dict[str, Any]:
         {"variant": name, **plan.attack(name).params, "attack_images": variant.attack_images}
         for name, variant in plan.config.variants.items()
     ]
-    return {"settings": settings, "seed": plan.config.seed}
+    return {"settings": settings, "k": plan.config.clusters.k, "seed": plan.config.seed}
 
 
 UNIT = Analysis(
     inputs={
         "images": "images/attack.h5",
         "sat": "{variant}similarity/sat.csv",
+        "affinity": "{variant}similarity/affinity.csv",
         "models": "{variant}similarity/models.csv",
     },
     tables={"ablation": Shown("Variants", "agreement with the study"), "ablation_pairs": None},
@@ -34,14 +35,16 @@ UNIT = Analysis(
 )
 
 
-def run(given: Given, *, settings: list[dict[str, Any]], seed: int) -> Answer:
-    """Compare the matrix of every variant with the study's, and with each other.
+def run(given: Given, *, settings: list[dict[str, Any]], k: int, seed: int) -> Answer:
+    """Compare the matrices and clusters of every variant with the study's, and with each other.
 
     Parameters
     ----------
     given : Given
     settings : list of dict
         The attack's settings and the number of attack images: those of the study first, then those of each variant.
+    k : int
+        Number of clusters.
     seed : int
 
     Returns
@@ -56,19 +59,21 @@ def run(given: Given, *, settings: list[dict[str, Any]], seed: int) -> Answer:
     count = len(given["images"]["label"])
     # No variant can have this name.
     names = [entry["variant"] or "(study)" for entry in settings]
-    matrices = dict(zip(names, given["sat"].values(), strict=True))
+    matrices = {of: dict(zip(names, given[of].values(), strict=True)) for of in ("sat", "affinity")}
     models = dict(zip(names, given["models"].values(), strict=True))
-    about = pd.DataFrame(settings).drop(columns="variant").rename(columns={"attack_images": "n_images"})
-    about["n_images"] = about["n_images"].fillna(count).astype(int)
-    if "steps" in about:
-        about["steps"] = about["steps"].astype("Int64")  # not every method takes steps
-    found = ablation_table(matrices, models, seed=seed)
-    table = pd.concat([found[["variant"]], about, found.drop(columns="variant")], axis=1)
-    for row in table[table["n_low_whitebox"] > 0].itertuples():
+    about = pd.DataFrame(settings).rename(columns={"attack_images": "n_images"}).assign(variant=names)
+    about["n_images"] = about["n_images"].fillna(count)
+    about = about.convert_dtypes()  # whole numbers stay whole where a method lacks the setting
+    found = ablation_table(matrices, models, k, seed=seed)
+    table = found[["variant", "of"]].merge(about, on="variant").merge(found, on=["variant", "of"])
+    for row in table[(table["n_low_whitebox"] > 0) & (table["of"] == "sat")].itertuples():
         log.warning(
-            "%s: the attack fails on %d of the models themselves, so its matrix shows robustness more than similarity",
+            "%s: the attack fools %d models on too few of their own images; a stronger attack would raise their rates "
+            "as sources",
             row.variant,
             row.n_low_whitebox,
         )
-    pairs = ablation_pairs(matrices)
+    if found.loc[found["of"] == "affinity", "n_pairs"].eq(0).all():
+        log.warning("no affinity to compare: similarity/affinity.csv.json says why")
+    pairs = ablation_pairs(matrices, k, seed)
     return Answer({"ablation": table, "ablation_pairs": pairs}, {"ablation": ablation_figure(table, pairs)})

@@ -1,4 +1,4 @@
-"""How far a study's matrix depends on the attack: it is compared with matrices made under other settings."""
+"""How far a study's results depend on the attack: they are compared with those of other attacks."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import adjusted_rand_score
 
+from sat.analyses.clusters.spectral import spectral_clusters, without_nan
 from sat.analyses.reference.comparison import compare
 
 AGREEMENT = ("n_pairs", "pearson", "spearman", "mantel_p", "mean_offset", "sd_offset")
+Matrices = Mapping[str, Mapping[str, pd.DataFrame]]
+"""Matrices by what they hold (sat, affinity) and by variant, the study's first. All have the same models."""
 
 
 def ablation_table(
-    matrices: Mapping[str, pd.DataFrame], models: Mapping[str, pd.DataFrame], permutations: int = 999, seed: int = 0
+    matrices: Matrices, models: Mapping[str, pd.DataFrame], k: int, permutations: int = 999, seed: int = 0
 ) -> pd.DataFrame:
-    """Say how well the matrix of each variant agrees with the study's.
+    """Say how well the matrix and the clusters of each variant agree with the study's.
 
     Parameters
     ----------
-    matrices : mapping of str to DataFrame, shape (n, n)
-        SAT matrices by variant, the study's first. All have the same models.
+    matrices : Matrices
     models : mapping of str to DataFrame
         Tables of the models (`sat.similarity.similarity.model_table`), by variant.
+    k : int
+        Number of clusters.
     permutations : int
         Number of permutations of Mantel's test.
     seed : int
@@ -32,46 +37,101 @@ def ablation_table(
     Returns
     -------
     DataFrame
-        One row per matrix: variant, mean_whitebox (a share, averaged over models), n_low_whitebox
-        (number of models below the study's min_whitebox), mean_sat (over pairs of different models), and
-        n_pairs, pearson, spearman, mantel_p, mean_offset, sd_offset (variant minus study),
-        which are those of `sat.analyses.reference.comparison.compare`, and NaN for the study itself.
+        One row per matrix: variant, of (what the matrix holds), mean_whitebox (a share, averaged over
+        models), n_low_whitebox (number of models below the study's min_whitebox), mean_sat (over pairs of
+        different models; NaN for affinity, whose mean is 0), and n_pairs, pearson, spearman, mantel_p,
+        mean_offset, sd_offset (variant minus study), which are those of
+        `sat.analyses.reference.comparison.compare`; rand, the adjusted Rand index of its clusters and the study's.
+        What compares with the study is NaN for the study itself.
     """
-    study, *variants = matrices
     rows = []
-    for name in (study, *variants):
-        whitebox = models[name]
-        square = matrices[name].to_numpy(float)
-        above = square[np.triu_indices(len(square), 1)]
-        row: dict[str, object] = {
-            "variant": name,
-            "mean_whitebox": whitebox["whitebox"].mean(),
-            "n_low_whitebox": int(whitebox["low_whitebox"].sum()),
-            "mean_sat": np.nanmean(above) if not np.isnan(above).all() else np.nan,
-        }
-        found = compare(matrices[name], matrices[study], permutations=permutations, seed=seed).table.iloc[0]
-        rows.append(row | {column: found[column] for column in AGREEMENT})
+    for of, variants in matrices.items():
+        found = {name: clusters(matrix, of, k, seed) for name, matrix in variants.items()}
+        study = next(iter(variants))
+        for name, matrix in variants.items():
+            whitebox = models[name]
+            square = matrix.to_numpy(float)
+            above = square[np.triu_indices(len(square), 1)]
+            row: dict[str, object] = {
+                "variant": name,
+                "of": of,
+                "mean_whitebox": whitebox["whitebox"].mean(),
+                "n_low_whitebox": int(whitebox["low_whitebox"].sum()),
+                "mean_sat": np.nanmean(above) if of == "sat" and not np.isnan(above).all() else np.nan,
+            }
+            compared = compare(matrix, variants[study], permutations=permutations, seed=seed).table.iloc[0]
+            row |= {column: compared[column] for column in AGREEMENT}
+            rows.append(row | {"rand": _rand(found[name], found[study])})
     table = pd.DataFrame(rows)
     # Every matrix agrees with itself, so these numbers would say nothing.
-    table.loc[0, list(AGREEMENT[1:])] = np.nan
+    table.loc[table["variant"] == next(iter(models)), [*AGREEMENT[1:], "rand"]] = np.nan
+    table.loc[table["of"] == "affinity", "mean_offset"] = np.nan
     return table
 
 
-def ablation_pairs(matrices: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Compute the rank correlation of every two matrices.
+def ablation_pairs(matrices: Matrices, k: int, seed: int = 0) -> pd.DataFrame:
+    """Compare every two matrices, and the clusters of both.
 
     Parameters
     ----------
-    matrices : mapping of str to DataFrame, shape (n, n)
-        SAT matrices by variant. All have the same models.
+    matrices : Matrices
+    k : int
+        Number of clusters.
+    seed : int
+        Seed of the study.
 
     Returns
     -------
     DataFrame
-        variant_a, variant_b (every pair of matrices once, in the given order), n_pairs, pearson, spearman.
+        variant_a, variant_b (every pair of matrices once, in the given order), of, n_pairs, pearson, spearman, rand.
     """
     rows = []
-    for first, second in combinations(matrices, 2):
-        found = compare(matrices[first], matrices[second], permutations=0).table.iloc[0]
-        rows.append((first, second, found["n_pairs"], found["pearson"], found["spearman"]))
-    return pd.DataFrame(rows, columns=["variant_a", "variant_b", "n_pairs", "pearson", "spearman"])
+    for of, variants in matrices.items():
+        found = {name: clusters(matrix, of, k, seed) for name, matrix in variants.items()}
+        for first, second in combinations(variants, 2):
+            compared = compare(variants[first], variants[second], permutations=0).table.iloc[0]
+            agreement = [compared[column] for column in ("n_pairs", "pearson", "spearman")]
+            rows.append((first, second, of, *agreement, _rand(found[first], found[second])))
+    columns = ["variant_a", "variant_b", "of", "n_pairs", "pearson", "spearman", "rand"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def clusters(matrix: pd.DataFrame, of: str, k: int, seed: int = 0) -> pd.Series:
+    """Cluster the models by a matrix, as the analysis `clusters` does.
+
+    Parameters
+    ----------
+    matrix : DataFrame, shape (n, n)
+        SAT or affinity.
+    of : {'sat', 'affinity'}
+        Affinity may be negative, and clustering takes its exponential, an odds ratio, and nothing of a model with
+        itself.
+    k : int
+        Number of clusters; that of the models where they are fewer.
+    seed : int
+
+    Returns
+    -------
+    Series of int
+        Clusters by model, without models that have NaN or no similarity; empty where no model is left.
+    """
+    weights = matrix
+    if of == "affinity":
+        square = np.exp(matrix.to_numpy(float, copy=True))
+        np.fill_diagonal(square, 0)
+        weights = pd.DataFrame(square, matrix.index, matrix.columns)
+    weights, _ = without_nan(weights)
+    lonely = weights.index[(weights <= 0).all(axis=1)]
+    weights = weights.drop(index=lonely, columns=lonely)
+    if weights.empty:
+        return pd.Series(dtype=int)
+    found: pd.Series = spectral_clusters(weights, min(k, len(weights)), seed=seed).table.set_index("model")["cluster"]
+    return found
+
+
+def _rand(first: pd.Series, second: pd.Series) -> float:
+    """Adjusted Rand index over the models that both clusterings have; NaN with fewer than two."""
+    common = first.index.intersection(second.index)
+    if len(common) < 2:
+        return float("nan")
+    return float(adjusted_rand_score(first[common], second[common]))

@@ -1,4 +1,4 @@
-"""Figure of the ablation: how far the matrix depends on the attack."""
+"""Figure of the ablation: how far the matrix and the clusters depend on the attack."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sat.report.style import BLUE, GREY, STYLE
+
+ORANGE = "#d98324"
+COLOURS = {"sat": BLUE, "affinity": ORANGE}
+NAMES = {"sat": "SAT", "affinity": "affinity"}
 
 
 def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
@@ -25,36 +30,53 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
     -------
     Figure
     """
-    names = table["variant"].tolist()
+    rows = {of: part.set_index("variant") for of, part in table.groupby("of", sort=False)}
+    names = table["variant"].unique().tolist()
     place = np.arange(len(names))
-    square = pairs.pivot(index="variant_a", columns="variant_b", values="spearman").reindex(index=names, columns=names)
-    values = square.combine_first(square.T).reindex(index=names, columns=names).to_numpy(float, copy=True)
-    np.fill_diagonal(values, 1.0)
     side = 0.36 * len(names)
     with matplotlib.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(
+        figure, (left, middle, right) = plt.subplots(
             1,
-            2,
-            figsize=(5.5 + 1.3 * side, 2.2 + side),
-            width_ratios=[3.2, 1.3 * side],
+            3,
+            figsize=(7.0 + 1.3 * side, 2.4 + side),
+            width_ratios=[2.6, 1.8, 1.3 * side],
             sharey=True,
             layout="constrained",
         )
-    left.plot(table["spearman"], place, "o", color=BLUE, label="rank correlation with the study")
-    left.plot(table["mean_whitebox"], place, "D", color="none", mec=GREY, label="white-box success")
-    low = table["n_low_whitebox"] > 0
-    left.plot(table["mean_whitebox"][low], place[low], "D", color=GREY)
-    left.grid(axis="x", lw=0.4)
+    for of, part in rows.items():
+        left.plot(part["spearman"], place, "o", color=COLOURS[of], label=f"rank correlation, {NAMES[of]}")
+        # Where both agree, the smaller marker stays visible within the larger one.
+        size = 7 if of == "sat" else 4
+        middle.plot(part["rand"], place, "s", color=COLOURS[of], ms=size, label=f"clusters of {NAMES[of]}")
+    whitebox = table.groupby("variant", sort=False)["mean_whitebox"].first()
+    low = (table.groupby("variant", sort=False)["n_low_whitebox"].first() > 0).to_numpy()
+    left.plot(whitebox, place, "D", color="none", mec=GREY, label="white-box success")
+    left.plot(whitebox[low], place[low], "D", color=GREY)
     known = pd.concat([table["spearman"], table["mean_whitebox"]]).dropna()
-    left.set(xlim=(min(0.0, known.min()) - 0.03, 1.03), xlabel="filled diamond: some models' own attack fails")
-    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8, frameon=False)
+    left.set(xlim=(min(0.0, known.min()) - 0.03, 1.03), xlabel="agreement with the study\n(filled: some attacks fail)")
+    middle.set(xlim=(min(0.0, table["rand"].min()) - 0.05, 1.05), xlabel="agreement with the study\n(adjusted Rand)")
+    for axis in (left, middle):
+        axis.grid(axis="x", lw=0.4)
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8, frameon=False)
     left.set_yticks(place, names)
     left.invert_yaxis()
+    values = _both_triangles(pairs, names)
     right.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap="viridis", aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         if row != column and np.isfinite(value):
             shade = "black" if value > 0.6 else "white"
             right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=shade)
     right.set_xticks(place, names, rotation=60, ha="right")
-    right.set_title("rank correlation of every two matrices", fontsize=9)
+    right.set_title("rank correlation of every two matrices\n(above the diagonal: SAT; below: affinity)", fontsize=9)
     return figure
+
+
+def _both_triangles(pairs: pd.DataFrame, names: list[str]) -> NDArray[np.float64]:
+    """Rank correlations of SAT above the diagonal, of affinity below, and 1 on it."""
+    number = {name: place for place, name in enumerate(names)}
+    values = np.full((len(names), len(names)), np.nan)
+    np.fill_diagonal(values, 1.0)
+    for pair in pairs.itertuples():
+        a, b = number[pair.variant_a], number[pair.variant_b]
+        values[(a, b) if pair.of == "sat" else (b, a)] = pair.spearman
+    return values
