@@ -200,10 +200,12 @@ def _job(line: socket.socket) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        line.sendall(str(status).encode())
-        os._exit(status)
+        # Whatever happens, it must not go on as its parent: not even where its client was killed.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            line.sendall(str(status).encode())
+        os._exit(int(bool(status)))
 
 
 def forget(package: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from conftest import ADDED, ROWS
-from projects import ANALYSES, Project
+from projects import ABSENT, ANALYSES, Project
 from sat.study.lock import stages
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -144,11 +144,8 @@ DESCENDANTS = {
     "similarity": BELOW,
     "clusters": {"clusters", "ensembles", "stability", "figures", "all"},
     **{name: {name} for name in ANALYSES - {"clusters"}},
-    # This study has no matrix of others, no components, no variants and no student.
-    **{
-        name: set()
-        for name in ("matrix", "reference", "ablation", "components", "components_null", "distil", "distillation")
-    },
+    # This study has no matrix of others, and no student.
+    **{name: set() for name in {"matrix", "distil"} | ABSENT},
 }
 
 
