@@ -20,7 +20,7 @@ import forks
 from sat.units import names
 
 ROOT = Path(__file__).resolve().parents[1]
-ABSENT = {"ablation", "components", "components_null", "distillation", "reference"}
+ABSENT = {"ablation", "components", "components_null", "distillation", "reference", "retraining"}
 """Analyses that a study with images does not have, unless its config or its table asks for them."""
 ANALYSES = set(names("analyses")) - ABSENT
 """Rules after similarity, in a study with images and without components."""
@@ -101,18 +101,20 @@ class Project:
         )
 
     def snakemake(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Call Snakemake."""
-        return self.call(str(SNAKEMAKE), "--cores", "2", *words, environment=environment)
-
-    def dry_run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Call Snakemake in a process that has imported it already: most of what it would take."""
-        return forks.snakemake(self.folder, ("--cores", "2", *words), {**os.environ, "OMP_NUM_THREADS": "1"})
+        """Call Snakemake in processes, its own and its jobs', that have imported all they need: most of their time."""
+        outer = {**os.environ, "OMP_NUM_THREADS": "1"} if environment is None else environment
+        return forks.snakemake(self.folder, ("--cores", "2", *words), outer)
 
     def run(self, *words: str) -> str:
         """Run the workflow to its end; return its log."""
-        done = self.dry_run(*words) if "--dry-run" in words else self.snakemake(*words)
+        done = self.snakemake(*words)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         return done.stdout + done.stderr
+
+    def run_from_nothing(self) -> None:
+        """Run the workflow to its end as users do: programs that import all they need themselves."""
+        done = self.call(str(SNAKEMAKE), "--cores", "2")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
 
     def run_offline(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the workflow with the hub's cache in the folder `hub` and no way out."""
@@ -140,7 +142,7 @@ class Project:
     def sat(self, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Call the library's command line; a stage's command is given its step."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), "OMP_NUM_THREADS": "1"}
-        return self.call(sys.executable, "-m", "sat", *words, environment=environment, given=given)
+        return forks.sat(self.folder, words, environment, given or "")
 
     def raise_version(self, stage: str) -> None:
         """Say that a stage's output means something else now."""

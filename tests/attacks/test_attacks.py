@@ -205,24 +205,36 @@ def test_pgd_l2_in_closed_form_on_a_linear_model(steps):
 
 
 @pytest.mark.slow
-def test_autoattack_is_the_library_rounded():
-    from pyautoattack import AutoAttack
+def test_autoattack_is_the_library_rounded(monkeypatch):
+    import pyautoattack
 
     from sat.seeds import key
 
+    class AutoAttack(pyautoattack.AutoAttack):
+        """Its four attacks, each with a tenth of its steps or less, for us and for the library alike."""
+
+        def __init__(self, *words, **keywords):
+            super().__init__(*words, **keywords)
+            self.apgd.n_iter = self.apgd_targeted.n_iter = self.fab.n_iter = 10
+            self.square.n_queries = 100
+
+    monkeypatch.setattr(pyautoattack, "AutoAttack", AutoAttack)
     net = classifier("test_resnet")
     images, _ = digits(16)
     labels = predict(net, images, 32).argmax(1)
     draws = Draws(np.arange(16), 0, "m")
-    # So weak that not every image falls to the first of its attacks.
-    found = autoattack.run(net, images, labels, eps=8, draws=draws)
+    # So weak that some images withstand all its attacks.
+    found = autoattack.run(net, images, labels, eps=12, draws=draws)
     seed = key("AutoAttack", *draws.keys("attack").tolist()) % 2**32
-    library = AutoAttack(Plain(net), norm="Linf", eps=8 / 255, seed=seed, version="standard", device="cpu")
+    library = AutoAttack(Plain(net), norm="Linf", eps=12 / 255, seed=seed, version="standard", device="cpu")
     unit = torch.from_numpy(images).float() / 255
     library.logger.setLevel("WARNING")
     theirs, _ = library.run_standard_evaluation(unit, torch.from_numpy(labels), batch_size=16)
-    assert (found.perturbation == np.rint(theirs.numpy() * 255) - images).all()
+    # Steps end within the ball: a value that lies between two grey levels may be rounded the other way.
+    off = np.abs(found.perturbation - (np.rint(theirs.numpy() * 255) - images))
+    assert off.max() <= 1 and (off == 0).mean() > 0.99
     assert (found.fooled_unrounded == (net(theirs).argmax(1).numpy() != labels)).all()
+    assert 0 < found.fooled_unrounded.sum() < 16
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4, 10])

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from conftest import ADDED, ROWS
-from projects import ANALYSES, Project
+from projects import ABSENT, ANALYSES, Project
 from sat.study.lock import stages
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -180,11 +180,8 @@ DESCENDANTS = {
     "clusters": {"clusters", "ensembles", "stability", "figures", "all"},
     "effects": {"effects", "figures", "all"},
     **{name: {name} for name in ANALYSES - {"clusters", "effects"}},
-    # This study has no matrix of others, no components, no variants and no student.
-    **{
-        name: set()
-        for name in ("matrix", "reference", "ablation", "components", "components_null", "distil", "distillation")
-    },
+    # This study has no matrix of others, and no student.
+    **{name: set() for name in {"matrix", "distil"} | ABSENT},
 }
 
 

@@ -137,6 +137,19 @@ class Study(BaseModel):
         """Whether a model is trained on the study's images, from random weights or from its own."""
         return self.model[model].source == "train" or self.training(model).fine_tune
 
+    @cached_property
+    def trained_again(self) -> dict[str, str]:
+        """Models in use that differ from another in their training's seed alone, which is their name.
+
+        By model, the first of those that are alike so.
+        """
+        alike: dict[str, list[str]] = {}
+        for name in filter(self.trained, self.used):
+            row = self.model[name]
+            net = row.model_dump_json(include={"architecture", "weights", "revision", "input_size", "mean", "std"})
+            alike.setdefault(net + self.training(name).model_dump_json(), []).append(name)
+        return {name: names[0] for names in alike.values() if len(names) > 1 for name in names}
+
 
 def load_study(paths: Iterable[Path | str], overrides: Mapping[str, Any] | None = None) -> Study:
     """Read and validate a study.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
-from sat.analyses.clusters.spectral import spectral_clusters, without_nan
+from sat.analyses.clusters.spectral import odds_ratios, spectral_clusters, without_nan
 from sat.analyses.reference.comparison import compare
 
 AGREEMENT = ("n_pairs", "pearson", "spearman", "mantel_p", "mean_offset", "sd_offset")
@@ -115,12 +115,7 @@ def clusters(matrix: pd.DataFrame, of: str, k: int, seed: int = 0) -> pd.Series:
     Series of int
         Clusters by model, without models that have NaN or no similarity; empty where no model is left.
     """
-    weights = matrix
-    if of == "affinity":
-        square = np.exp(matrix.to_numpy(float, copy=True))
-        np.fill_diagonal(square, 0)
-        weights = pd.DataFrame(square, matrix.index, matrix.columns)
-    weights, _ = without_nan(weights)
+    weights, _ = without_nan(odds_ratios(matrix) if of == "affinity" else matrix)
     lonely = weights.index[(weights <= 0).all(axis=1)]
     weights = weights.drop(index=lonely, columns=lonely)
     if weights.empty:
