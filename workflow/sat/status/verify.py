@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sat.errors import SatError
-from sat.store.artefact import check_content, read_sidecar
+from sat.store.artefact import check_content, format_of, read_sidecar
 from sat.store.step import Step
 from sat.study.plan import Plan
 
@@ -70,11 +70,36 @@ def _examine(
         if entry["path"] in faulty:
             return Finding(path, "downstream", f"made from {entry['path']}")
         present = known.get(entry["path"])
-        if present and present.get("sha256") != entry["sha256"]:
-            return Finding(path, "changed", f"made from another {entry['path']} than the one that is there now")
+        if present and (reason := difference(entry, present)):
+            return Finding(path, "changed", f"made from another {entry['path']} than the one that is there now{reason}")
     if sidecar["recipe"] != step.recipe:
         return Finding(path, "downstream", "made from inputs that other settings or versions made")
     return None
+
+
+def difference(account: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    """Compare what an artefact's sidecar records of an input with the input's sidecar.
+
+    Parameters
+    ----------
+    account : mapping
+        What was read.
+    present : mapping
+        The sidecar of the input that is there now.
+
+    Returns
+    -------
+    str
+        What differs; empty if nothing does. Another compression of the same arrays is no difference.
+    """
+    digest = "content_sha256" if "content_sha256" in account and "content_sha256" in present else "sha256"
+    if account.get(digest) != present.get(digest):
+        return " (other bytes)"
+    if format_of(present) < format_of(account):
+        return " (its sidecar has lost the digest of itself)"
+    facts = account.get("facts", {})
+    changed = [name for name in facts if facts[name] != present["facts"].get(name)]
+    return f" (other facts: {', '.join(changed)})" if changed else ""
 
 
 def _other_step(sidecar: Mapping[str, Any], step: Step) -> str:

@@ -90,7 +90,7 @@ def run(
     names, replicates = list(teachers), range(seeds)
     sat = given["sat"].loc[student, names].astype(float)
     models = given["models"].set_index("model")
-    facts = given.facts("students")
+    facts = given.facts("students", "accuracy")
     accuracy = pd.DataFrame(
         {
             replicate: {name: facts[name, str(replicate)]["accuracy"] for name in (ALONE, *names)}

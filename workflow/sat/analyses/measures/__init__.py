@@ -107,7 +107,7 @@ def run(
         if split == "attack" and len(labels[split]) > MOST_FEATURES:
             sample = _sample(images["id"][:].tolist(), seed)
             log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
-    accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean").items()}
+    accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean", "accuracy").items()}
     matrices: dict[str, pd.DataFrame] = {}
     for name, unit in progress(wanted.items(), "measures"):
         dataset = DATASETS[unit.needs]
