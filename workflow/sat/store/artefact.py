@@ -47,7 +47,9 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
     sidecar = sidecar_path(path)
     try:
         content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
-        whole = isinstance(content["recipe"], str) and all(isinstance(content[key], dict) for key in ("inputs", "facts"))
+        whole = isinstance(content["recipe"], str) and all(
+            isinstance(content[key], dict) for key in ("inputs", "facts")
+        )
     except OSError as error:
         raise SatError(f"{sidecar}: the sidecar cannot be read ({error.strerror}); {_REMAKE}") from None
     except (ValueError, KeyError, TypeError):
@@ -138,7 +140,7 @@ class Job:
                 f"{which}: was made by another step than this study asks for (other settings, version or inputs). "
                 "'sat verify' names what is stale and prints the command that repairs it."
             )
-        accounts = [_account(path, sidecar) for path, sidecar in zip(paths, sidecars, strict=True)]
+        accounts = [account_of(path, sidecar) for path, sidecar in zip(paths, sidecars, strict=True)]
         self._accounts |= {str(Path(path)): account for path, account in zip(paths, accounts, strict=True)}
         for path, sidecar in zip(paths, sidecars, strict=True):
             self._checks.append(self._hashing.submit(check_content, path, sidecar, True))
@@ -218,7 +220,7 @@ def write_sidecar(sidecar: Path | str, record: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps({**plain, SEAL: _seal(plain)}, indent=1) + "\n", encoding="utf-8")
 
 
-def _account(path: Path | str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+def account_of(path: Path | str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
     """What a consumer records of an input."""
     digests = {key: sidecar[key] for key in ("sha256", "content_sha256") if key in sidecar}
     return {"path": str(path), "recipe": sidecar["recipe"], "format": format_of(sidecar), **digests}
@@ -264,4 +266,7 @@ def check_content(path: Path | str, sidecar: Mapping[str, Any], full: bool = Fal
         except OSError as error:
             raise SatError(f"{path}: cannot be read ({error.strerror}). {_REMAKE}") from None
     if not same:
-        raise SatError(f"{path}: its content is not what its sidecar {sidecar_path(path).name} says. {_REMAKE}")
+        raise SatError(
+            f"{path}: its content is not what its sidecar {sidecar_path(path).name} says. 'sat verify --full' says how "
+            "to make it again."
+        )
