@@ -59,6 +59,26 @@ def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
             yield finding
 
 
+def is_finished(plan: Plan, results: Path, path: str) -> bool:
+    """Say whether the job that makes a file is finished: all its artefacts are as the study asks, to the last byte.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    path : str
+        An artefact or its sidecar.
+    """
+    name = path.removeprefix(f"{results}/")
+    artefacts = plan.artefacts()
+    artefact = artefacts.get(name) or artefacts.get(name.removesuffix(".json"))
+    if not artefact:
+        return False
+    made = plan.jobs()[artefact.job]
+    return not any(_examine(results / each.path, each.step, {}, set(), full=True) for each in made)
+
+
 def adopt(plan: Plan, results: Path, findings: Iterable[Finding]) -> list[Path]:
     """Vouch for sidecars of format 1: write them in the present format, with a digest of themselves.
 

@@ -6,12 +6,16 @@ import errno
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY = ".tmp"
 """End of the names of files that are being written. A killed job leaves such a file."""
+ROOM = 2**20
+"""Bytes. A disk with less than this is full, whatever an error says."""
 
 
 def file_digest(path: Path | str) -> str:
@@ -42,6 +46,37 @@ def replacing(path: Path | str) -> Iterator[Path]:
         _flush(path.parent)  # a rename survives a crash only once its folder is on disk
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def full_disk(error: BaseException, words: Sequence[str] = ()) -> str:
+    """Say what to do if an error means that a disk is full.
+
+    Libraries report a full disk in different ways: as an OSError, as text within another error, or not at all.
+
+    Parameters
+    ----------
+    error : BaseException
+    words : sequence of str
+        Words of the command line. Paths among them are where the command may have written.
+
+    Returns
+    -------
+    str
+        Which disk is full and what to do; empty if the error is another one.
+    """
+    known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    known = known or any(text in str(error) for text in ("No space left on device", "Disk quota exceeded", "code: 28"))
+    named = [Path(word) for word in words if "/" in word] or [Path()]
+    # The last path of a command is that of its output.
+    places = [next(folder for folder in path.absolute().parents if folder.is_dir()) for path in reversed(named)]
+    free = {place: shutil.disk_usage(place).free for place in dict.fromkeys([*places, Path(tempfile.gettempdir())])}
+    place = min(free, key=lambda place: free[place]) if not known or free[places[0]] > ROOM else places[0]
+    if not known and free[place] > ROOM:
+        return ""
+    return (
+        f"the disk of {place} is full ({free[place] / 1e6:.1f} MB free), or your quota on it is used up. Nothing finished "
+        "is lost. Make room and run the same command again; 'sat plan' says how much space the study takes."
+    )
 
 
 def _flush(path: Path) -> None:
