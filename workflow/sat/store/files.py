@@ -66,16 +66,15 @@ def full_disk(error: BaseException, words: Sequence[str] = ()) -> str:
     """
     known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     known = known or any(text in str(error) for text in ("No space left on device", "Disk quota exceeded", "code: 28"))
-    named = [Path(word) for word in words if "/" in word] or [Path()]
     # The last path of a command is that of its output.
-    places = [next(folder for folder in path.absolute().parents if folder.is_dir()) for path in reversed(named)]
-    free = {place: shutil.disk_usage(place).free for place in dict.fromkeys([*places, Path(tempfile.gettempdir())])}
-    place = min(free, key=lambda place: free[place]) if not known or free[places[0]] > ROOM else places[0]
-    if not known and free[place] > ROOM:
+    output = next((Path(word).absolute() for word in reversed(words) if "/" in word), Path.cwd())
+    folders = [next(each for each in (output, *output.parents) if each.is_dir()), Path(tempfile.gettempdir())]
+    free, folder = min((shutil.disk_usage(each).free, str(each)) for each in folders)
+    if not known and free > ROOM:
         return ""
     return (
-        f"the disk of {place} is full ({free[place] / 1e6:.1f} MB free), or your quota on it is used up. Nothing finished "
-        "is lost. Make room and run the same command again; 'sat plan' says how much space the study takes."
+        f"the disk of {folder} is full ({free / 1e6:.1f} MB free), or your quota on it is used up. Nothing that is "
+        "finished is lost. Make room and run the same command again; 'sat plan' says how much space the study takes."
     )
 
 
