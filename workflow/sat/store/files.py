@@ -65,7 +65,10 @@ def full_disk(error: BaseException, words: Sequence[str] = ()) -> str:
         Which disk is full and what to do; empty if the error is another one.
     """
     known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    known = known or any(text in str(error) for text in ("No space left on device", "Disk quota exceeded", "code: 28"))
+    known = known or any(
+        text in str(error)
+        for text in ("No space left on device", "Disk quota exceeded", "code: 28", "PytorchStreamWriter failed")
+    )
     # The last path of a command is that of its output.
     output = next((Path(word).absolute() for word in reversed(words) if "/" in word), Path.cwd())
     folders = [next(each for each in (output, *output.parents) if each.is_dir()), Path(tempfile.gettempdir())]
