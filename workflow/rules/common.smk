@@ -18,7 +18,7 @@ from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
 from sat.status.verify import is_finished
-from sat.store.runs import JOBS, forget_dead_runs, hold_run
+from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
 from sat.study.forecast import Forecast
@@ -38,7 +38,11 @@ def runs_jobs(words):
 
 def go_on(plan):
     """Go on after a run that was killed: it left locks, and finished files that Snakemake calls incomplete."""
-    if forget_dead_runs(Path(".snakemake"), Path(RESULTS), lambda path: is_finished(plan, Path(RESULTS), path)):
+    snakemake, folder = Path(".snakemake"), Path(RESULTS)
+    killed = forget_dead_runs(snakemake, folder, lambda path: is_finished(plan, folder, path))
+    there = (artefact for artefact in plan.artefacts().values() if (folder / artefact.path).exists())
+    mark_unrecorded(snakemake, (results(each.path) for each in there if not is_made(results(each.path), each.step)))
+    if killed:
         try:
             jobs = left(Path.cwd()) if shutil.which("squeue") else []
         except SatError as error:

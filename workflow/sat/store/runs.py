@@ -14,8 +14,9 @@ import json
 import logging
 import os
 import platform
-from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -26,6 +27,8 @@ log = logging.getLogger("sat")
 RUN, JOBS = ".run.lock", ".jobs.lock"
 """Locks in the folder of the study's results: of the main process (exclusive), and of its jobs (shared)."""
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+ENDING = 3.0
+"""Seconds that jobs which are being stopped may take to end."""
 _held: list[int] = []
 
 
@@ -45,7 +48,10 @@ def hold_run(results: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
     if not (run := _lock(results / RUN)):
         raise SatError(f"another run is at work on {results}: {_holder(results / RUN)}.")
-    if jobs := _lock(results / JOBS):
+    waited = time.monotonic() + ENDING
+    while not (jobs := _lock(results / JOBS)) and time.monotonic() < waited:
+        time.sleep(0.2)
+    if jobs:
         os.close(jobs)
     else:
         processes = sorted(_processes(results / JOBS))
@@ -135,6 +141,33 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
     if kept:
         log.info("finished, though the earlier run did not learn of it: %s", ", ".join(sorted(kept)))
     return stale
+
+
+def mark_unrecorded(snakemake: Path, stale: Iterable[str]) -> None:
+    """Have Snakemake make results again that are not as the study asks, where it has no record of them.
+
+    Snakemake compares settings with its own records. It has none of what a job finished after Snakemake was killed, nor
+    of results that came without .snakemake; then other settings would make nothing again.
+
+    Parameters
+    ----------
+    snakemake : Path
+        The folder .snakemake.
+    stale : iterable of str
+        Results that are there, and were made by other steps than the study asks for.
+    """
+    for file in stale:
+        if not _record(snakemake / "metadata", file).exists():
+            mark = _record(snakemake / "incomplete", file)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text('{"external_jobid": null}', encoding="utf-8")
+
+
+def _record(folder: Path, file: str) -> Path:
+    """Where Snakemake keeps what it knows of a file; long names are cut into folders."""
+    code, most = urlsafe_b64encode(file.encode()).decode(), 254
+    parts = [code[start : start + most] for start in range(0, len(code), most)]
+    return folder.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
 
 
 def _marked(mark: Path) -> str:
