@@ -145,7 +145,7 @@ def left(folder: Path) -> list[Left]:
         raise SatError(f"{error}: call 'sat resume' on a machine that has SLURM.") from None
     if done.returncode:
         raise SatError(
-            f"squeue: {done.stderr.strip()}. Without SLURM, run the command that was killed again: it goes on by itself."
+            f"squeue: {done.stderr.strip()}. Without SLURM, run the killed command again: it goes on by itself."
         )
     jobs = [Left(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3]
     here = folder.resolve()
