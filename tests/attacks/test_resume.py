@@ -61,7 +61,7 @@ def everything_right(project: Project) -> Project:
     import h5py
 
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
+    from sat.store.artefact import SEAL, content_account, read_sidecar, write_sidecar
 
     with h5py.File(project.results / "clean/vit.h5") as file:
         prediction = file["attack_prediction"][:]
@@ -69,9 +69,9 @@ def everything_right(project: Project) -> Project:
         file["label"][:] = prediction
         del file.attrs[hdf5.DIGEST]
         file.attrs[hdf5.DIGEST] = hdf5.content_digest(file)
-        found = str(file.attrs[hdf5.DIGEST])
-    sidecar = project.results / "images/attack.h5.json"
-    sidecar.write_text(json.dumps({**read_sidecar(project.results / "images/attack.h5"), "content_sha256": found}))
+    images = project.results / "images/attack.h5"
+    record = {key: value for key, value in read_sidecar(images).items() if key != SEAL}
+    write_sidecar(f"{images}.json", {**record, **content_account(images)})
     return project
 
 

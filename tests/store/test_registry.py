@@ -65,6 +65,18 @@ def test_a_damaged_registry_is_written_anew(checkpoint, tmp_path):
     assert json.loads((results / "registered.json").read_text())["m"]["sha256"] == sha(b"weights")
 
 
+@pytest.mark.parametrize("damage", ["flipped", "list", "entry"])
+def test_a_damaged_entry_is_no_dead_end(checkpoint, tmp_path, damage):
+    results = tmp_path / "results"
+    register({"m": checkpoint}, results)
+    content = json.loads((results / "registered.json").read_text())
+    content["m"]["sha256"] = "0" + content["m"]["sha256"][1:]
+    damaged = {"flipped": content, "list": [content], "entry": {"m": ["?"]}}[damage]
+    (results / "registered.json").write_text(json.dumps(damaged))
+    assert register({"m": checkpoint}, results) == {"m": sha(b"weights")}
+    assert json.loads((results / "registered.json").read_text())["m"]["sha256"] == sha(b"weights")
+
+
 def test_folders_are_left_out(tmp_path):
     assert register({"images.root": tmp_path}, tmp_path / "results") == {}
 

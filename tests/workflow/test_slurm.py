@@ -361,7 +361,7 @@ def test_resume_waits_for_the_jobs_of_a_dead_run_and_takes_over_what_they_finish
 ) -> None:
     project, running = orphaned
     refused = project.snakemake("--profile", "slurm", environment=cluster.environment)
-    assert refused.returncode != 0 and "cannot be locked" in refused.stdout + refused.stderr
+    assert refused.returncode != 0 and "of a run that was killed" in refused.stdout + refused.stderr
     run = resume(cluster, project, "--wait")
     wait_for(
         "the orphans' attacks",

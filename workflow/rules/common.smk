@@ -2,6 +2,7 @@
 import os
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from snakemake.settings.types import DeploymentMethod
 CLONE = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, f"{CLONE}/workflow")
 
+from sat.cli.resume import left
 from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
+from sat.status.verify import is_finished
+from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
 from sat.study.forecast import Forecast
@@ -24,14 +28,47 @@ from sat.study.resources import Needs
 from sat.study.study import build_study
 from sat.units.analysis import Shown
 
+
+def runs_jobs(words):
+    """Whether a command of Snakemake may run jobs, or only looks. Then it takes no lock."""
+    looks = ("--dry", "--unlock", "--report", "--summary", "--detailed-summary", "--list", "--lint", "--dag")
+    looks += ("--rulegraph", "--filegraph", "--d3dag", "--touch", "--cleanup", "--conda-", "--print", "--generate")
+    looks += ("--archive", "--containerize", "--delete")
+    return not any(word.startswith(looks) or re.fullmatch("-[a-zA-Z]*n[a-zA-Z]*", word) for word in words[1:])
+
+
+def go_on(plan):
+    """Go on after a run that was killed: it left locks, and finished files that Snakemake calls incomplete."""
+    snakemake, folder = Path(".snakemake"), Path(RESULTS)
+    killed = forget_dead_runs(snakemake, folder, lambda path: is_finished(plan, folder, path))
+    there = (artefact for artefact in plan.artefacts().values() if (folder / artefact.path).exists())
+    mark_unrecorded(snakemake, (results(each.path) for each in there if not is_made(results(each.path), each.step)))
+    if killed:
+        try:
+            jobs = left(Path.cwd()) if shutil.which("squeue") else []
+        except SatError as error:
+            jobs = []
+            print(f"SLURM does not answer, so jobs of the earlier run may be left: {error}", file=sys.stderr)
+        if jobs:
+            raise SatError(
+                f"{len(jobs)} SLURM jobs of a run that was killed are waiting or running. 'sat resume' cancels them "
+                "and goes on; with --wait, it lets them finish."
+            )
+
+
 try:
     study = build_study(
         config,
         [Path(file) for file in workflow.overwrite_configfiles] or [CLONE / "config.yaml"],
     )
     RESULTS = f"results/{study.name}"
+    running = workflow.is_main_process and runs_jobs(sys.argv)
+    if running:
+        hold_run(Path(RESULTS))
     # Jobs on a cluster parse this file too. They use the digests that the main process has registered.
     plan = Plan(study, register(study.files, Path(RESULTS), write=workflow.is_main_process))
+    if running:
+        go_on(plan)
 except SatError as error:
     raise WorkflowError(str(error)) from None
 
@@ -47,11 +84,14 @@ if workflow.is_main_process:
 
 
 def environment_prefix():
-    """Shell lines before every command: strict mode, the library, this interpreter."""
+    """Shell lines before every command: strict mode, the library, this interpreter, the lock of the study's jobs."""
     lines = [f"export PYTHONPATH={shlex.quote(sys.path[0])}"]
     # By default, glibc returns the memory of every layer to the kernel, and asks for it again for the next layer.
     # Keeping it saves a tenth of a small network's time on a CPU.
     lines.append("export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864")
+    # All that the shell starts inherits the lock, so a new run knows of jobs that have outlived their run.
+    lock = shlex.quote(f"{RESULTS}/{JOBS}")
+    lines.append(f"if command -v flock > /dev/null && exec 8<> {lock}; then flock --shared --wait 9 8 || true; fi")
     # If conda is used, its own interpreter must come first.
     if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
         lines.append(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH")

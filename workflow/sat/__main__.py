@@ -12,6 +12,7 @@ import sys
 from sat import __version__
 from sat.cli.commands import find, overview, unknown
 from sat.errors import SatError
+from sat.store.files import full_disk
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,10 +41,18 @@ def main(arguments: list[str] | None = None) -> int:
     except SatError as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; what is finished stays.", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # As in 'sat plan | head': the reader has gone, and Python would raise again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if advice := full_disk(error, words):
+            print(f"\nError: {advice}", file=sys.stderr)
+            return 1
+        raise
 
 
 def _run(name: str, words: list[str]) -> int:

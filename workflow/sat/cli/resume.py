@@ -1,7 +1,7 @@
 """Go on after Snakemake itself was killed.
 
-SLURM jobs that are left are cancelled, or the command waits for them. Then the folder
-is unlocked, and Snakemake starts again.
+SLURM jobs that are left are cancelled, or the command waits for them. Then Snakemake
+starts again. Without SLURM, the command that was killed does the same.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -18,8 +19,6 @@ from pathlib import Path
 
 from sat.errors import SatError
 from sat.logs import log
-
-GROUP = "Run it"
 
 GROUP = "Run it"
 
@@ -46,33 +45,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from sat.cli.tools import add_study
 
     add_study(parser)
-    parser.add_argument("--profile", default="slurm", help="Snakemake's profile (default: slurm)")
+    parser.add_argument("--profile", help="Snakemake's profile (default: slurm where there is SLURM, otherwise none)")
     parser.add_argument("--wait", action="store_true", help="let the jobs that are left finish")
     parser.set_defaults(passed_on=[])
     parser.epilog = "Words after -- are passed on to snakemake: sat resume -- --keep-going"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Cancel the jobs that are left or wait for them, unlock, take over what they finished, and start again."""
+    """Cancel the SLURM jobs that are left or wait for them, and start again."""
     if main := next(living(Path.cwd()), None):
         raise SatError(
             f"Snakemake is at work in this folder (process {main}). To stop it and its jobs, run: kill -INT {main}"
         )
-    settle(Path.cwd(), arguments.wait)
-    chosen = arguments.study != ["config.yaml"]
-    study = ["--configfile", *arguments.study] if chosen else []
+    slurm = shutil.which("squeue") is not None
+    if slurm:
+        settle(Path.cwd(), arguments.wait)
+    study = ["--configfile", *arguments.study] if arguments.study != ["config.yaml"] else []
     study += ["--config", *arguments.config] if arguments.config else []
-    snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
-    if subprocess.run([*snakemake, "--unlock", *study]).returncode:
-        raise SatError("Snakemake cannot unlock this folder: see above.")
-    if not chosen and not Path("config.yaml").exists():
-        arguments.study = [str(SNAKEFILE.with_name("config.yaml"))]
-    if files := unrecorded([*snakemake, *study], arguments):
-        log.info("finished without Snakemake's knowledge: %s", ", ".join(files))
-        touch = ["--touch", "--force", "--rerun-incomplete", "--cores", "1", "--quiet", "all"]
-        if subprocess.run([*snakemake, *touch, *study, "--", *files]).returncode:
-            log.warning("Snakemake could not take them over, and may make some again.")
-    command = [*snakemake, "--profile", arguments.profile, *arguments.passed_on, *study]
+    profile = arguments.profile or ("slurm" if slurm else "")
+    how = ["--profile", profile] if profile else ["--cores", "all"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), *how, *arguments.passed_on, *study]
     log.info("snakemake %s", " ".join(command[3:]))
     sys.stdout.flush()
     os.execv(command[0], command)
@@ -152,40 +144,9 @@ def left(folder: Path) -> list[Left]:
     except OSError as error:
         raise SatError(f"{error}: call 'sat resume' on a machine that has SLURM.") from None
     if done.returncode:
-        raise SatError(f"squeue: {done.stderr.strip()}")
+        raise SatError(
+            f"squeue: {done.stderr.strip()}. Without SLURM, run the killed command again: it goes on by itself."
+        )
     jobs = [Left(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3]
     here = folder.resolve()
     return [job for job in jobs if _RUN.fullmatch(job.name) and Path(job.folder).resolve() == here]
-
-
-def unrecorded(snakemake: list[str], arguments: argparse.Namespace) -> list[str]:
-    """Find finished artefacts that Snakemake would make again, or has no record of.
-
-    Their sidecars prove that they are finished. Jobs that outlived Snakemake made them.
-
-    Parameters
-    ----------
-    snakemake : list of str
-        Beginning of a command line, with the study.
-    arguments : argparse.Namespace
-        The arguments that name the study.
-    """
-    from sat.cli.tools import plan_of, results_folder, study_of
-    from sat.status.verify import verify
-
-    words = ["--summary", "--rerun-incomplete", "--quiet", "all"]
-    done = subprocess.run([*snakemake, *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SatError(f"snakemake --summary: {done.stderr.strip()[-2000:]}")
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
-    # The columns are output_file, date, rule, log-file(s), status and plan.
-    doubtful = {row[0] for row in rows if len(row) == 6 and (row[3] == "-" or row[4:] != ["ok", "no update"])}
-    study = study_of(arguments)
-    plan, results = plan_of(study), results_folder(study)
-    if not any(f"{results / name}" in doubtful and (results / name).exists() for name in plan.artefacts()):
-        return []
-    faulty = {str(finding.path) for finding in verify(plan, results)}
-    # If a job makes one artefact only, its sidecar proves that the whole job is done.
-    single = [made[0] for made in plan.jobs().values() if len(made) == 1 and not made[0].path.endswith(".json")]
-    paths = [str(results / artefact.path) for artefact in single]
-    return [path for path in paths if path in doubtful and path not in faulty]

@@ -14,26 +14,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_study(parser)
     parser.add_argument("--full", action="store_true", help="hash every file whole, which also finds bit rot")
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="hash every file whole, and vouch for sidecars of earlier versions, which have no digest of themselves",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings and the command that repairs them; the status is 1 if there are any."""
-    from sat.cli.tools import DEFAULT, existing_results, plan_of, study_of
-    from sat.status.verify import verify
+    from sat.cli.tools import existing_results, plan_of, study_of
+    from sat.status.verify import adopt, earlier_formats, left_behind, verify
 
     study = study_of(arguments)
     plan, results = plan_of(study), existing_results(arguments, study)
     total = len(plan.artefacts())
-    findings = list(verify(plan, results, arguments.full))
+    findings = list(verify(plan, results, arguments.full or arguments.adopt))
     for finding in findings:
         print(f"{finding.kind:<11}{finding.path}: {finding.reason}")
     if not findings:
         print(f"{total} artefacts of {results}: all are as the study asks.")
-        return 0
-    present = [finding.path for finding in findings if finding.kind != "missing"]
-    print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")
+    else:
+        print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")
+        print(f"  {_repair(arguments, [str(finding.path) for finding in findings if finding.kind != 'missing'])}")
+    if leftovers := left_behind(results):
+        print(f"\n{len(leftovers)} file(s) of jobs that were killed. If nothing is running, delete them:")
+        print(f"  {shlex.join(['rm', *map(str, leftovers)])}")
+    if arguments.adopt:
+        print(
+            f"\n{len(adopt(plan, results, findings))} sidecar(s) of earlier versions now have a digest of themselves."
+        )
+    elif count := len(earlier_formats(plan, results)):
+        print(
+            f"\n{count} sidecar(s) were written by an earlier version, so an edit of them cannot be found. "
+            "'sat verify --adopt' hashes every file and vouches for them."
+        )
+    return 1 if findings else 0
+
+
+def _repair(arguments: argparse.Namespace, present: list[str]) -> str:
+    """The command that makes the results again that are there but not as they should be, and those that are missing."""
+    from sat.cli.tools import DEFAULT
+
     configfile = [] if arguments.study == DEFAULT else ["--configfile", *arguments.study]
     overrides = ["--config", *arguments.config] if arguments.config else []
-    again = ["--forcerun", *map(str, present)] if present else []
-    print(f"  {shlex.join(['snakemake', '--cores', 'all', *configfile, *overrides, *again])}")
-    return 1
+    again = ["--forcerun", *present] if present else []
+    return shlex.join(["snakemake", "--cores", "all", *configfile, *overrides, *again])

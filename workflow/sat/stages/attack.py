@@ -28,7 +28,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
     from sat.store.parts import Parts
     from sat.units import declarations
     from sat.units.attack import coarse
@@ -74,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
             zero_steps += int(part["zero_gradients"].sum())
             zero_images += int((part["zero_gradients"] > 0).sum())
         file["attacked"] = attacked
-        file.attrs["images_sha256"] = read_sidecar(arguments.images)["sha256"]
+        file.attrs["images_sha256"] = hdf5.stored_digest(arguments.images)
     whitebox = fooled / len(chosen) if len(chosen) else None
     log.info("%s: white-box success %s (%d of %d attacked images)", model, whitebox, fooled, len(chosen))
     facts: dict[str, object] = {"norm": method.norm, "selection": method.selection}

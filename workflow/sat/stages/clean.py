@@ -29,7 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.classifier import features, load_classifier, predict
     from sat.stages.common import batch_of
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
 
     model = job.step.params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
@@ -41,7 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
             attack_features.append(features(classifier, file["image"][part], batch, arguments.device))
     with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
         labels, ids = file["label"][:], file["id"][:]
-        _check_classes(model, classifier.blueprint.num_classes, int(labels.max()), read_sidecar(arguments.eval_images))
+        facts = job.facts(arguments.eval_images, "n_classes", "classes_named")
+        _check_classes(model, classifier.blueprint.num_classes, int(labels.max()), facts)
         for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
             part = slice(first, first + arguments.batch)
             try:
@@ -64,11 +64,10 @@ def run(arguments: argparse.Namespace) -> None:
     job.finish(arguments.out, accuracy=right / len(labels), n_correct=right, n_images=len(labels))
 
 
-def _check_classes(model: str, outputs: int, largest: int, sidecar: Mapping[str, Any]) -> None:
+def _check_classes(model: str, outputs: int, largest: int, facts: Mapping[str, Any]) -> None:
     """Refuse a model that does not have the classes of the images, numbered in the same way."""
     from sat.errors import SatError
 
-    facts = sidecar["facts"]
     # Named classes are numbered in the order of their names. Only a model of exactly these classes has these numbers.
     if outputs <= largest or (facts["classes_named"] and outputs != facts["n_classes"]):
         raise SatError(

@@ -35,7 +35,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.training import Distillation
     from sat.stages.common import batch_of, save_weights
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
     from sat.study.training import Training
 
     params = dict(job.step.params)
@@ -48,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     with hdf5.reading(job.input("train_images", arguments.train_images)) as file:
         labels = file["label"][:]
     images = hdf5.Images(arguments.train_images)
-    n_classes = read_sidecar(arguments.train_images)["facts"]["n_classes"]
+    n_classes = job.facts(arguments.train_images, "n_classes")["n_classes"]
     blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
     job.input("eval_images", arguments.eval_images)
     teacher = distillation = None

@@ -32,12 +32,12 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.errors import SatError
     from sat.models.classifier import load_classifier
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
 
     params = job.step.params
     targets, sources = params["targets"], params["sources"]
-    digest = read_sidecar(arguments.images)["sha256"]
-    with hdf5.reading(job.input("images", arguments.images)) as file:
+    path = job.input("images", arguments.images)
+    digests = hdf5.stored_digest(path), job.inputs["images"]["sha256"]
+    with hdf5.reading(path) as file:
         images, ids = file["image"][:], file["id"][:]
     weights = job.input_group("weights", arguments.weights)
     sets = job.input_group("adversarial", arguments.adversarial)
@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     # Unpacking a set takes as long as a small model's predictions on it, so each set is read once.
     for source, path in enumerate(progress(sets, "sources", len(sets))):
         with hdf5.reading(path) as file:
-            if file.attrs["images_sha256"] != digest:
+            # Sets of earlier versions name the digest of the file.
+            if file.attrs["images_sha256"] not in digests:
                 raise SatError(
                     f"{path}: belongs to other images than {arguments.images}; delete it and run Snakemake again."
                 )

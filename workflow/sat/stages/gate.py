@@ -17,11 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compare the model's accuracy with the study's min_accuracy."""
     from sat.errors import SatError
-    from sat.store.artefact import read_sidecar
 
     job = start(arguments)
     params = job.step.params
-    facts = read_sidecar(job.input("clean", arguments.clean))["facts"]
+    facts = job.facts(job.input("clean", arguments.clean), "accuracy", "n_correct", "n_images")
     passed = facts["accuracy"] >= params["min_accuracy"]
     message = (
         f"model {params['model']!r}: gets {facts['n_correct']} of {facts['n_images']} evaluation images right "

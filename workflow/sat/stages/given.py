@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sat.errors import SatError
-from sat.store.artefact import Job, read_sidecar
+from sat.store.artefact import Job
 from sat.units.analysis import Analysis, wildcards_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Given:
     def __init__(
         self, unit: Analysis, job: Job, paths: Sequence[Path | str], files: Mapping[str, str] | None = None
     ) -> None:
-        self._unit, self._job, self._files = unit, job, files or {}
+        self._unit, self._files = unit, files or {}
+        self._job = job
         self._stack = ExitStack()
         self._paths: dict[str, dict[Any, Path]] = {}
         for name, pattern in unit.inputs.items():
@@ -110,6 +111,7 @@ class Given:
                 accepted = [job.input(name, found[0][1])]
             keys = [values[0] if len(values) == 1 else values for values, _ in found]
             self._paths[name] = dict(zip(keys, accepted, strict=True))
+        job.ready()
 
     def __enter__(self) -> Given:
         return self
@@ -140,9 +142,9 @@ class Given:
         """Path of an input, for messages."""
         return next(iter(self._paths[name].values()))
 
-    def facts(self, name: str) -> Any:
-        """Facts in the sidecar of an input; for a group, facts by key."""
-        found = {key: read_sidecar(path)["facts"] for key, path in self._paths[name].items()}
+    def facts(self, name: str, *names: str) -> Any:
+        """Facts of these names in the sidecar of an input; for a group, by key. The answer's sidecar records them."""
+        found = {key: self._job.facts(path, *names) for key, path in self._paths[name].items()}
         return found if "{" in self._unit.inputs[name] else next(iter(found.values()))
 
     def other(self, key: str, digest: str | None) -> Other | None:

@@ -25,7 +25,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.images.datasets import decode, open_dataset
     from sat.images.images import split_indices, to_canvas
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
     from sat.store.tables import read_table
 
     job = start(arguments)
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
             file["source_sha256"] = np.array(sources, "S64")
     for entry in skipped:
         log.warning("%s: left out (%s)", entry["name"], entry["reason"])
-    facts = read_sidecar(arguments.manifest)["facts"]
+    facts = job.facts(arguments.manifest, "n_classes", "classes")
     counts = np.bincount(labels[done], minlength=facts["n_classes"]).tolist()
     log.info("%s: %d images of %d classes, %d left out", split, len(done), facts["n_classes"], len(skipped))
     job.finish(

@@ -99,7 +99,6 @@ def _read(job: Job, arguments: argparse.Namespace, models: list[str]) -> tuple[P
     """Read the errors of all models on the attack images that count, and the accuracy of every model."""
     from sat.similarity.predictions import collect_predictions
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
 
     count = job.step.params.get("attack_images")
     with hdf5.reading(job.input("images", arguments.images)) as file:
@@ -113,7 +112,7 @@ def _read(job: Job, arguments: argparse.Namespace, models: list[str]) -> tuple[P
     clean = dict(zip(models, (file["attack_prediction"][:] for file in hdf5.one_by_one(paths.values())), strict=True))
     tiles = job.input_group("tiles", arguments.tiles)
     found = collect_predictions(labels, clean, progress(hdf5.one_by_one(tiles), "tiles", len(tiles)))
-    return found, {model: read_sidecar(path)["facts"]["accuracy"] for model, path in paths.items()}
+    return found, {model: job.facts(path, "accuracy")["accuracy"] for model, path in paths.items()}
 
 
 def _names(unordered: pd.DataFrame) -> list[str]:

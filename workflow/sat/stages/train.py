@@ -51,7 +51,6 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.classifier import load_classifier, plan_blueprint
     from sat.stages.common import save_weights
     from sat.store import hdf5
-    from sat.store.artefact import read_sidecar
     from sat.study.training import Training
 
     params = dict(job.step.params)
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     with hdf5.reading(job.input("images", arguments.images)) as file:
         labels = file["label"][:]
     images = hdf5.Images(arguments.images)
-    n_classes = read_sidecar(arguments.images)["facts"]["n_classes"]
+    n_classes = job.facts(arguments.images, "n_classes")["n_classes"]
     begin = None
     if arguments.pretrained:
         classifier = load_classifier(job.input("pretrained", arguments.pretrained))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sat.errors import SatError
-from sat.store.artefact import check_content, read_sidecar
+from sat.store.artefact import (
+    FORMAT,
+    account_of,
+    check_content,
+    format_of,
+    read_sidecar,
+    sidecar_path,
+    write_sidecar,
+)
+from sat.store.files import TEMPORARY
 from sat.store.step import Step
 from sat.study.plan import Plan
 
@@ -49,6 +59,82 @@ def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
             yield finding
 
 
+def is_finished(plan: Plan, results: Path, path: str) -> bool:
+    """Say whether the job that makes a file is finished: all its artefacts are as the study asks, to the last byte.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    path : str
+        An artefact or its sidecar.
+    """
+    name = path.removeprefix(f"{results}/")
+    artefacts = plan.artefacts()
+    artefact = artefacts.get(name) or artefacts.get(name.removesuffix(".json"))
+    if not artefact:
+        return False
+    made = plan.jobs()[artefact.job]
+    return not any(_examine(results / each.path, each.step, {}, set(), full=True) for each in made)
+
+
+def adopt(plan: Plan, results: Path, findings: Iterable[Finding]) -> list[Path]:
+    """Vouch for sidecars of format 1: write them in the present format, with a digest of themselves.
+
+    The sidecars keep their times, so that nothing runs again.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    findings : iterable of Finding
+        What a full `verify` found. The sidecars of these artefacts stay as they are.
+
+    Returns
+    -------
+    list of Path
+        The artefacts whose sidecars were written, in the order of the flow.
+    """
+    faulty = {finding.path for finding in findings}
+    adopted = [path for path in earlier_formats(plan, results) if path not in faulty]
+    for path in adopted:
+        record = read_sidecar(path)
+        for entry in _accounts(record):
+            present = sidecar_path(entry["path"])
+            if present.is_file() and not difference(entry, sidecar := read_sidecar(present)):
+                entry.update(account_of(entry["path"], sidecar))
+        place = sidecar_path(path)
+        times = place.stat()
+        write_sidecar(place, {"format": FORMAT, **record})
+        os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return adopted
+
+
+def earlier_formats(plan: Plan, results: Path) -> list[Path]:
+    """Find the artefacts whose sidecars have an earlier format, in the order of the flow."""
+    found = []
+    for artefact in plan.artefacts().values():
+        try:
+            if format_of(read_sidecar(results / artefact.path)) < FORMAT:
+                found.append(results / artefact.path)
+        except SatError:
+            continue  # it is missing or broken, which `verify` says
+    return found
+
+
+def left_behind(results: Path) -> list[Path]:
+    """Find the files that killed jobs were writing. A job that is running may be writing one of them."""
+    return sorted(path for path in results.rglob(f".*{TEMPORARY}") if path.is_file())
+
+
+def _accounts(sidecar: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a sidecar records of its inputs."""
+    groups = sidecar["inputs"].values()
+    return [entry for given in groups for entry in (given if isinstance(given, list) else [given])]
+
+
 def _examine(
     path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty: set[str], full: bool
 ) -> Finding | None:
@@ -63,18 +149,40 @@ def _examine(
         check_content(path, sidecar, full)
     except SatError as error:
         return Finding(path, "changed", str(error))
-    inputs = [
-        entry for given in sidecar["inputs"].values() for entry in (given if isinstance(given, list) else [given])
-    ]
-    for entry in inputs:
+    for entry in _accounts(sidecar):
         if entry["path"] in faulty:
             return Finding(path, "downstream", f"made from {entry['path']}")
         present = known.get(entry["path"])
-        if present and present.get("sha256") != entry["sha256"]:
-            return Finding(path, "changed", f"made from another {entry['path']} than the one that is there now")
+        if present and (reason := difference(entry, present)):
+            return Finding(path, "changed", f"made from another {entry['path']} than the one that is there now{reason}")
     if sidecar["recipe"] != step.recipe:
         return Finding(path, "downstream", "made from inputs that other settings or versions made")
     return None
+
+
+def difference(account: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    """Compare what an artefact's sidecar records of an input with the input's sidecar.
+
+    Parameters
+    ----------
+    account : mapping
+        What was read.
+    present : mapping
+        The sidecar of the input that is there now.
+
+    Returns
+    -------
+    str
+        What differs; empty if nothing does. Another compression of the same arrays is no difference.
+    """
+    digest = "content_sha256" if "content_sha256" in account and "content_sha256" in present else "sha256"
+    if account.get(digest) != present.get(digest):
+        return " (other bytes)"
+    if format_of(present) < format_of(account):
+        return " (its sidecar has lost the digest of itself)"
+    facts = account.get("facts", {})
+    changed = [name for name in facts if facts[name] != present["facts"].get(name)]
+    return f" (other facts: {', '.join(changed)})" if changed else ""
 
 
 def _other_step(sidecar: Mapping[str, Any], step: Step) -> str:

@@ -3,14 +3,17 @@
 An artefact is written under a temporary name in its own folder, flushed, and renamed.
 Its sidecar is written last. The sidecar is the record that counts, and Snakemake's
 metadata is only a cache. The sidecar says which step made the artefact, from which
-inputs, and what the hash of its bytes is. Readers refuse an artefact that another step
-has made.
+inputs, and what the hash of its bytes is. It also holds a digest of itself. Readers
+refuse an artefact that another step has made, or whose bytes are not those that its
+sidecar vouches for.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,23 +31,46 @@ def sidecar_path(path: Path | str) -> Path:
     return path if path.suffix == ".json" else path.with_name(path.name + ".json")
 
 
+FORMAT = 2
+"""Format of the sidecars that are written. Those of format 1 have no digest of themselves."""
+SEAL = "sidecar_sha256"
+
+
 def read_sidecar(path: Path | str) -> dict[str, Any]:
     """Read an artefact's sidecar.
 
     Raises
     ------
     SatError
-        If it is missing or truncated.
+        If it is missing or truncated, or has been edited since it was written.
     """
     sidecar = sidecar_path(path)
     try:
         content: dict[str, Any] = json.loads(sidecar.read_text(encoding="utf-8"))
-        content["recipe"]
+        whole = isinstance(content["recipe"], str) and all(
+            isinstance(content[key], dict) for key in ("inputs", "facts")
+        )
     except OSError as error:
         raise SatError(f"{sidecar}: the sidecar cannot be read ({error.strerror}); {_REMAKE}") from None
     except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
         raise SatError(f"{sidecar}: is no sidecar; delete it. {_REMAKE}") from None
+    if format_of(content) > 1 and content.get(SEAL) != _seal(content):
+        raise SatError(f"{sidecar}: the sidecar has been edited since it was written. {_REMAKE}")
     return content
+
+
+def format_of(sidecar: Mapping[str, Any]) -> int:
+    """Format of a sidecar, or of what a consumer recorded of an input."""
+    found = sidecar.get("format", 1)
+    return found if isinstance(found, int) else 1
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """Digest of a sidecar without its digest; order and layout do not count."""
+    rest = {key: value for key, value in content.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def is_made(path: Path | str, step: Step) -> bool:
@@ -74,9 +100,15 @@ class Job:
     run: Mapping[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _checks: list[Future[None]] = field(default_factory=list)
+    # One thread, since several would compete for one disk. It hashes while the stage imports torch and loads models.
+    _hashing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "hash"))
 
     def input(self, name: str, path: Path | str) -> Path:
-        """Accept an input if it is the one that the step asks for.
+        """Accept an input if it is the one that the step asks for, and begin to hash its bytes.
+
+        What was read may be used for a result only after `ready`.
 
         Parameters
         ----------
@@ -93,7 +125,7 @@ class Job:
         Raises
         ------
         SatError
-            If another step has made it, or its bytes do not agree with its sidecar.
+            If another step has made it, or its sidecar has been edited.
         """
         return self.input_group(name, [path], single=True)[0]
 
@@ -108,14 +140,42 @@ class Job:
                 f"{which}: was made by another step than this study asks for (other settings, version or inputs). "
                 "'sat verify' names what is stale and prints the command that repairs it."
             )
+        accounts = [account_of(path, sidecar) for path, sidecar in zip(paths, sidecars, strict=True)]
+        self._accounts |= {str(Path(path)): account for path, account in zip(paths, accounts, strict=True)}
         for path, sidecar in zip(paths, sidecars, strict=True):
-            check_content(path, sidecar)
-        accounts = [
-            {"path": str(path), "sha256": sidecar["sha256"], "recipe": sidecar["recipe"]}
-            for path, sidecar in zip(paths, sidecars, strict=True)
-        ]
+            self._checks.append(self._hashing.submit(check_content, path, sidecar, True))
         self.inputs[name] = accounts[0] if single else accounts
         return [Path(path) for path in paths]
+
+    def facts(self, path: Path | str, *names: str) -> dict[str, Any]:
+        """Read facts from the sidecar of an input that was accepted, and record them.
+
+        Parameters
+        ----------
+        path : path
+        *names : str
+            Names of the facts.
+
+        Returns
+        -------
+        dict
+            The facts by name.
+        """
+        facts = read_sidecar(path)["facts"]
+        used = {name: facts.get(name) for name in names}
+        self._accounts[str(Path(path))].setdefault("facts", {}).update(used)
+        return used
+
+    def ready(self) -> None:
+        """Wait until all inputs that were accepted are hashed.
+
+        Raises
+        ------
+        SatError
+            If the bytes of an input are not those that its sidecar vouches for.
+        """
+        while self._checks:
+            self._checks.pop(0).result()
 
     def finish(self, path: Path | str, **facts: Any) -> None:
         """Write the sidecar of an artefact that has just been written; a .json artefact is its own sidecar.
@@ -126,10 +186,17 @@ class Job:
             The artefact.
         **facts
             What the stage found: counts, accuracies, warnings.
+
+        Raises
+        ------
+        SatError
+            See `ready`. No sidecar is written then.
         """
+        self.ready()
         ended = datetime.now(UTC)
         sidecar = sidecar_path(path)
         record = {
+            "format": FORMAT,
             "stage": self.step.stage,
             "stage_version": self.step.version,
             "params": self.step.params,
@@ -142,8 +209,21 @@ class Job:
             "started": self.started.isoformat(timespec="seconds"),
             "seconds": round((ended - self.started).total_seconds(), 3),
         }
-        with replacing(sidecar) as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_sidecar(sidecar, record)
+
+
+def write_sidecar(sidecar: Path | str, record: Mapping[str, Any]) -> None:
+    """Write a sidecar with a digest of itself."""
+    # Tuples become lists and keys become text before the digest is computed, as they are when it is read.
+    plain = json.loads(json.dumps(record))
+    with replacing(sidecar) as temporary:
+        temporary.write_text(json.dumps({**plain, SEAL: _seal(plain)}, indent=1) + "\n", encoding="utf-8")
+
+
+def account_of(path: Path | str, sidecar: Mapping[str, Any]) -> dict[str, Any]:
+    """What a consumer records of an input."""
+    digests = {key: sidecar[key] for key in ("sha256", "content_sha256") if key in sidecar}
+    return {"path": str(path), "recipe": sidecar["recipe"], "format": format_of(sidecar), **digests}
 
 
 def content_account(path: Path | str) -> dict[str, str]:
@@ -164,8 +244,9 @@ def check_content(path: Path | str, sidecar: Mapping[str, Any], full: bool = Fal
     path : path
     sidecar : mapping
     full : bool
-        Whether to hash an HDF5 file whole. By default only the digest that is stored
-        in the file is compared, which tells files apart but does not find bit rot.
+        Whether to hash an HDF5 file whole, as every job does with its inputs. Without it,
+        only the digest that is stored in the file is compared, which tells files apart but
+        does not find bit rot.
 
     Raises
     ------
@@ -185,4 +266,7 @@ def check_content(path: Path | str, sidecar: Mapping[str, Any], full: bool = Fal
         except OSError as error:
             raise SatError(f"{path}: cannot be read ({error.strerror}). {_REMAKE}") from None
     if not same:
-        raise SatError(f"{path}: its content is not what its sidecar {sidecar_path(path).name} says. {_REMAKE}")
+        raise SatError(
+            f"{path}: its content is not what its sidecar {sidecar_path(path).name} says. 'sat verify --full' says how "
+            "to make it again."
+        )

@@ -43,7 +43,7 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
     Raises
     ------
     SatError
-        If it is missing, truncated or not an HDF5 file.
+        If it is missing, truncated or not an HDF5 file, if it refers to other files, or if an array in it is damaged.
     """
     try:
         file = h5py.File(path, "r", locking=False)
@@ -52,7 +52,27 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
             f"{path}: cannot be read as HDF5 ({str(error).splitlines()[0]}); delete it and run Snakemake again."
         ) from None
     with file:
-        yield file
+        _check_self_contained(path, file)
+        try:
+            yield file
+        except OSError as error:
+            if "read data" not in str(error):
+                raise
+            raise SatError(f"{path}: is damaged ({str(error).splitlines()[0]}); {_REMAKE}") from None
+
+
+_REMAKE = "'sat verify --full' says how to make it again."
+
+
+def _check_self_contained(path: Path | str, file: h5py.File) -> None:
+    """Refuse a file through which another file would be read. A folder of results may come from somebody else."""
+    for name in file:
+        link = file.get(name, getlink=True)
+        data = file[name] if isinstance(link, h5py.HardLink) else None
+        if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
+            raise SatError(
+                f"{path}: {name!r} is no array of this file itself, but may refer to another file; delete it."
+            )
 
 
 def one_by_one(paths: Iterable[Path | str]) -> Iterator[h5py.File]:

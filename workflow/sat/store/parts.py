@@ -102,7 +102,14 @@ def beside(path: Path | str, job: Job, kind: str) -> Path:
     -------
     Path
         The folder, which need not exist.
+
+    Raises
+    ------
+    SatError
+        See `Job.ready`.
     """
+    # Work that outlives this job must not come from damaged inputs.
+    job.ready()
     path = Path(path)
     accounts = {name: _digests(given) for name, given in job.inputs.items()}
     key = hashlib.sha256(f"{job.step.json}{json.dumps(accounts, sort_keys=True)}".encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -42,10 +43,7 @@ def register(files: Mapping[str, Path], results: Path, write: bool = True) -> di
         If a file cannot be read.
     """
     registry = results / REGISTRY
-    try:
-        known = json.loads(registry.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
+    known = _read(registry)
     digests, entries = {}, {}
     for name, path in files.items():
         if path.is_dir() or name == "images.root":
@@ -61,13 +59,30 @@ def register(files: Mapping[str, Path], results: Path, write: bool = True) -> di
     return digests
 
 
+def _read(registry: Path) -> dict[str, dict[str, str]]:
+    """Read the registry. An entry that is damaged does not count, so its file is read again."""
+    try:
+        found = json.loads(registry.read_text(encoding="utf-8"))
+        entries = {name: entry for name, entry in found.items() if isinstance(entry, dict)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return {name: entry for name, entry in entries.items() if entry.get("check", _check(entry)) == _check(entry)}
+
+
+def _check(entry: Mapping[str, str]) -> str:
+    """Digest of an entry, by which a damaged one is found."""
+    return hashlib.sha256(f"{entry.get('stamp')} {entry.get('sha256')}".encode()).hexdigest()[:16]
+
+
 def _entry(path: Path, known: Mapping[str, str]) -> dict[str, str]:
     if not path.exists():
         return dict(known) or {"sha256": ABSENT}
     status = path.stat()
     stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    if known.get("stamp") == stamp:
+    # Entries of earlier versions have no check. They count for files that are lost.
+    if known.get("stamp") == stamp and "check" in known:
         return dict(known)
     if status.st_size > 10**8:
         logging.getLogger("sat").info("registering %s", path)
-    return {"stamp": stamp, "sha256": file_digest(path)}
+    entry = {"stamp": stamp, "sha256": file_digest(path)}
+    return {**entry, "check": _check(entry)}

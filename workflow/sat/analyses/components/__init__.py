@@ -125,7 +125,11 @@ def run(
         "components_blocks": pd.DataFrame(blocks, columns=["component", "value_a", "value_b", "n_pairs", "mean"]),
     }
     figure = components_figure(tables, reasons)
-    facts = {"preset": preset, "reasons": reasons, "no_affinity": given.facts("affinity").get("no_affinity", "")}
+    facts = {
+        "preset": preset,
+        "reasons": reasons,
+        "no_affinity": given.facts("affinity", "no_affinity")["no_affinity"] or "",
+    }
     return Answer(tables, {"components": figure}, facts)
 
 

@@ -91,7 +91,7 @@ def run(
     names, replicates = list(teachers), range(seeds)
     similarities = {name: given[name].loc[student, names].astype(float) for name in ("sat", "affinity")}
     models = given["models"].set_index("model")
-    facts = given.facts("students")
+    facts = given.facts("students", "accuracy")
     accuracy = pd.DataFrame(
         {
             replicate: {name: facts[name, str(replicate)]["accuracy"] for name in (ALONE, *names)}
@@ -121,7 +121,7 @@ def run(
         seed=seed,
     )
     related["by"] = compared_by.replace("_", " ")
-    _say(table, related, student, given.facts("affinity").get("no_affinity", ""))
+    _say(table, related, student, given.facts("affinity", "no_affinity")["no_affinity"] or "")
     return Answer(
         {"distillation": table, "distillation_relation": related},
         {"distillation": distillation_figure(table, related, student)},

@@ -104,7 +104,7 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
     tried = [size for size in sorted(set(sizes)) if size <= len(logits)]
     for size in sorted(set(sizes) - set(tried)):
         log.warning("no ensembles of %d members: only %d models can be combined", size, len(logits))
-    no_affinity = given.facts("affinity").get("no_affinity", "")
+    no_affinity = given.facts("affinity", "no_affinity")["no_affinity"] or ""
     if no_affinity:
         log.warning("no affinity (%s), so its columns are empty", no_affinity)
     table, relation = pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=list(RELATION))

@@ -101,7 +101,7 @@ def run(
         frame.insert(0, "column", frame.pop("column"))
     overall = overall_contrasts(given["affinity"], pd.DataFrame(groups), confidence, seed=seed)
     overall = overall.rename_axis("column").reset_index()
-    if reason := given.facts("affinity").get("no_affinity", ""):
+    if reason := given.facts("affinity", "no_affinity")["no_affinity"] or "":
         log.warning("no contrasts: %s", reason)
     known = other is not None and other.differences is not None
     return Answer(

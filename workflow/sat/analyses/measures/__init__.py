@@ -119,7 +119,7 @@ def run(
     wanted = {name: units.declarations("measures")[name] for name in measures}
     families, names = models, sorted(models)
     sat, affinity, files = given["sat"], given["affinity"], given["clean"]
-    if reason := given.facts("affinity").get("no_affinity"):
+    if reason := given.facts("affinity", "no_affinity")["no_affinity"]:
         log.warning("measures are compared with SAT only: %s", reason)
     labels, sample = {}, None
     for split in ("attack", "eval"):
@@ -128,7 +128,7 @@ def run(
         if split == "attack" and len(labels[split]) > MOST_FEATURES:
             sample = sample_images(images["id"][:].tolist(), MOST_FEATURES, "images for features", seed)
             log.info("features of %d of the %d attack images are compared", MOST_FEATURES, len(labels[split]))
-    accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean").items()}
+    accuracy = {model: facts["accuracy"] for model, facts in given.facts("clean", "accuracy").items()}
     matrices: dict[str, pd.DataFrame] = {}
     intervals: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
     for name, unit in progress(wanted.items(), "measures"):

@@ -1,0 +1,179 @@
+"""Which run works on a study: locks that the kernel releases, and what a killed run leaves in .snakemake.
+
+The main process of a run holds one lock of the study's results. The shells of its jobs share another (common.smk),
+which everything that they start inherits. The kernel releases both however a process ends. So a new run knows whether
+an earlier one, or a job that outlived it, is still at work, whichever folder or host it was started from. Where the
+file system has no locks, there is a warning.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import platform
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from sat.errors import SatError
+
+log = logging.getLogger("sat")
+
+RUN, JOBS = ".run.lock", ".jobs.lock"
+"""Locks in the folder of the study's results: of the main process (exclusive), and of its jobs (shared)."""
+UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+ENDING = 3.0
+"""Seconds that jobs which are being stopped may take to end."""
+_held: list[int] = []
+
+
+def hold_run(results: Path) -> None:
+    """Take the lock of a study's results for the main process, until it ends.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the study's results.
+
+    Raises
+    ------
+    SatError
+        If another run holds it, or jobs of an earlier run are still at work.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    if not (run := _lock(results / RUN)):
+        raise SatError(f"another run is at work on {results}: {_holder(results / RUN)}.")
+    waited = time.monotonic() + ENDING
+    while not (jobs := _lock(results / JOBS)) and time.monotonic() < waited:
+        time.sleep(0.2)
+    if jobs:
+        os.close(jobs)
+    else:
+        processes = sorted(_processes(results / JOBS))
+        local = f" (here: {', '.join(processes)})" if processes else " on other hosts"
+        os.close(run)
+        raise SatError(
+            f"jobs of a run that was killed are still at work on {results}{local}. They end by themselves; call this "
+            "again then. To stop them, kill these processes, or cancel the SLURM jobs: sat resume."
+        )
+    words = {"process": os.getpid(), "host": platform.node(), "folder": str(Path.cwd()), "since": _now()}
+    os.ftruncate(run, 0)
+    os.pwrite(run, json.dumps(words).encode(), 0)
+    _held.append(run)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a file alone; None if another process holds the lock. A descriptor where the file system has no locks."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in UNSUPPORTED:
+            log.warning("%s: this file system has no locks, so a second run at the same time is not noticed.", path)
+            return descriptor
+        os.close(descriptor)
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise SatError(f"{path}: cannot be locked ({error.strerror}).") from None
+        return None
+    return descriptor
+
+
+def _holder(path: Path) -> str:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        words = f"process {found['process']} on {found['host']}, in {found['folder']}, since {found['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "it has just started"
+    return f"{words}. To stop it and its jobs there: kill -INT {found['process']}"
+
+
+def _processes(path: Path) -> Iterator[str]:
+    """Ids of the processes on this host that have a file open."""
+    wanted = path.resolve()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if link.readlink() == wanted and link.parts[2] != str(os.getpid()):
+                yield link.parts[2]
+        except OSError:
+            continue
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], bool]) -> bool:
+    """Remove what a killed run left in .snakemake. Only call this while holding the run's lock.
+
+    Snakemake's lock files of the study are removed, since whoever wrote them is dead. A finished result that is
+    marked as incomplete loses the mark, so that it is not made again.
+
+    Parameters
+    ----------
+    snakemake : Path
+        The folder .snakemake.
+    results : Path
+        Folder of the study's results, as Snakemake names it.
+    finished : callable
+        Function that says whether the job that makes a file is finished.
+
+    Returns
+    -------
+    bool
+        Whether a killed run had left a lock.
+    """
+    prefix, stale = f"{results}/", False
+    for lock in snakemake.glob("locks/*.lock"):
+        if lock.is_file() and any(line.startswith(prefix) for line in lock.read_text(errors="replace").splitlines()):
+            lock.unlink()
+            stale = True
+    if stale:
+        log.info("an earlier run on %s was killed; its locks are removed", results)
+    marks = {file: mark for mark in snakemake.glob("incomplete/**/*") if mark.is_file() and (file := _marked(mark))}
+    kept = [file for file in marks if file.startswith(prefix) and finished(file)]
+    for file in kept:
+        marks[file].unlink()
+    if kept:
+        log.info("finished, though the earlier run did not learn of it: %s", ", ".join(sorted(kept)))
+    return stale
+
+
+def mark_unrecorded(snakemake: Path, stale: Iterable[str]) -> None:
+    """Have Snakemake make results again that are not as the study asks, where it has no record of them.
+
+    Snakemake compares settings with its own records. It has none of what a job finished after Snakemake was killed, nor
+    of results that came without .snakemake; then other settings would make nothing again.
+
+    Parameters
+    ----------
+    snakemake : Path
+        The folder .snakemake.
+    stale : iterable of str
+        Results that are there, and were made by other steps than the study asks for.
+    """
+    for file in stale:
+        if not _record(snakemake / "metadata", file).exists():
+            mark = _record(snakemake / "incomplete", file)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text('{"external_jobid": null}', encoding="utf-8")
+
+
+def _record(folder: Path, file: str) -> Path:
+    """Where Snakemake keeps what it knows of a file; long names are cut into folders."""
+    code, most = urlsafe_b64encode(file.encode()).decode(), 254
+    parts = [code[start : start + most] for start in range(0, len(code), most)]
+    return folder.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
+def _marked(mark: Path) -> str:
+    """The file that a mark of Snakemake stands for; empty if the mark is none of Snakemake's."""
+    parts = mark.parts[mark.parts.index("incomplete") + 1 :]
+    try:
+        return urlsafe_b64decode("".join(part.removeprefix("@") for part in parts)).decode()
+    except ValueError:
+        return ""
