@@ -41,8 +41,8 @@ def go_on(plan):
     """Go on after a run that was killed: it left locks, and finished files that Snakemake calls incomplete."""
     snakemake, folder = Path(".snakemake"), Path(RESULTS)
     killed = forget_dead_runs(snakemake, folder, lambda path: is_finished(plan, folder, path))
-    there = (artefact for artefact in plan.artefacts().values() if (folder / artefact.path).exists())
-    mark_unrecorded(snakemake, (results(each.path) for each in there if not is_made(results(each.path), each.step)))
+    there = {f"{folder}/{each.path}": each.step for each in plan.artefacts().values() if (folder / each.path).exists()}
+    mark_unrecorded(snakemake, (path for path, step in there.items() if not is_made(path, step)))
     if killed:
         try:
             jobs = left(Path.cwd()) if shutil.which("squeue") else []
