@@ -133,13 +133,13 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
             lock.unlink()
             stale = True
     if stale:
-        log.info("an earlier run on %s was killed; its locks are removed", results)
+        log.warning("an earlier run on %s was killed; its locks are removed", results)
     marks = {file: mark for mark in snakemake.glob("incomplete/**/*") if mark.is_file() and (file := _marked(mark))}
     kept = [file for file in marks if file.startswith(prefix) and finished(file)]
     for file in kept:
         marks[file].unlink()
     if kept:
-        log.info("finished, though the earlier run did not learn of it: %s", ", ".join(sorted(kept)))
+        log.warning("finished, though the earlier run did not learn of it: %s", ", ".join(sorted(kept)))
     return stale
 
 
