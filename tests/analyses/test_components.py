@@ -357,7 +357,7 @@ class Inputs(dict):
         super().__init__(sat=sat, affinity=affinity.matrix)
         self.reason = affinity.reason
 
-    def facts(self, name):
+    def facts(self, name, *names):
         return {"no_affinity": self.reason}
 
 

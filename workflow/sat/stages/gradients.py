@@ -1,4 +1,4 @@
-"""Record the gradient of a model's loss with respect to clean images."""
+"""Record the gradients of a model's loss at clean images."""
 
 from __future__ import annotations
 
