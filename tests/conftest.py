@@ -100,6 +100,7 @@ def project(finished: Project, tmp_path: Path) -> Project:
 LONGEST = (
     "test_slurm.py",
     "test_demo.py",
+    "test_interruptions.py",
     "test_tutorial.py",
     "test_studies.py",
     "test_own_models.py",
@@ -109,6 +110,12 @@ LONGEST = (
 )
 # What their fixtures make takes minutes, and is made by each worker or waited for by all but one.
 TOGETHER = ("test_slurm.py", "test_demo.py", "test_studies.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than cores: the one that has the tests on SLURM mostly waits."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
