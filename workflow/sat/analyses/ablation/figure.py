@@ -53,7 +53,8 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
     left.plot(whitebox, place, "D", color="none", mec=GREY, label="white-box success")
     left.plot(whitebox[low], place[low], "D", color=GREY)
     known = pd.concat([table["spearman"], table["mean_whitebox"]]).dropna()
-    left.set(xlim=(min(0.0, known.min()) - 0.03, 1.03), xlabel="agreement with the study\n(filled diamond: some attacks fail)")
+    least = min(0.0, known.min()) - 0.03
+    left.set(xlim=(least, 1.03), xlabel="agreement with the study\n(filled diamond: some attacks fail)")
     middle.set(xlim=(min(0.0, table["rand"].min()) - 0.05, 1.05), xlabel="agreement with the study\n(adjusted Rand)")
     for axis in (left, middle):
         axis.grid(axis="x", lw=0.4)
