@@ -113,8 +113,12 @@ def test_the_summary_says_what_was_found_and_how_sure(demo: Project, matrix: pd.
     upper = matrix.where(np.triu(np.ones(matrix.shape, bool), 1)).stack().sort_values(ascending=False)
     assert [(a, b) for a, b, *_ in pairs] == list(upper.index[:5])
     assert all(float(low) <= float(sat) <= float(high) for _, _, sat, low, high in pairs)
-    families = re.findall(r"^  \d: (.*)$", text, re.MULTILINE)
-    assert sorted(name for line in families for name in line.split(", ")) == list(matrix.index)
+    for of in ("SAT", "affinity"):
+        part = text.partition(f"Clusters of {of} (k = 4, as configured; ")[2].partition("\n\n")[0]
+        clusters = re.findall(r"^  \d: (.*)$", part, re.MULTILINE)
+        names = [name for line in clusters for name in re.findall(r"\w+", line.replace("unsure:", ""))]
+        assert sorted(names) == list(matrix.index)
+    assert "not firm: start agreement" in text
 
 
 def test_the_report_opens_in_a_browser_without_a_network(demo: Project, tmp_path: Path):

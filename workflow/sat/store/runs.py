@@ -111,7 +111,7 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
     """Remove what a killed run left in .snakemake. Only call this while holding the run's lock.
 
     Snakemake's lock files of the study are removed, since whoever wrote them is dead. A finished result that is
-    marked as incomplete loses the mark, so that it is not made again.
+    marked as incomplete loses the mark and Snakemake's record of it, so that it is not made again.
 
     Parameters
     ----------
@@ -138,6 +138,8 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
     kept = [file for file in marks if file.startswith(prefix) and finished(file)]
     for file in kept:
         marks[file].unlink()
+        # The record is of an earlier job, perhaps with other settings.
+        _record(snakemake / "metadata", file).unlink(missing_ok=True)
     if kept:
         log.warning("finished, though the earlier run did not learn of it: %s", ", ".join(sorted(kept)))
     return stale
