@@ -102,6 +102,8 @@ def _snakemake(folder: Path, words: tuple[str, ...], environment: dict[str, str]
     with tempfile.TemporaryDirectory() as place, _jobs(Path(place)) as client:
         # The jobs find Python in the folder of Snakemake's.
         sys.executable = str(client)
+        # The Snakefile looks whether the command may run jobs.
+        sys.argv = ["snakemake", *words]
         return _said(lambda: main(list(words)))
 
 

@@ -91,7 +91,7 @@ def run(
     names, replicates = list(teachers), range(seeds)
     similarities = {name: given[name].loc[student, names].astype(float) for name in ("sat", "affinity")}
     models = given["models"].set_index("model")
-    facts = given.facts("students", "accuracy")
+    facts = given.facts("students", "accuracy", "n_images")
     accuracy = pd.DataFrame(
         {
             replicate: {name: facts[name, str(replicate)]["accuracy"] for name in (ALONE, *names)}
