@@ -48,7 +48,7 @@ def jobs_of(run: subprocess.Popen[str]) -> list[int]:
 @pytest.fixture
 def attacking(project: Project) -> Project:
     """Everything is made but the attacks and what follows, and the attacks take a while."""
-    project.configure(attack={**TINY["attack"], "steps": 300})
+    project.configure(attack={**TINY["attack"], "steps": 1500})
     return project
 
 

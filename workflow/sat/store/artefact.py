@@ -154,7 +154,7 @@ class Job:
         ----------
         path : path
         *names : str
-            Names of the facts.
+            Names of the facts; all of them by default.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class Job:
             The facts by name.
         """
         facts = read_sidecar(path)["facts"]
-        used = {name: facts.get(name) for name in names}
+        used = {name: facts.get(name) for name in names or facts}
         self._accounts[str(Path(path))].setdefault("facts", {}).update(used)
         return used
 
