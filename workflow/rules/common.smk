@@ -14,11 +14,9 @@ from snakemake.settings.types import DeploymentMethod
 CLONE = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, f"{CLONE}/workflow")
 
-from sat.cli.resume import left
 from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
-from sat.status.verify import is_finished
 from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
@@ -39,10 +37,14 @@ def runs_jobs(words):
 
 def go_on(plan):
     """Go on after a run that was killed: it left locks, and finished files that Snakemake calls incomplete."""
+    # Only the main process needs these. Each job of a cluster parses this file too.
+    from sat.cli.resume import left
+    from sat.status.verify import is_finished
+
     snakemake, folder = Path(".snakemake"), Path(RESULTS)
     killed = forget_dead_runs(snakemake, folder, lambda path: is_finished(plan, folder, path))
-    there = {f"{folder}/{each.path}": each.step for each in plan.artefacts().values() if (folder / each.path).exists()}
-    mark_unrecorded(snakemake, (path for path, step in there.items() if not is_made(path, step)))
+    steps = {f"{folder}/{artefact.path}": artefact.step for artefact in plan.artefacts().values()}
+    mark_unrecorded(snakemake, steps, lambda path: not is_made(path, steps[path]))
     if killed:
         try:
             jobs = left(Path.cwd()) if shutil.which("squeue") else []

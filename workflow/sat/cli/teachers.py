@@ -88,6 +88,7 @@ def _candidates(plan: Plan, results: Path, student: str, names: list[str]) -> tu
     models = read_table(job.input("models", there(results / "similarity/models.csv"))).set_index("model")
     parts = [_of_student(table, name, student, names) for table, name in ((pairs, "sat"), (affinity, "affinity"))]
     found = pd.concat(parts, axis=1).assign(accuracy=models["accuracy"])
+    job.ready()
     n_images = read_sidecar(there(results / "images/eval.h5"))["facts"]["n_images"]
     found["accuracy_low"], found["accuracy_high"] = wilson(
         found["accuracy"] * n_images, n_images, study.config.confidence

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 GROUP = "Trust them"
 
@@ -29,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     study = study_of(arguments)
     plan, results = plan_of(study), existing_results(arguments, study)
     total = len(plan.artefacts())
-    findings = list(verify(plan, results, arguments.full or arguments.adopt))
+    known: dict[str, Mapping[str, Any]] = {}
+    findings = list(verify(plan, results, arguments.full or arguments.adopt, known))
     for finding in findings:
         print(f"{finding.kind:<11}{finding.path}: {finding.reason}")
     if not findings:
@@ -41,10 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"\n{len(leftovers)} file(s) of jobs that were killed. If nothing is running, delete them:")
         print(f"  {shlex.join(['rm', *map(str, leftovers)])}")
     if arguments.adopt:
-        print(
-            f"\n{len(adopt(plan, results, findings))} sidecar(s) of earlier versions now have a digest of themselves."
-        )
-    elif count := len(earlier_formats(plan, results)):
+        print(f"\n{len(adopt(known, findings))} sidecar(s) of earlier versions now have a digest of themselves.")
+    elif count := len(earlier_formats(known)):
         print(
             f"\n{count} sidecar(s) were written by an earlier version, so an edit of them cannot be found. "
             "'sat verify --adopt' hashes every file and vouches for them."

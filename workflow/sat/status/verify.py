@@ -33,7 +33,9 @@ class Finding:
     reason: str
 
 
-def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
+def verify(
+    plan: Plan, results: Path, full: bool = False, known: dict[str, Mapping[str, Any]] | None = None
+) -> Iterator[Finding]:
     """Find every artefact that is missing, stale or changed, or that was made from such an artefact.
 
     Parameters
@@ -43,13 +45,15 @@ def verify(plan: Plan, results: Path, full: bool = False) -> Iterator[Finding]:
         Folder of the study's results.
     full : bool
         Whether to hash every file whole, which also finds bit rot.
+    known : dict, optional
+        It is filled with the sidecars that were read, by the path of the artefact, in the order of the flow.
 
     Yields
     ------
     Finding
         Findings in the order of the flow.
     """
-    known: dict[str, Mapping[str, Any]] = {}
+    known = {} if known is None else known
     faulty: set[str] = set()
     for artefact in plan.artefacts().values():
         path = results / artefact.path
@@ -79,18 +83,17 @@ def is_finished(plan: Plan, results: Path, path: str) -> bool:
     return not any(_examine(results / each.path, each.step, {}, set(), full=True) for each in made)
 
 
-def adopt(plan: Plan, results: Path, findings: Iterable[Finding]) -> list[Path]:
+def adopt(known: Mapping[str, Mapping[str, Any]], findings: Iterable[Finding]) -> list[Path]:
     """Vouch for sidecars of format 1: write them in the present format, with a digest of themselves.
 
     The sidecars keep their times, so that nothing runs again.
 
     Parameters
     ----------
-    plan : Plan
-    results : Path
-        Folder of the study's results.
+    known : mapping of str to mapping
+        The sidecars that a full `verify` has read.
     findings : iterable of Finding
-        What a full `verify` found. The sidecars of these artefacts stay as they are.
+        What it found. The sidecars of these artefacts stay as they are.
 
     Returns
     -------
@@ -98,9 +101,9 @@ def adopt(plan: Plan, results: Path, findings: Iterable[Finding]) -> list[Path]:
         The artefacts whose sidecars were written, in the order of the flow.
     """
     faulty = {finding.path for finding in findings}
-    adopted = [path for path in earlier_formats(plan, results) if path not in faulty]
+    adopted = [path for path in earlier_formats(known) if path not in faulty]
     for path in adopted:
-        record = read_sidecar(path)
+        record = dict(known[str(path)])
         for entry in _accounts(record):
             present = sidecar_path(entry["path"])
             if present.is_file() and not difference(entry, sidecar := read_sidecar(present)):
@@ -112,16 +115,9 @@ def adopt(plan: Plan, results: Path, findings: Iterable[Finding]) -> list[Path]:
     return adopted
 
 
-def earlier_formats(plan: Plan, results: Path) -> list[Path]:
-    """Find the artefacts whose sidecars have an earlier format, in the order of the flow."""
-    found = []
-    for artefact in plan.artefacts().values():
-        try:
-            if format_of(read_sidecar(results / artefact.path)) < FORMAT:
-                found.append(results / artefact.path)
-        except SatError:
-            continue  # it is missing or broken, which `verify` says
-    return found
+def earlier_formats(known: Mapping[str, Mapping[str, Any]]) -> list[Path]:
+    """Find the artefacts whose sidecars, by path, have an earlier format."""
+    return [Path(path) for path, sidecar in known.items() if format_of(sidecar) < FORMAT]
 
 
 def left_behind(results: Path) -> list[Path]:

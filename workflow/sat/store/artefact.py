@@ -100,7 +100,8 @@ class Job:
     run: Mapping[str, Any] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    _accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _accepted: dict[str, tuple[dict[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
+    """By path: what is recorded of an input, and the facts of its sidecar."""
     _checks: list[Future[None]] = field(default_factory=list)
     # One thread, since several would compete for one disk. It hashes while the stage imports torch and loads models.
     _hashing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "hash"))
@@ -141,8 +142,8 @@ class Job:
                 "'sat verify' names what is stale and prints the command that repairs it."
             )
         accounts = [account_of(path, sidecar) for path, sidecar in zip(paths, sidecars, strict=True)]
-        self._accounts |= {str(Path(path)): account for path, account in zip(paths, accounts, strict=True)}
-        for path, sidecar in zip(paths, sidecars, strict=True):
+        for path, account, sidecar in zip(paths, accounts, sidecars, strict=True):
+            self._accepted[str(Path(path))] = account, sidecar["facts"]
             self._checks.append(self._hashing.submit(check_content, path, sidecar, True))
         self.inputs[name] = accounts[0] if single else accounts
         return [Path(path) for path in paths]
@@ -161,9 +162,9 @@ class Job:
         dict
             The facts by name.
         """
-        facts = read_sidecar(path)["facts"]
+        account, facts = self._accepted[str(Path(path))]
         used = {name: facts.get(name) for name in names or facts}
-        self._accounts[str(Path(path))].setdefault("facts", {}).update(used)
+        account.setdefault("facts", {}).update(used)
         return used
 
     def ready(self) -> None:

@@ -145,7 +145,7 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
     return stale
 
 
-def mark_unrecorded(snakemake: Path, stale: Iterable[str]) -> None:
+def mark_unrecorded(snakemake: Path, files: Iterable[str], stale: Callable[[str], bool]) -> None:
     """Have Snakemake make results again that are not as the study asks, where it has no record of them.
 
     Snakemake compares settings with its own records. It has none of what a job finished after Snakemake was killed, nor
@@ -155,11 +155,14 @@ def mark_unrecorded(snakemake: Path, stale: Iterable[str]) -> None:
     ----------
     snakemake : Path
         The folder .snakemake.
-    stale : iterable of str
-        Results that are there, and were made by other steps than the study asks for.
+    files : iterable of str
+        Results of the study.
+    stale : callable
+        Function that says whether a result was made by another step than the study asks for. It is called for
+        results that are there and have no record.
     """
-    for file in stale:
-        if not _record(snakemake / "metadata", file).exists():
+    for file in files:
+        if Path(file).exists() and not _record(snakemake / "metadata", file).exists() and stale(file):
             mark = _record(snakemake / "incomplete", file)
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.write_text('{"external_jobid": null}', encoding="utf-8")

@@ -465,6 +465,10 @@ class Plan:
         dict of str to Artefact
             Artefacts by path, in the order of the flow.
         """
+        return self._artefacts
+
+    @cached_property
+    def _artefacts(self) -> dict[str, Artefact]:
         return {artefact.path: artefact for artefact in (*self._pipeline(), *self.answers())}
 
     def jobs(self) -> dict[str, list[Artefact]]:
@@ -474,6 +478,10 @@ class Plan:
         -------
         dict of str to list of Artefact
         """
+        return self._jobs
+
+    @cached_property
+    def _jobs(self) -> dict[str, list[Artefact]]:
         found: dict[str, list[Artefact]] = {}
         for artefact in self.artefacts().values():
             found.setdefault(artefact.job, []).append(artefact)
