@@ -34,7 +34,8 @@ def found():
     low = pd.DataFrame({"model": NAMES, "whitebox": [0.5, 1.0] * 4, "low_whitebox": [True, False] * 4})
     high = low.assign(whitebox=1.0, low_whitebox=False)
     models = dict.fromkeys(matrices["sat"], high) | {"other": low}
-    return matrices, ablation_table(matrices, models, 3), ablation_pairs(matrices, 3)
+    pairs = ablation_pairs(matrices, 3)
+    return matrices, ablation_table(matrices, models, pairs), pairs
 
 
 @pytest.mark.parametrize("of", ["sat", "affinity"])
@@ -78,8 +79,9 @@ def test_clusters_are_compared_by_the_adjusted_rand_index():
     sat = {"(study)": blocks(first), "same": 2 * blocks(first), "moved": blocks(second)}
     matrices = {"sat": sat, "affinity": {name: centred(one) for name, one in sat.items()}}
     models = dict.fromkeys(sat, pd.DataFrame({"whitebox": [1.0] * 8, "low_whitebox": [False] * 8}))
-    table = ablation_table(matrices, models, 3, permutations=9).set_index(["of", "variant"])["rand"]
-    pairs = ablation_pairs(matrices, 3).set_index(["of", "variant_a", "variant_b"])["rand"]
+    pairs = ablation_pairs(matrices, 3)
+    table = ablation_table(matrices, models, pairs, permutations=9).set_index(["of", "variant"])["rand"]
+    pairs = pairs.set_index(["of", "variant_a", "variant_b"])["rand"]
     # Hubert & Arabie (1985), of the pairs of models that share a cluster in one, the other, or both.
     together = [np.equal.outer(order, order)[UPPER] for order in (first, second)]
     both, a, b = (together[0] & together[1]).sum(), together[0].sum(), together[1].sum()
@@ -97,7 +99,7 @@ def test_models_without_similarity_are_left_out_of_clusters():
     assert clusters(nothing, "affinity", 2).empty, "three models have no affinity"
     models = dict.fromkeys(("(study)", "b"), pd.DataFrame({"whitebox": [1.0] * 3, "low_whitebox": [False] * 3}))
     both = {"sat": dict.fromkeys(models, square.iloc[1:4, 1:4]), "affinity": dict.fromkeys(models, nothing)}
-    table = ablation_table(both, models, 2, permutations=9).set_index(["of", "variant"])
+    table = ablation_table(both, models, ablation_pairs(both, 2), permutations=9).set_index(["of", "variant"])
     assert np.isnan(table.loc[("affinity", "b"), "rand"]) and table.loc[("sat", "b"), "rand"] == 1
     assert table.loc[("affinity", "b"), "n_pairs"] == 0
 

@@ -124,7 +124,7 @@ def test_one_pair_has_neither_interval_nor_p():
 
 
 def test_interval_of_all_groups_covers_groups_drawn_at_random():
-    """Leaving out models covers too seldom: what a group has in common is in none of its models alone."""
+    """Leaving out single models gives intervals that are too narrow, because groups are a sample too."""
     over_models, over_groups = [], []
     for seed in range(100):
         sat, labels = made((8, 8, 8, 8), 0, own=0.1, seed=seed)

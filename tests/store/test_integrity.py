@@ -113,7 +113,7 @@ def test_a_file_that_refers_to_another_file_is_refused(tmp_path, kind):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         kind(file, secret)
     with (
-        pytest.raises(SatError, match=r"a\.h5: 'prediction' is no array of this file itself"),
+        pytest.raises(SatError, match=r"a\.h5: 'prediction' is not stored in this file, but refers to another one"),
         hdf5.reading(tmp_path / "a.h5"),
     ):
         pass

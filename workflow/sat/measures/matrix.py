@@ -67,8 +67,9 @@ def similarity_interval(
     images and 95 % intervals, those of agreement, Jensen-Shannon and CKA covered 93 to 97 %, and those of error
     consistency 92 to 95 %, but only 80 % where each model erred on 6 images.
 
-    It takes 20 times as long as the measure of at most 1,000 images, whatever their number: about 2 minutes for
-    Jensen-Shannon or CKA of 69 models with 1,000 classes or features. Memory holds these images for all models.
+    It takes as long as 20 runs of the measure on at most 1,000 images, however many images there are. For
+    Jensen-Shannon or CKA of 69 models with 1,000 classes or features, this is about 2 minutes. Memory holds these
+    images for all models.
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
     for a model with the same features for all images. With fewer images than features it is large for any two models,
     so only compare values of the same images and of similar numbers of features.
 
-    Of more than 512 features, the 512 leading principal components are kept. 69 models and 5,000 images take about
-    five minutes on one core, and 2 GB.
+    If there are more than 512 features, only the 512 leading principal components are kept. 69 models and
+    5,000 images take about five minutes on one core, and 2 GB.
 
     References
     ----------

@@ -39,7 +39,7 @@ def name_points(
     size : float
         Font size in points.
     radius : float
-        Of the markers, in points.
+        Radius of the markers in points.
     """
     figure = axes.figure
     figure.canvas.draw()

@@ -99,8 +99,26 @@ Measure = Callable[[Scores, ArrayLike], Floats]
 """Computes values of pairs, shape (replicates, pairs), with weights of images, shape (replicates, images)."""
 
 
-def _weighted_counts(scores: Scores, weights: ArrayLike) -> Floats:
-    """Images that count, and those on which either direction transfers: shape (3, replicates, pairs)."""
+def bootstrap_weights(images: int, replicates: int, seed: int) -> NDArray[np.int64]:
+    """How often each image is drawn, with replacement, shape (replicates, images); more leave the first unchanged."""
+    return generator("bootstrap over images", seed).multinomial(images, np.full(images, 1 / images), size=replicates)
+
+
+def weighted_counts(scores: Scores, weights: ArrayLike) -> Floats:
+    """Count images with weights, so that an image may count several times or not at all.
+
+    Parameters
+    ----------
+    scores : Scores
+    weights : array_like of int, shape (replicates, images)
+        How often each image counts.
+
+    Returns
+    -------
+    float array, shape (3, replicates, pairs)
+        Images that both models classify correctly, and of these, those on which the first model's images fool the
+        second, and the reverse.
+    """
     # float32 takes half the time, and its whole numbers are exact up to 2**24 images.
     columns = np.ascontiguousarray(np.asarray(weights, np.float32).T)
     found = np.empty((3, len(scores.first), columns.shape[1]), np.float32)
@@ -127,7 +145,7 @@ def weighted_sat(scores: Scores, weights: ArrayLike, eps_s: float) -> Floats:
     float array, shape (replicates, pairs)
         SAT. It is NaN if no image counts that both models classify correctly.
     """
-    n, forth, back = _weighted_counts(scores, weights)
+    n, forth, back = weighted_counts(scores, weights)
     per_cent = 100 * (forth + back) / np.where(n > 0, 2 * n, np.nan)
     return np.asarray(np.log(np.maximum(per_cent, eps_s)))
 
@@ -146,7 +164,7 @@ def weighted_affinity(scores: Scores, weights: ArrayLike) -> Floats:
     float array, shape (replicates, pairs)
         Affinity. It is NaN for a model with itself, and where `sat.similarity.affinity.fit_affinity` has none.
     """
-    n, forth, back = _weighted_counts(scores, weights)
+    n, forth, back = weighted_counts(scores, weights)
     models = len(scores.models)
     half = np.empty((len(n), models, models))
     half[:, scores.first, scores.second] = (log_odds(forth, n) + log_odds(back, n)) / 2
@@ -178,7 +196,7 @@ def bootstrap(scores: Scores, measure: Measure, replicates: int = 1000, seed: in
     images = scores.both.shape[1]
     if images == 0 or replicates < 1:
         raise ValueError(f"{replicates} replicates of {images} images: at least one of both is needed")
-    weights = generator("bootstrap over images", seed).multinomial(images, np.full(images, 1 / images), size=replicates)
+    weights = bootstrap_weights(images, replicates, seed)
     measured = measure(scores, np.ones((1, images)))[0]
     return Replicates(scores.models, scores.first, scores.second, measured, measure(scores, weights))
 

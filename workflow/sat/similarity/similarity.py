@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat.statistics.intervals import rank_range, sat_interval, sign_flip_p, wilson
-from sat.statistics.pairs import holm
+from sat.statistics.pairs import holm, square_of
 
 Bools = NDArray[np.bool_]
 PAIR_COLUMNS = (
@@ -187,10 +187,7 @@ def sat_matrix(unordered: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     DataFrame, shape (len(models), len(models))
         SAT; NaN where no image is classified correctly by both models.
     """
-    half = unordered.set_index(["model_a", "model_b"])["sat"].unstack()
-    half = half.reindex(index=list(models), columns=list(models))
-    full = half.combine_first(half.T).reindex(index=list(models), columns=list(models))
-    return full.rename_axis(index=None, columns=None)
+    return square_of(unordered, "sat", models)
 
 
 def model_table(

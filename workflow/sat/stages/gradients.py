@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
                 raise SatError(f"model {model!r}: gradients that are not finite; its weights are damaged.")
             largest = np.abs(flat).max(axis=1, keepdims=True)
             zero += int((largest == 0).sum())
-            # Only directions are compared. With a largest value of 1, half precision loses none of them.
+            # Measures compare directions only. Values up to 1 fit half precision.
             stored[where] = flat / np.where(largest > 0, largest, 1)
         file["label"], file["id"] = labels[chosen], ids[chosen]
     if zero:

@@ -7,7 +7,7 @@ labels to other models and leave the matrix as it is (Mantel 1967, Cancer Resear
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,27 @@ def sorted_matrix(sat: pd.DataFrame) -> pd.DataFrame:
     if not np.allclose(matrix, matrix.T, equal_nan=True):
         raise ValueError("the SAT matrix is not symmetric")
     return matrix
+
+
+def square_of(pairs: pd.DataFrame, column: str, models: Sequence[str]) -> pd.DataFrame:
+    """Arrange a column of unordered pairs as a symmetric matrix.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Columns model_a, model_b and the values; every pair once.
+    column : str
+    models : sequence of str
+        Order of rows and columns.
+
+    Returns
+    -------
+    DataFrame, shape (len(models), len(models))
+        NaN for pairs that the table does not have.
+    """
+    half = pairs.set_index(["model_a", "model_b"])[column].unstack().reindex(index=list(models), columns=list(models))
+    full = half.combine_first(half.T).reindex(index=list(models), columns=list(models))
+    return full.rename_axis(index=None, columns=None)
 
 
 def aligned_labels(table: pd.DataFrame, models: pd.Index) -> pd.DataFrame:
@@ -194,8 +215,8 @@ def max_adjusted(statistics: Floats, one_sided: bool = False) -> Floats:
     """Compute adjusted p of each statistic: the share of permutations in which any statistic is as extreme.
 
     Extreme is far from 0; one-sided, it is far above the statistic's own mean. Distances are in units of each
-    statistic's root mean square distance, so that no scale dominates the maximum. Mean and unit are those of all rows,
-    the observed one included: then rows are treated alike, and the test is exact whatever their number.
+    statistic's root mean square distance, so that no scale dominates the maximum. Mean and unit are computed from all
+    rows, including the observed one. So all rows are treated alike, and the test is exact for any number of rows.
 
     Parameters
     ----------

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from sat.units.analysis import SIMILARITIES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -62,7 +64,7 @@ def describe_recommendation(
     str
         Several lines.
     """
-    choices, by = found.choices, {"affinity": "affinity", "sat": "SAT"}[found.by]
+    choices, by = found.choices, SIMILARITIES[found.by]
     rows, than = choices.to_dict("records"), found.differences.set_index("than").to_dict("index")
     first, most_accurate = rows[0], next(row for row in rows if row["choice"] == "most_accurate")
     lines = [
@@ -139,7 +141,7 @@ def describe_splits(found: list[Recommendation]) -> str:
         return "\n".join(
             _wrapped("one split of the images decides here; --splits 20 repeats it with others", "  ", "    ")
         )
-    by = {"affinity": "affinity", "sat": "SAT"}[found[0].by]
+    by = SIMILARITIES[found[0].by]
     rows: list[tuple[str, ...]] = [("minus", "mean points", "better in", "equal in", "worse in")]
     tables = [one.differences.set_index("than")["accuracy"] for one in found]
     for choice, name in NAMES.items():
@@ -343,7 +345,7 @@ def _choice(choice: Choice, by: str) -> str:
 def _relation(row: dict[str, Any], by: str) -> str:
     """Put the correlation of a group into words."""
     group = "all teachers" if row["group"] == "all" else f"{row['group']} {by}"
-    similarity = {"sat": "SAT", "affinity": "affinity"}[row["of"]]
+    similarity = SIMILARITIES[row["of"]]
     head = f"measured here, {group} ({row['n_teachers']}): "
     if math.isnan(row["spearman"]):
         return head + f"too few teachers or values for a correlation of gain with {similarity}"

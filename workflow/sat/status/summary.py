@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sat.store.tables import read_matrix, read_table
 from sat.study.config import Config
+from sat.units.analysis import SIMILARITIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +94,7 @@ def _clusters(analysis: Path) -> list[str]:
         draws["images"] = read_table(path)
     agreement = read_table(analysis / "clusters_agreement.csv").set_index(["first", "second"])["adjusted_rand"]
     lines = []
-    for of, column, name in (("sat", "cluster", "SAT"), ("affinity", "cluster_affinity", "affinity")):
+    for (of, name), column in zip(SIMILARITIES.items(), ("cluster", "cluster_affinity"), strict=True):
         table = clusters[["model", column]].dropna().astype({column: int})
         if table.empty:
             lines += ["", f"Clusters of {name}: none (fewer than 4 models have affinities)"]

@@ -70,9 +70,7 @@ def _check_self_contained(path: Path | str, file: h5py.File) -> None:
         link = file.get(name, getlink=True)
         data = file[name] if isinstance(link, h5py.HardLink) else None
         if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
-            raise SatError(
-                f"{path}: {name!r} is no array of this file itself, but may refer to another file; delete it."
-            )
+            raise SatError(f"{path}: {name!r} is not stored in this file, but refers to another one; delete the file.")
 
 
 def one_by_one(paths: Iterable[Path | str]) -> Iterator[h5py.File]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sat.study.study import Study
 
 
+SIMILARITIES = {"sat": "SAT", "affinity": "affinity"}
+"""What the column `of` of a table may hold, and its name in words."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """Where a table or figure stands in the report."""

@@ -64,7 +64,8 @@ def run(given: Given, *, settings: list[dict[str, Any]], k: int, seed: int) -> A
     about = pd.DataFrame(settings).rename(columns={"attack_images": "n_images"}).assign(variant=names)
     about["n_images"] = about["n_images"].fillna(count)
     about = about.convert_dtypes()  # whole numbers stay whole where a method lacks the setting
-    found = ablation_table(matrices, models, k, seed=seed)
+    pairs = ablation_pairs(matrices, k, seed)
+    found = ablation_table(matrices, models, pairs, seed=seed)
     table = found[["variant", "of"]].merge(about, on="variant").merge(found, on=["variant", "of"])
     for row in table[(table["n_low_whitebox"] > 0) & (table["of"] == "sat")].itertuples():
         log.warning(
@@ -75,5 +76,4 @@ def run(given: Given, *, settings: list[dict[str, Any]], k: int, seed: int) -> A
         )
     if found.loc[found["of"] == "affinity", "n_pairs"].eq(0).all():
         log.warning("no affinity to compare: similarity/affinity.csv.json says why")
-    pairs = ablation_pairs(matrices, k, seed)
     return Answer({"ablation": table, "ablation_pairs": pairs}, {"ablation": ablation_figure(table, pairs)})

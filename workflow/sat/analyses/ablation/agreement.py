@@ -7,9 +7,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import adjusted_rand_score
 
-from sat.analyses.clusters.spectral import odds_ratios, spectral_clusters, without_nan
+from sat.analyses.clusters.spectral import odds_ratios, partition_agreement, spectral_clusters, without_nan
 from sat.analyses.reference.comparison import compare
 
 AGREEMENT = ("n_pairs", "pearson", "spearman", "mantel_p", "mean_offset", "sd_offset")
@@ -18,7 +17,11 @@ Matrices = Mapping[str, Mapping[str, pd.DataFrame]]
 
 
 def ablation_table(
-    matrices: Matrices, models: Mapping[str, pd.DataFrame], k: int, permutations: int = 999, seed: int = 0
+    matrices: Matrices,
+    models: Mapping[str, pd.DataFrame],
+    pairs: pd.DataFrame,
+    permutations: int = 999,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Say how well the matrix and the clusters of each variant agree with the study's.
 
@@ -27,8 +30,8 @@ def ablation_table(
     matrices : Matrices
     models : mapping of str to DataFrame
         Tables of the models (`sat.similarity.similarity.model_table`), by variant.
-    k : int
-        Number of clusters.
+    pairs : DataFrame
+        From `ablation_pairs`.
     permutations : int
         Number of permutations of Mantel's test.
     seed : int
@@ -45,8 +48,9 @@ def ablation_table(
         What compares with the study is NaN for the study itself.
     """
     rows = []
+    # Those of the study with itself would say nothing.
+    rand = pairs.set_index(["of", "variant_a", "variant_b"])["rand"].to_dict()
     for of, variants in matrices.items():
-        found = {name: clusters(matrix, of, k, seed) for name, matrix in variants.items()}
         study = next(iter(variants))
         for name, matrix in variants.items():
             whitebox = models[name]
@@ -61,10 +65,10 @@ def ablation_table(
             }
             compared = compare(matrix, variants[study], permutations=permutations, seed=seed).table.iloc[0]
             row |= {column: compared[column] for column in AGREEMENT}
-            rows.append(row | {"rand": _rand(found[name], found[study])})
+            rows.append(row | {"rand": rand.get((of, study, name), np.nan)})
     table = pd.DataFrame(rows)
     # Every matrix agrees with itself, so these numbers would say nothing.
-    table.loc[table["variant"] == next(iter(models)), [*AGREEMENT[1:], "rand"]] = np.nan
+    table.loc[table["variant"] == next(iter(models)), list(AGREEMENT[1:])] = np.nan
     table.loc[table["of"] == "affinity", "mean_offset"] = np.nan
     return table
 
@@ -88,10 +92,11 @@ def ablation_pairs(matrices: Matrices, k: int, seed: int = 0) -> pd.DataFrame:
     rows = []
     for of, variants in matrices.items():
         found = {name: clusters(matrix, of, k, seed) for name, matrix in variants.items()}
-        for first, second in combinations(variants, 2):
+        rand = partition_agreement(found)["adjusted_rand"]
+        for (first, second), index in zip(combinations(variants, 2), rand, strict=True):
             compared = compare(variants[first], variants[second], permutations=0).table.iloc[0]
             agreement = [compared[column] for column in ("n_pairs", "pearson", "spearman")]
-            rows.append((first, second, of, *agreement, _rand(found[first], found[second])))
+            rows.append((first, second, of, *agreement, index))
     columns = ["variant_a", "variant_b", "of", "n_pairs", "pearson", "spearman", "rand"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -122,11 +127,3 @@ def clusters(matrix: pd.DataFrame, of: str, k: int, seed: int = 0) -> pd.Series:
         return pd.Series(dtype=int)
     found: pd.Series = spectral_clusters(weights, min(k, len(weights)), seed=seed).table.set_index("model")["cluster"]
     return found
-
-
-def _rand(first: pd.Series, second: pd.Series) -> float:
-    """Adjusted Rand index over the models that both clusterings have; NaN with fewer than two."""
-    common = first.index.intersection(second.index)
-    if len(common) < 2:
-        return float("nan")
-    return float(adjusted_rand_score(first[common], second[common]))

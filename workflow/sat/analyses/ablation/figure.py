@@ -9,11 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sat.report.style import BLUE, GREY, STYLE
-
-ORANGE = "#d98324"
-COLOURS = {"sat": BLUE, "affinity": ORANGE}
-NAMES = {"sat": "SAT", "affinity": "affinity"}
+from sat.report.style import GREY, OF, STYLE
+from sat.units.analysis import SIMILARITIES
 
 
 def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
@@ -44,10 +41,10 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
             layout="constrained",
         )
     for of, part in rows.items():
-        left.plot(part["spearman"], place, "o", color=COLOURS[of], label=f"rank correlation, {NAMES[of]}")
+        left.plot(part["spearman"], place, "o", color=OF[of], label=f"rank correlation, {SIMILARITIES[of]}")
         # Where both agree, the smaller marker stays visible within the larger one.
         size = 7 if of == "sat" else 4
-        middle.plot(part["rand"], place, "s", color=COLOURS[of], ms=size, label=f"clusters of {NAMES[of]}")
+        middle.plot(part["rand"], place, "s", color=OF[of], ms=size, label=f"clusters of {SIMILARITIES[of]}")
     whitebox = table.groupby("variant", sort=False)["mean_whitebox"].first()
     low = (table.groupby("variant", sort=False)["n_low_whitebox"].first() > 0).to_numpy()
     left.plot(whitebox, place, "D", color="none", mec=GREY, label="white-box success")

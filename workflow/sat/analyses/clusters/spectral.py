@@ -86,6 +86,20 @@ def without_nan(matrix: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return matrix, dropped
 
 
+def complete_models(*matrices: pd.DataFrame) -> list[str]:
+    """List models, sorted, for which no matrix has NaN off the diagonal.
+
+    Parameters
+    ----------
+    *matrices : DataFrame, shape (n, n)
+        Symmetric. Models that one of them does not have are left out, and then those of `without_nan`.
+    """
+    models = sorted(set.intersection(*(set(matrix.index) for matrix in matrices)))
+    holes = sum(matrix.loc[models, models].isna().to_numpy() for matrix in matrices) * ~np.eye(len(models), dtype=bool)
+    kept, _ = without_nan(pd.DataFrame(np.where(holes, np.nan, 0.0), index=models, columns=models))
+    return list(kept.index)
+
+
 def spectral_clusters(matrix: pd.DataFrame, k: int, starts: int = 300, seed: int = 0) -> Clustering:
     """Cluster models by normalised spectral clustering.
 

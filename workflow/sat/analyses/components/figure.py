@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sat.report.style import GREY, OF, STYLE, nothing_to_draw
+from sat.units.analysis import SIMILARITIES
 
 SHIFT = {"sat": 0.2, "affinity": -0.2}
 """SAT stands above affinity in the row of a component."""
@@ -29,7 +30,7 @@ def components_figure(tables: Mapping[str, pd.DataFrame], reasons: Mapping[str, 
     tables : mapping of str to DataFrame
         Those of the analysis, by name.
     reasons : mapping of str to str
-        Why there is no regression of SAT or of affinity.
+        Reasons why a regression is missing, by what it would predict (sat, affinity).
 
     Returns
     -------
@@ -69,7 +70,7 @@ def components_figure(tables: Mapping[str, pd.DataFrame], reasons: Mapping[str, 
         panel.axvline(0, color="black", lw=0.6)
         panel.spines[["top", "right"]].set_visible(False)
         panel.title.set_size(10)
-    words = [f"no regression of {_word(of)}:\n{reason}" for of, reason in reasons.items()]
+    words = [f"no regression of {SIMILARITIES[of]}:\n{reason}" for of, reason in reasons.items()]
     left.text(0.98, 0.02, "\n".join(words), transform=left.transAxes, ha="right", fontsize=7)
     if drawn["half_contrast"].isna().all():
         right.text(0.5, 0.5, "\n".join(sorted(set(drawn["note"]))), transform=right.transAxes, ha="center", fontsize=8)
@@ -79,7 +80,7 @@ def components_figure(tables: Mapping[str, pd.DataFrame], reasons: Mapping[str, 
     r2 = tables["components_r2"]
     r2 = r2[(r2["kind"] == "both_new") & r2["r2"].notna()]
     if len(r2):
-        words = [f"{_word(row.of)} {row.r2:.2f}" for row in r2.itertuples()]
+        words = [f"{SIMILARITIES[row.of]} {row.r2:.2f}" for row in r2.itertuples()]
         figure.suptitle(f"R² for pairs of two models not seen: {', '.join(words)}", fontsize=9, ha="left", x=0.02)
     return figure
 
@@ -97,13 +98,9 @@ def _bars(panel: Axes, table: pd.DataFrame, column: str, place: pd.Series) -> No
         )
 
 
-def _word(of: str) -> str:
-    return {"sat": "SAT"}.get(of, of)
-
-
 def _legend() -> list[Patch | Line2D]:
     return [
-        *(Patch(color=shade, label=_word(of)) for of, shade in OF.items()),
+        *(Patch(color=shade, label=SIMILARITIES[of]) for of, shade in OF.items()),
         Patch(facecolor="none", edgecolor=GREY, label="hollow: adjusted p > 0.05"),
         Line2D([], [], color="black", marker="D", ms=3, ls="", label="importance for pairs of two models not seen"),
         Line2D([], [], color=GREY, marker="o", mfc="white", ls="", label="contrast: classes weighted by size"),

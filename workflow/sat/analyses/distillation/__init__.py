@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sat.logs import log
 from sat.store.step import ALONE
-from sat.units.analysis import Analysis, Answer, Shown
+from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +155,7 @@ def _say(table: pd.DataFrame, related: pd.DataFrame, student: str, no_affinity: 
             "%d teacher(s) of unknown base architecture are in neither group", (table["relation"] == "unknown").sum()
         )
     for row in related.itertuples():
-        name = {"sat": "SAT", "affinity": "affinity"}[row.of]
+        name = SIMILARITIES[row.of]
         if row.of == "affinity" and no_affinity:
             continue
         if pd.isna(row.spearman):

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sat.report.style import STYLE, nothing_to_draw
+from sat.units.analysis import SIMILARITIES
 
 COLOURS = {"same": "#c2452d", "other": "#4878a8", "unknown": "#8a8a8a"}
-LABELS = {"sat": "SAT", "affinity": "affinity"}
 NAMED = 40
 """Largest number of teachers whose names are drawn."""
 
@@ -35,7 +35,7 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
     -------
     Figure
     """
-    shown = [name for name in LABELS if table[name].notna().any()]
+    shown = [name for name in SIMILARITIES if table[name].notna().any()]
     if not shown:
         return nothing_to_draw(f"No teacher has a SAT with {student}.")
     by = str(related["by"].iloc[0])
@@ -45,7 +45,7 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
         )
     for axes, name in zip(grid[0], shown, strict=True):
         _panel(axes, table[table[name].notna()].sort_values(name, kind="stable"), name, by)
-        axes.set_xlabel(f"{LABELS[name]} of the teacher and {student} alone")
+        axes.set_xlabel(f"{SIMILARITIES[name]} of the teacher and {student} alone")
         lines = [_correlation(row, by) for row in related[related["of"] == name].to_dict("records")]
         axes.set_title("\n".join(lines), loc="left", fontsize=9)
     grid[0, 0].set_ylabel("accuracy with the teacher minus alone\n(percentage points, mean over seeds)")

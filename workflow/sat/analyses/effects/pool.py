@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat.seeds import generator
 from sat.similarity.affinity import (
     Affinity,
     Levels,
@@ -23,10 +22,9 @@ from sat.similarity.affinity import (
     symmetric_log_odds,
 )
 from sat.similarity.predictions import Predictions
+from sat.similarity.resampling import Scores, bootstrap_weights, weighted_counts
 
 Floats = NDArray[np.float64]
-BLOCK = 256
-"""Ordered pairs that are multiplied at once."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,8 @@ class Pool:
         seed : int
         """
         images = len(next(iter(found.correct.values())))
-        ones = np.ones((1, images), np.int64)
-        drawn = generator("bootstrap over images", seed).multinomial(
-            images, np.full(images, 1 / images), size=replicates
-        )
-        measured, *again = _directed(models, found, np.vstack([ones, drawn]))
+        weights = np.vstack([np.ones((1, images), np.int64), bootstrap_weights(images, replicates, seed)])
+        measured, *again = _directed(found.scores(models), weights)
         return cls(families, symmetric_log_odds(measured), measured, again)
 
     @property
@@ -102,19 +97,13 @@ class Pool:
         return Pool(self.families, self.half.loc[kept, kept], None)
 
 
-def _directed(models: list[str], found: Predictions, weights: NDArray[np.int64]) -> Iterator[pd.DataFrame]:
+def _directed(scores: Scores, weights: NDArray[np.int64]) -> Iterator[pd.DataFrame]:
     """Log-odds of each direction, with every image counted as often as a row of weights says; a frame a row."""
-    places = [(s, t) for s in range(len(models)) for t in range(len(models))]
-    columns = np.ascontiguousarray(weights.T, np.float32)
-    total, hits = (np.empty((len(places), len(weights)), np.float32) for _ in range(2))
-    for start in range(0, len(places), BLOCK):
-        part = places[start : start + BLOCK]
-        both = np.stack([found.correct[models[s]] & found.correct[models[t]] for s, t in part])
-        hit = np.stack([found.fooled[models[s], models[t]] for s, t in part]) & both
-        # float32 counts exactly up to 2**24 images.
-        total[start : start + BLOCK] = both.astype(np.float32) @ columns
-        hits[start : start + BLOCK] = hit.astype(np.float32) @ columns
-    odds = log_odds(hits.T, total.T).reshape(len(weights), len(models), len(models))
+    models = list(scores.models)
+    n, forth, back = weighted_counts(scores, weights)
+    odds = np.empty((len(n), len(models), len(models)))
+    odds[:, scores.first, scores.second] = log_odds(forth, n)
+    odds[:, scores.second, scores.first] = log_odds(back, n)
     for square in odds:
         yield pd.DataFrame(square, index=models, columns=models)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sat.logs import log
 from sat.study.section import Count, Section
-from sat.units.analysis import Analysis, Answer, Shown
+from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     from sat.stages.given import Given
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 MEANS = ("mean_sat", "mean_affinity")
 COLUMNS = ("size", "members", "member_accuracy", "accuracy", "error_reduction", "all_wrong", *MEANS, "n_clusters")
 CLUSTERS = ("size", "n_clusters", "n_sets", "member_accuracy", "accuracy", "error_reduction", "all_wrong", *MEANS)
-NAMES = {"sat": "SAT", "affinity": "affinity"}
-"""Similarities as messages name them."""
 
 
 class Ensembles(Section):
@@ -119,7 +117,7 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
     if len(table) and table["error_reduction"].isna().all():
         log.warning("no model errs, so there is nothing for an ensemble to gain")
     for row in relation.itertuples():
-        name = NAMES[row.of]
+        name = SIMILARITIES[row.of]
         if row.of == "affinity" and no_affinity:
             continue
         if pd.isna(row.spearman):

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from sat.analyses.clusters.spectral import without_nan
+from sat.analyses.clusters.spectral import complete_models
 from sat.seeds import generator
 from sat.statistics.correlation import RankCorrelation, permutation_p
 
@@ -355,9 +355,8 @@ def _correlate(
     """Correlations of `gain_by_similarity` for the sets of one size."""
     members = part["members"].str.split(SEPARATOR).tolist()
     models = sorted(set(chain.from_iterable(members)))
-    holes = matrix.loc[models, models].isna().to_numpy() & ~np.eye(len(models), dtype=bool)
-    whole, _ = without_nan(pd.DataFrame(np.where(holes, np.nan, 0.0), index=models, columns=models))
-    place = {model: number for number, model in enumerate(whole.index)}
+    whole = complete_models(matrix.loc[models, models])
+    place = {model: number for number, model in enumerate(whole)}
     usable = [all(model in place for model in row) for row in members] & part["error_reduction"].notna().to_numpy()
     used = part[usable]
     row: dict[str, float] = {"n_models": len(place), "n_sets": len(used)}
@@ -365,7 +364,7 @@ def _correlate(
     if len(used) < LEAST_SETS:
         return row
     sets = np.array([[place[model] for model in row] for row in used["members"].str.split(SEPARATOR)], np.int16)
-    values = matrix.loc[whole.index, whole.index].to_numpy(float)
+    values = matrix.loc[whole, whole].to_numpy(float)
     effects = _MemberEffects(sets, len(place))
     # Equal values that differ by rounding keep their ties.
     gain = used["error_reduction"].to_numpy().round(12)

@@ -91,7 +91,7 @@ def _means(panel: Axes, rows: pd.DataFrame, every: pd.DataFrame, compared: bool)
 def _contrasts(panel: Axes, rows: pd.DataFrame, contrasts: pd.DataFrame) -> None:
     alone = contrasts[contrasts["second"] == OTHERS].set_index("first")
     if not len(alone):
-        # Of two groups, each is all others of the other one.
+        # With two groups, all others of one group are the other group.
         alone = pd.concat([contrasts.set_index("first"), contrasts.set_index("second")])
     found = alone.reindex(rows["group"])
     for number, row in enumerate(found.itertuples()):

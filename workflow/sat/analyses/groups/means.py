@@ -86,8 +86,8 @@ def group_means(
         _row("group", word, matrix, np.outer(member, member), confidence)
         for word, member in zip(words, members.T, strict=True)
     ]
-    # Over models alone, groups that were drawn at random would be taken for all groups: what the models of a group have
-    # in common by chance is in none of them alone. Over groups alone, few that agree by chance would seem certain.
+    # Leaving out single models ignores that the groups are a sample too: all models of a group share its deviation.
+    # Leaving out groups alone makes a few groups that agree by chance look certain. So the wider interval counts.
     rows.append(_row("within", "", matrix, members @ members.T, confidence, members))
     for row, chance in zip(rows, p, strict=True):
         row["p"] = chance if row["n_pairs"] > 1 else np.nan

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from sat.analyses.clusters.spectral import without_nan
+from sat.analyses.clusters.spectral import complete_models
 from sat.seeds import generator
 from sat.similarity.affinity import fit_affinity
 from sat.statistics.correlation import RankCorrelation, permutation_p, rank_mantel
@@ -34,7 +34,7 @@ def rest(matrix: pd.DataFrame) -> pd.DataFrame:
     DataFrame, shape (n, n)
         NaN on the diagonal, for models that are left out, and everywhere if fewer than 4 models remain.
     """
-    models = _complete(matrix)
+    models = complete_models(matrix)
     part = matrix.loc[models, models]
     left = fit_affinity(part).matrix
     # Pairs that differ by rounding only are tied, and a measure that is nothing but levels leaves 0.
@@ -93,7 +93,7 @@ def against(
     for name, other in measures.items():
         for of, ours, least in (("sat", sat, 3), ("affinity", affinity, 4)):
             # The models are sorted, so that the permutations do not depend on their order.
-            models = _complete(ours, other)
+            models = complete_models(ours, other)
             n = len(models)
             found = (np.nan, np.nan, np.nan)
             if n >= least:
@@ -106,14 +106,6 @@ def against(
             rows.append((name, of, n, n * (n - 1) // 2, *found))
     columns = ["measure", "of", "n_models", "n_pairs", "spearman", "mantel_p", "partial_spearman"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _complete(*matrices: pd.DataFrame) -> list[str]:
-    """List models, sorted, for which no matrix has NaN off the diagonal."""
-    models = sorted(set.intersection(*(set(matrix.index) for matrix in matrices)))
-    holes = sum(matrix.loc[models, models].isna().to_numpy() for matrix in matrices) * ~np.eye(len(models), dtype=bool)
-    kept, _ = without_nan(pd.DataFrame(np.where(holes, np.nan, 0.0), index=models, columns=models))
-    return list(kept.index)
 
 
 def family_separation(

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sat.analyses.mistakes.tables import square_of
 from sat.report.style import STYLE, nothing_to_draw
+from sat.statistics.pairs import square_of
 
 OUTCOMES = {"unfooled": "#d9d9d9", "different": "#7f9fb8", "same": "#c2452d"}
 
@@ -79,8 +79,8 @@ def _bars(axes: Axes, models: pd.DataFrame) -> None:
 
 def _map(figure: Figure, axes: Axes, pairs: pd.DataFrame, names: list[str]) -> None:
     """Heat map: above the diagonal the excess beyond the true class, below it that beyond the image."""
-    by_class = square_of(pairs, names, "excess").to_numpy(float)
-    by_image = square_of(pairs, names, "excess_image").to_numpy(float)
+    by_class = square_of(pairs, "excess", names).to_numpy(float)
+    by_image = square_of(pairs, "excess_image", names).to_numpy(float)
     square = np.where(np.triu(np.ones_like(by_class, bool)), by_class, by_image)
     image = axes.imshow(square, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     axes.set_facecolor("#b5b5b5")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sat.analyses.clusters.spectral import without_nan
+from sat.analyses.clusters.spectral import complete_models
 from sat.analyses.measures.agreement import family_separation
 from sat.analyses.mistakes.classes import Mistakes, same_class_p, tally_by_class, tally_by_image
 from sat.analyses.mistakes.images import Fooling
@@ -17,7 +17,7 @@ from sat.logs import progress
 from sat.seeds import generator
 from sat.similarity.affinity import fit_affinity
 from sat.statistics.correlation import rank_mantel
-from sat.statistics.pairs import holm, ratio
+from sat.statistics.pairs import holm, ratio, square_of
 
 Floats = NDArray[np.float64]
 QUANTITIES = ("same_share", "targeted_rate", "excess", "excess_image")
@@ -180,13 +180,13 @@ def relation_table(
     """
     models = sorted(sat.index)
     rows: list[dict[str, object]] = []
-    matrices = {name: square_of(pairs, models, name) for name in QUANTITIES}
+    matrices = {name: square_of(pairs, name, models) for name in QUANTITIES}
     separation = family_separation(sat, affinity, matrices, families, permutations, seed)
     auc = separation.set_index(["measure", "rest"])["roc_auc"]
     for name, matrix in matrices.items():
         row: dict[str, object] = {"quantity": name}
         for other, reference, mine in (("sat", sat, matrix), ("affinity", affinity, fit_affinity(matrix).matrix)):
-            kept = _complete(mine, reference)
+            kept = complete_models(mine, reference)
             row |= {} if other == "affinity" else {"n_models": len(kept), "n_pairs": len(kept) * (len(kept) - 1) // 2}
             row |= {f"{other}_spearman": np.nan, f"{other}_p": np.nan}
             if len(kept) > 3:
@@ -198,21 +198,6 @@ def relation_table(
                 )
         rows.append(row | {"roc_auc": auc[name, False], "roc_auc_rest": auc[name, True]})
     return pd.DataFrame(rows)
-
-
-def square_of(pairs: pd.DataFrame, models: list[str], column: str) -> pd.DataFrame:
-    """Arrange a column of unordered pairs as a symmetric matrix, NaN on the diagonal."""
-    half = pairs.set_index(["model_a", "model_b"])[column].unstack().reindex(index=models, columns=models)
-    return half.combine_first(half.T).rename_axis(index=None, columns=None)
-
-
-def _complete(*matrices: pd.DataFrame) -> list[str]:
-    """Models for which no matrix has a hole off the diagonal."""
-    first, second = (matrix.sort_index(axis=0).sort_index(axis=1) for matrix in matrices)
-    holes = first.to_numpy(float) + second.to_numpy(float)
-    np.fill_diagonal(holes, 0.0)
-    kept, _ = without_nan(pd.DataFrame(holes, index=first.index, columns=first.columns))
-    return list(kept.index)
 
 
 def _share(part: pd.Series, whole: pd.Series) -> Floats:

@@ -12,9 +12,9 @@ from matplotlib.patches import Patch
 from sat.analyses.retraining.trainings import Trainings
 from sat.report.panels import area, dot, panel_grid
 from sat.report.style import BLUE, nothing_to_draw
+from sat.units.analysis import SIMILARITIES
 
 RED, BAND = "#c2452d", "#d9d9d9"
-LABELS = {"sat": "SAT", "affinity": "affinity"}
 
 
 def retraining_figure(trainings: Trainings, table: pd.DataFrame) -> Figure:
@@ -46,7 +46,7 @@ def retraining_figure(trainings: Trainings, table: pd.DataFrame) -> Figure:
         axes.fill_between(ends, ends - half, ends + half, color=BAND, linewidth=0)
         for mask, colour in ((~own, BLUE), (own, RED)):
             axes.scatter(means[mask], values[mask], s=area(len(values)), color=colour, alpha=0.7, linewidths=0)
-        name = LABELS[row.measure]
+        name = SIMILARITIES[row.measure]
         axes.set(xlabel=f"mean {name} of two nets", ylabel=f"{name} of two trainings")
         axes.set_title(f"seeds: {row.share:.0%} of the variance", fontsize=9)
     handles = [dot(BLUE, "two nets"), dot(RED, "one net, two seeds"), Patch(color=BAND, label="other images")]

@@ -26,13 +26,14 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t as student
 from sklearn.metrics import adjusted_rand_score
 
 from sat.analyses.clusters.spectral import spectral_clusters
 from sat.seeds import generator
 from sat.similarity.affinity import fit_affinity
 from sat.statistics.correlation import spearman
+from sat.statistics.intervals import jackknife_interval
+from sat.statistics.pairs import square_of
 
 Floats = NDArray[np.float64]
 DRAWS = 100
@@ -101,7 +102,7 @@ class Variances:
     nets: float
     """Between pairs of nets, whichever their trainings."""
     trainings: float
-    """Of one pair of nets between two trainings of both."""
+    """Between two trainings of the same pair of nets."""
 
     @property
     def share(self) -> float:
@@ -161,16 +162,17 @@ def summary(
         of all models is of its own net). NaN where a measure has no values.
     """
     rows = []
+    draws = list(trainings.draws(DRAWS, seed))
+    same = trainings.nets.to_numpy()[:, None] == trainings.nets.to_numpy()[None, :]
+    upper = np.triu(np.ones(same.shape, bool), 1)
     for measure in MEASURES:
-        draws = list(trainings.draws(DRAWS, seed))
         squares = [(trainings.of_pool(measure, a), trainings.of_pool(measure, b)) for a, b in draws]
-        found = variances(_pairs(squares))
+        pairs = _pairs(squares)
+        found = variances(pairs)
         low, high = _jackknife(trainings, measure, found.share, confidence, seed)
         around = _intervals(trainings, intervals[measure])
         images = _image_deviation(trainings, around, confidence)
         matrix = trainings.sat if measure == "sat" else trainings.affinity
-        same = trainings.nets.to_numpy()[:, None] == trainings.nets.to_numpy()[None, :]
-        upper = np.triu(np.ones(same.shape, bool), 1)
         values = matrix.to_numpy(float)
         rows.append(
             {
@@ -185,7 +187,7 @@ def summary(
                 "sd_images": images,
                 "widening": np.sqrt(1 + found.trainings / images**2) if images > 0 else np.nan,
                 "covered": _covered(trainings, draws, squares, around),
-                "correlation": _mean([spearman(a, b) for a, b in _pairs(squares)]),
+                "correlation": _mean([spearman(a, b) for a, b in pairs]),
                 "nearest_kept": _mean([_nearest_kept(a, b) for a, b in squares]),
                 "rand": _rand(trainings, draws[:CLUSTERED], k, seed) if measure == "sat" else np.nan,
                 "mean_within": _mean(values[same & upper]),
@@ -234,21 +236,14 @@ def _jackknife(trainings: Trainings, measure: str, share: float, confidence: flo
         rest = trainings.without(net)
         squares = [(rest.of_pool(measure, a), rest.of_pool(measure, b)) for a, b in rest.draws(DRAWS // 4, seed)]
         shares.append(variances(_pairs(squares)).share)
-    n = len(shares)
-    error = np.sqrt((n - 1) / n * np.sum(np.square(np.array(shares) - np.mean(shares))))
-    half = float(student.ppf((1 + confidence) / 2, n - 1) * error)
-    return float(np.clip(share - half, 0, 1)), float(np.clip(share + half, 0, 1))
+    low, high = jackknife_interval(share, shares, confidence)
+    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))
 
 
 def _intervals(trainings: Trainings, table: pd.DataFrame) -> tuple[Floats, Floats]:
     """Lower and upper ends of the image intervals, each of shape (n, n); NaN where the table has none."""
-    models = trainings.nets.index
-    squares = []
-    for end in ("low", "high"):
-        square = table.pivot(index="model_a", columns="model_b", values=end).reindex(index=models, columns=models)
-        values = square.to_numpy(float)
-        squares.append(np.where(np.isfinite(values), values, values.T))
-    return squares[0], squares[1]
+    low, high = (square_of(table, end, list(trainings.nets.index)).to_numpy(float) for end in ("low", "high"))
+    return low, high
 
 
 def _image_deviation(trainings: Trainings, around: tuple[Floats, Floats], confidence: float) -> float:

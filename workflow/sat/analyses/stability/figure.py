@@ -11,9 +11,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from sat.report.style import BLUE, STYLE, nothing_to_draw
-
-ORANGE = "#d98324"
+from sat.report.style import OF, STYLE, nothing_to_draw
+from sat.units.analysis import SIMILARITIES
 
 
 def stability_figure(curve: pd.DataFrame, correlation: float, enough: Mapping[str, int | None]) -> Figure:
@@ -38,8 +37,8 @@ def stability_figure(curve: pd.DataFrame, correlation: float, enough: Mapping[st
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     titles = []
-    for of, name, colour in (("sat", "SAT", BLUE), ("affinity", "affinity", ORANGE)):
-        part = curve[curve["of"] == of]
+    for of, colour in OF.items():
+        name, part = SIMILARITIES[of], curve[curve["of"] == of]
         if part.empty:
             continue
         axes.fill_between(part["images"], part["p05"], part["p95"], color=colour, alpha=0.2, linewidth=0)
