@@ -95,6 +95,8 @@ def test_jobs_that_outlive_snakemake_are_not_met_by_a_second_run_and_their_work_
     after = project.state("adversarial/*.h5")
     assert {path: after[path] for path in finished} == {path: made[path] for path in finished}
     # Snakemake has no record of them, and yet other settings make them again.
+    assert "attack" in project.planned("--config", "attack={steps: 2}"), "a dry run says so"
+    assert "attack" not in project.planned(), "and what it noted is gone"
     project.configure(attack={**TINY["attack"], "steps": 2})
     project.run("--until", "attack")
     again = project.state("adversarial/*.h5")

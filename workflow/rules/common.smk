@@ -43,8 +43,6 @@ def go_on(plan):
 
     snakemake, folder = Path(".snakemake"), Path(RESULTS)
     killed = forget_dead_runs(snakemake, folder, lambda path: is_finished(plan, folder, path))
-    steps = {f"{folder}/{artefact.path}": artefact.step for artefact in plan.artefacts().values()}
-    mark_unrecorded(snakemake, steps, lambda path: not is_made(path, steps[path]))
     if killed:
         try:
             jobs = left(Path.cwd()) if shutil.which("squeue") else []
@@ -71,6 +69,10 @@ try:
     plan = Plan(study, register(study.files, Path(RESULTS), write=workflow.is_main_process))
     if running:
         go_on(plan)
+    if workflow.is_main_process:
+        # A dry run too, so that it shows what a run would do.
+        steps = {f"{RESULTS}/{artefact.path}": artefact.step for artefact in plan.artefacts().values()}
+        mark_unrecorded(Path(".snakemake"), steps, lambda path: not is_made(path, steps[path]))
 except SatError as error:
     raise WorkflowError(str(error)) from None
 

@@ -29,6 +29,8 @@ RUN, JOBS = ".run.lock", ".jobs.lock"
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 ENDING = 3.0
 """Seconds that jobs which are being stopped may take to end."""
+STALE = '{"external_jobid": null, "stale": true}'
+"""Content of our own marks in .snakemake/incomplete."""
 _held: list[int] = []
 
 
@@ -134,7 +136,8 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
             stale = True
     if stale:
         log.warning("an earlier run on %s was killed; its locks are removed", results)
-    marks = {file: mark for mark in snakemake.glob("incomplete/**/*") if mark.is_file() and (file := _marked(mark))}
+    found = [mark for mark in snakemake.glob("incomplete/**/*") if mark.is_file() and mark.read_text() != STALE]
+    marks = {file: mark for mark in found if (file := _marked(mark))}
     kept = [file for file in marks if file.startswith(prefix) and finished(file)]
     for file in kept:
         marks[file].unlink()
@@ -149,7 +152,8 @@ def mark_unrecorded(snakemake: Path, files: Iterable[str], stale: Callable[[str]
     """Have Snakemake make results again that are not as the study asks, where it has no record of them.
 
     Snakemake compares settings with its own records. It has none of what a job finished after Snakemake was killed, nor
-    of results that came without .snakemake; then other settings would make nothing again.
+    of results that came without .snakemake; then other settings would make nothing again. Such a result is marked as
+    incomplete. The mark goes when the study asks for the result as it is.
 
     Parameters
     ----------
@@ -162,10 +166,13 @@ def mark_unrecorded(snakemake: Path, files: Iterable[str], stale: Callable[[str]
         results that are there and have no record.
     """
     for file in files:
+        mark = _record(snakemake / "incomplete", file)
         if Path(file).exists() and not _record(snakemake / "metadata", file).exists() and stale(file):
-            mark = _record(snakemake / "incomplete", file)
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.write_text('{"external_jobid": null}', encoding="utf-8")
+            if not mark.exists():
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.write_text(STALE, encoding="utf-8")
+        elif mark.exists() and mark.read_text(encoding="utf-8") == STALE:
+            mark.unlink()
 
 
 def _record(folder: Path, file: str) -> Path:
