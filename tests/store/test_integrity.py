@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from sat.__main__ import main
 from sat.errors import SatError
 from sat.store import hdf5
 from sat.store.artefact import SEAL, Job, read_sidecar, sidecar_path
@@ -56,6 +59,28 @@ def test_flipped_bits_of_an_input_stop_the_job_before_anything_lasts(tmp_path):
     with pytest.raises(SatError, match=r"verify --full"):
         job.finish(out)
     assert not sidecar_path(out).exists()
+
+
+def test_a_job_refuses_an_input_whose_sidecar_lost_its_digest_since_the_output_was_made(tmp_path):
+    path, out = make(tmp_path / "a.h5"), tmp_path / "b.csv"
+
+    def consume():
+        job = Job(CONSUMER)
+        job.input("images", path)
+        out.write_text("b")
+        job.finish(out)
+
+    consume()
+    first = sidecar_path(out).read_bytes()
+    record = json.loads(sidecar_path(path).read_text())
+    sidecar_path(path).write_text(json.dumps({k: v for k, v in record.items() if k not in (SEAL, "format")}))
+    with pytest.raises(SatError, match=r"a\.h5\.json: the sidecar has lost the digest of itself"):
+        consume()
+    assert sidecar_path(out).read_bytes() == first
+    # An artefact that is made for the first time may be made from a sidecar of an earlier version.
+    out = tmp_path / "c.csv"
+    consume()
+    assert read_sidecar(out)["inputs"]["images"]["format"] == 1
 
 
 def test_a_sidecar_says_what_was_read_and_which_facts_were_used(tmp_path):
@@ -245,3 +270,89 @@ def test_sidecars_of_earlier_versions_are_counted_and_adopted(project):
     assert read_sidecar(gate)["inputs"]["clean"]["format"] == 2
     assert "earlier version" not in project.sat("verify", "--full").stdout
     assert project.planned() == {}
+
+
+KINDS = [
+    "images/attack.h5",
+    "weights/byobnet.safetensors",
+    "clean/vit.h5",
+    "clean/vit.gate.json",
+    "adversarial/byobnet.h5",
+    "tiles/c1-000/c1-001.h5",
+    "similarity/pairs.parquet",
+    "similarity/sat.csv",
+    "analysis/clusters.csv",
+    "figures/clustermap.svg",
+    "study.json",
+    "similarity/affinity.csv.json",
+]
+"""An artefact of every kind, and a sidecar."""
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+DAMAGES = [flip_a_byte, cut_off, empty, Path.unlink]
+
+
+def consumers(results):
+    """By artefact, all that is made from it, by what sidecars record: an account that does not rest on the plan."""
+    direct = {}
+    for place in results.rglob("*.json"):
+        try:
+            inputs = json.loads(place.read_text())["inputs"].values()
+        except (ValueError, KeyError, TypeError):
+            continue
+        artefact = place if place.suffixes[-2:-1] == [".gate"] or place.name == "study.json" else place.with_suffix("")
+        for given in inputs:
+            for entry in given if isinstance(given, list) else [given]:
+                direct.setdefault(entry["path"], set()).add(f"{artefact.relative_to(results.parents[1])}")
+
+    def below(path):
+        return set().union(*({other} | below(other) for other in direct.get(path, ())))
+
+    return {path: below(path) for path in direct}
+
+
+@pytest.mark.slow
+def test_verify_finds_damage_of_every_kind_of_artefact_and_its_command_repairs_it(project, monkeypatch, capsys):
+    monkeypatch.chdir(project.folder)
+    made = consumers(project.results)
+    before = project.state("**/*")
+    for kind in KINDS:
+        path = project.results / kind
+        content, times = path.read_bytes(), path.stat()
+        artefact = f"results/tiny/{kind.removesuffix('.json') if kind.endswith('csv.json') else kind}"
+        for damage in DAMAGES:
+            damage(path)
+            assert main(["verify", "--full"]) == 1, (kind, damage)
+            said = capsys.readouterr().out
+            found = dict(re.findall(r"^(?:missing|changed|downstream) +(results/\S+?): (.*)$", said, re.MULTILINE))
+            assert found.keys() == {artefact} | made.get(artefact, set()), (kind, damage, said)
+            path.write_bytes(content)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert main(["verify", "--full"]) == 0
+    capsys.readouterr()
+
+    for number, kind in enumerate(KINDS):
+        DAMAGES[number % len(DAMAGES)](project.results / kind)
+    assert main(["verify", "--full"]) == 1
+    repair = re.search(r"To repair:\n  snakemake --cores all (.*)", capsys.readouterr().out)
+    assert repair
+    project.run(*shlex.split(repair[1]))
+    assert main(["verify", "--full"]) == 0
+    after = project.state("**/*")
+    for path, (_, digest) in before.items():
+        if path.endswith((".h5", ".csv", ".parquet", ".svg", ".safetensors")):
+            assert after[path][1] == digest, path

@@ -12,6 +12,7 @@ from sat.errors import SatError
 from sat.store.artefact import (
     FORMAT,
     account_of,
+    accounts,
     check_content,
     format_of,
     read_sidecar,
@@ -104,7 +105,7 @@ def adopt(known: Mapping[str, Mapping[str, Any]], findings: Iterable[Finding]) -
     adopted = [path for path in earlier_formats(known) if path not in faulty]
     for path in adopted:
         record = dict(known[str(path)])
-        for entry in _accounts(record):
+        for entry in accounts(record):
             present = sidecar_path(entry["path"])
             if present.is_file() and not difference(entry, sidecar := read_sidecar(present)):
                 entry.update(account_of(entry["path"], sidecar))
@@ -125,12 +126,6 @@ def left_behind(results: Path) -> list[Path]:
     return sorted(path for path in results.rglob(f".*{TEMPORARY}") if path.is_file())
 
 
-def _accounts(sidecar: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a sidecar records of its inputs."""
-    groups = sidecar["inputs"].values()
-    return [entry for given in groups for entry in (given if isinstance(given, list) else [given])]
-
-
 def _examine(
     path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty: set[str], full: bool
 ) -> Finding | None:
@@ -145,7 +140,7 @@ def _examine(
         check_content(path, sidecar, full)
     except SatError as error:
         return Finding(path, "changed", str(error))
-    for entry in _accounts(sidecar):
+    for entry in accounts(sidecar):
         if entry["path"] in faulty:
             return Finding(path, "downstream", f"made from {entry['path']}")
         present = known.get(entry["path"])

@@ -191,9 +191,11 @@ class Job:
         Raises
         ------
         SatError
-            See `ready`. No sidecar is written then.
+            See `ready`, or if the sidecar of an input has lost its digest since this artefact was made last.
+            No sidecar is written then.
         """
         self.ready()
+        self._compare_formats(path)
         ended = datetime.now(UTC)
         sidecar = sidecar_path(path)
         record = {
@@ -211,6 +213,25 @@ class Job:
             "seconds": round((ended - self.started).total_seconds(), 3),
         }
         write_sidecar(sidecar, record)
+
+    def _compare_formats(self, path: Path | str) -> None:
+        """Refuse an input whose sidecar had a digest of itself when this artefact was made before, and has none now."""
+        try:
+            recorded = {entry["path"]: format_of(entry) for entry in accounts(read_sidecar(path))}
+        except SatError:
+            return  # It is made for the first time, or nothing can be said about the time before.
+        for entry in accounts({"inputs": self.inputs}):
+            if format_of(entry) < recorded.get(entry["path"], 0):
+                raise SatError(
+                    f"{sidecar_path(entry['path'])}: the sidecar has lost the digest of itself since {path} was made. "
+                    f"{_REMAKE}"
+                )
+
+
+def accounts(sidecar: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a sidecar records of its inputs."""
+    groups = sidecar["inputs"].values()
+    return [entry for given in groups for entry in (given if isinstance(given, list) else [given])]
 
 
 def write_sidecar(sidecar: Path | str, record: Mapping[str, Any]) -> None:
