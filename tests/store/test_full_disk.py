@@ -1,6 +1,9 @@
 """A full disk is said in words, whichever library meets it, and the old file stays whole."""
 
+import os
+import shlex
 import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -109,3 +112,13 @@ def test_a_command_ends_in_one_line(monkeypatch, capsys, error, status, said):
     assert main([commands.find("status").name]) == status
     shown = capsys.readouterr().err
     assert said in shown and "Traceback" not in shown and len(shown.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_limit_of_memory_is_said_in_one_line(finished):
+    # PyTorch's library alone is larger than this limit.
+    command = f"ulimit -v 1500000; exec {shlex.quote(sys.executable)} -m sat rerun results/tiny/clean/vit.h5"
+    environment = {**os.environ, "PYTHONPATH": str(finished.folder / "workflow"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(["bash", "-c", command], cwd=finished.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "there is too little memory" in done.stderr.strip().splitlines()[-1]

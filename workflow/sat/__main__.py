@@ -11,7 +11,7 @@ import sys
 
 from sat import __version__
 from sat.cli.commands import find, overview, unknown
-from sat.errors import SatError
+from sat.errors import SatError, too_little_memory
 from sat.store.files import full_disk
 
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if advice := full_disk(error, words):
+        if advice := too_little_memory(error) or full_disk(error, words):
             print(f"\nError: {advice}", file=sys.stderr)
             return 1
         raise
