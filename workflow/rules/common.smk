@@ -20,6 +20,7 @@ from sat.store.artefact import is_made
 from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
+from sat.study.code import CONSENT, FOLDER, check_consent, consents, give_consent, keep_code
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan, variant_folder
 from sat.study.resources import Needs
@@ -57,6 +58,7 @@ def go_on(plan):
 
 
 try:
+    give_consent(config, sys.argv if workflow.is_main_process else None)
     study = build_study(
         config,
         [Path(file) for file in workflow.overwrite_configfiles] or [CLONE / "config.yaml"],
@@ -64,7 +66,9 @@ try:
     RESULTS = f"results/{study.name}"
     running = workflow.is_main_process and runs_jobs(sys.argv)
     if running:
+        check_consent(study.own_nets, study.code)
         hold_run(Path(RESULTS))
+        keep_code(study.code.values(), Path(RESULTS))
     # Jobs on a cluster parse this file too. They use the digests that the main process has registered.
     plan = Plan(study, register(study.files, Path(RESULTS), write=workflow.is_main_process))
     if running:
@@ -90,6 +94,10 @@ if workflow.is_main_process:
 def environment_prefix():
     """Shell lines before every command: strict mode, the library, this interpreter, the lock of the study's jobs."""
     lines = [f"export PYTHONPATH={shlex.quote(sys.path[0])}"]
+    if study.code:
+        lines.append(f"export SAT_CODE={shlex.quote(f'{RESULTS}/{FOLDER}')}")
+    if consents():
+        lines.append(f"export {CONSENT}=1")
     # By default, glibc returns the memory of every layer to the kernel, and asks for it again for the next layer.
     # Keeping it saves a tenth of a small network's time on a CPU.
     lines.append("export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864")
@@ -224,6 +232,11 @@ def start_of(wildcards):
 def model_at(place):
     """Name of the model in weights/<model> or pretrained/<model>."""
     return place.partition("/")[2]
+
+
+def classes_of(wildcards):
+    """The manifest, for a net of a code file whose row does not say how many classes it has."""
+    return ["images/manifest.csv"] if plan.pretrained(model_at(wildcards.place)).inputs else []
 
 
 def gate_of(wildcards):

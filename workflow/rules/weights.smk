@@ -1,6 +1,6 @@
-# Weights come from one of three rules. The column `weights` of the model table chooses: train, hub, or the path of a
-# checkpoint. Each rule writes weights/<model>.safetensors, which contains the blueprint. If a model is fine-tuned,
-# weights from the hub or the checkpoint go to pretrained/, and train starts from there.
+# Weights come from one of four rules. The column `weights` of the model table chooses: train, hub, code, or the path of
+# a checkpoint. Each rule writes weights/<model>.safetensors, which contains the blueprint. If a model is fine-tuned,
+# its own weights go to pretrained/, and train starts from there.
 # At most four downloads run at once, unless --resources downloads=N sets another number.
 if "downloads" not in workflow.global_resources:
     workflow.register_resource("downloads", 4)
@@ -55,6 +55,8 @@ rule hub:
 
 # The step holds the checkpoint's digest. So another checkpoint at the same path reruns this, and moving it does not.
 rule checkpoint:
+    input:
+        **made(manifest=classes_of),
     output:
         **makes(weights="{place}.safetensors"),
     log:
@@ -72,4 +74,30 @@ rule checkpoint:
     params:
         step=lambda wildcards: plan.pretrained(model_at(wildcards.place)).json,
     shell:
-        command("checkpoint --checkpoint {resources.checkpoint:q} --out {output.weights:q}")
+        command(
+            "checkpoint --manifest {input.manifest:q} --checkpoint {resources.checkpoint:q} --out {output.weights:q}"
+        )
+
+
+# A code file may fetch weights, so this runs where Snakemake itself runs, as `hub` does.
+rule code:
+    input:
+        **made(manifest=classes_of),
+    output:
+        **makes(weights="{place}.safetensors"),
+    log:
+        f"{RESULTS}/logs/{{place}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{place}}.tsv"
+    wildcard_constraints:
+        place=any_of(plan.given("code")),
+    localrule: True
+    conda:
+        ENV
+    resources:
+        **needs(lambda wildcards: forecast.weights(model_at(wildcards.place))),
+        downloads=1,
+    params:
+        step=lambda wildcards: plan.pretrained(model_at(wildcards.place)).json,
+    shell:
+        command("code --manifest {input.manifest:q} --out {output.weights:q}")

@@ -11,6 +11,7 @@ import yaml
 
 from sat.errors import SatError
 from sat.store.user_files import register
+from sat.study.code import give_consent
 from sat.study.plan import Plan
 from sat.study.study import Study, load_study
 
@@ -80,7 +81,9 @@ def study_of(arguments: argparse.Namespace) -> Study:
             f"there is no {DEFAULT[0]} in this folder ({Path.cwd()}), and the command names no other study; "
             "write --study FILE, or call sat in the folder of the study."
         )
-    return load_study(arguments.study, _overrides(arguments.config))
+    overrides = _overrides(arguments.config)
+    give_consent(overrides, None)
+    return load_study(arguments.study, overrides)
 
 
 def _overrides(words: Sequence[str]) -> dict[str, Any]:

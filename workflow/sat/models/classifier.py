@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sat.errors import SatError
 from sat.models.batches import Batch, in_batches, padded
+from sat.models.own import Own, check_outputs, create_own
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Blueprint:
     """All that is needed to build a model around its weights. It is stored in the weights file."""
 
     architecture: str
-    """Name of a timm architecture."""
+    """Name of a timm architecture, or function of a code file."""
     num_classes: int
     """Outputs."""
     input_size: int
@@ -36,7 +37,11 @@ class Blueprint:
     std: tuple[float, ...]
     """Standard deviation of each channel, in units of [0, 1]."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of timm.create_model."""
+    """Further arguments of timm.create_model, or of the function."""
+    code: str = ""
+    """Digest of the code file; empty for a net of timm."""
+    features: str = ""
+    """Layer of a net from a code file whose input counts as features."""
 
 
 class Classifier(nn.Module):
@@ -135,8 +140,9 @@ def plan_blueprint(
     input_size: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    own: Own | None = None,
 ) -> Blueprint:
-    """Make the blueprint of a model from what timm says about its architecture.
+    """Make the blueprint of a model from what timm, or the net itself, says about its architecture.
 
     Parameters
     ----------
@@ -147,6 +153,8 @@ def plan_blueprint(
         Side of its input in pixels; that of the architecture by default.
     mean, std : sequence of float, optional
         Mean and standard deviation of each channel, in units of [0, 1]; those of the architecture by default.
+    own : Own, optional
+        Code file and arguments of a net that is not timm's.
 
     Returns
     -------
@@ -155,8 +163,10 @@ def plan_blueprint(
     Raises
     ------
     SatError
-        If timm knows no such architecture.
+        If timm knows no such architecture, or a net from a code file does not say what is missing.
     """
+    if own:
+        return _own_blueprint(architecture, num_classes, input_size, mean, std, own)
     config: Any = create_net(architecture).pretrained_cfg
     native = int(config["input_size"][-1])
     size = input_size or native
@@ -167,29 +177,60 @@ def plan_blueprint(
     )
 
 
-def build(blueprint: Blueprint, **options: Any) -> Classifier:
+def _own_blueprint(
+    architecture: str,
+    num_classes: int,
+    input_size: int | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    own: Own,
+) -> Blueprint:
+    if not (input_size and mean and std):
+        # As nets of timm do.
+        net: Any = create_own(architecture, own.code, num_classes, own.options)
+        said = getattr(net, "pretrained_cfg", None) or getattr(net, "default_cfg", None) or {}
+        mean, std = mean or said.get("mean"), std or said.get("std")
+        input_size = input_size or (said["input_size"][-1] if "input_size" in said else None)
+        found = {"input_size": input_size, "mean": mean, "std": std}
+        if missing := [name for name, value in found.items() if not value]:
+            raise SatError(
+                f"net {architecture!r}: does not say its {' and '.join(missing)}, so the columns of this name must. "
+                "For a net that normalises images itself, they are mean 0 and std 1."
+            )
+    assert input_size and mean and std
+    return Blueprint(
+        architecture, num_classes, int(input_size), tuple(mean), tuple(std), dict(own.options), own.code, own.features
+    )
+
+
+def build(blueprint: Blueprint, near: Path | str | None = None, options: Mapping[str, Any] | None = None) -> Classifier:
     """Build a classifier with random weights.
 
     Parameters
     ----------
     blueprint : Blueprint
-    **options
-        Further arguments of timm.create_model that only training needs.
+    near : path, optional
+        A file of the study's results, near which the code of a net of the user's own is found.
+    options : mapping, optional
+        Further arguments of timm.create_model, or of the function, that only training needs.
 
     Returns
     -------
     Classifier
         The classifier in training mode, on the CPU.
     """
-    net = timm.create_model(
-        blueprint.architecture, num_classes=blueprint.num_classes, **{**blueprint.options, **options}
-    )
+    options = {**blueprint.options, **(options or {})}
+    name, classes = blueprint.architecture, blueprint.num_classes
+    if not blueprint.code:
+        return Classifier(timm.create_model(name, num_classes=classes, **options), blueprint)
+    net = create_own(name, blueprint.code, classes, options, near)
+    check_outputs(net, name, classes, blueprint.input_size)
     return Classifier(net, blueprint)
 
 
 def classifier_layers(architecture: str) -> tuple[str, ...]:
     """Names of the layers that compute a timm architecture's logits; some architectures have two."""
-    config: Any = timm.get_pretrained_cfg(architecture)
+    config: Any = None if ":" in architecture else timm.get_pretrained_cfg(architecture)
     names = (config and config.classifier) or ()
     return (names,) if isinstance(names, str) else tuple(names)
 
@@ -202,8 +243,16 @@ def save_classifier(classifier: Classifier, path: Path | str) -> None:
     classifier : Classifier
     path : path
     """
-    state = {name: value.contiguous() for name, value in classifier.net.state_dict().items()}
-    save_file(state, path, metadata={"blueprint": json.dumps(asdict(classifier.blueprint))})
+    state: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, value in classifier.net.state_dict().items():
+        # The format refuses tensors that share memory, as those of layers with tied weights do.
+        state[name] = value.clone() if value.data_ptr() in places else value.contiguous()
+        places.add(value.data_ptr())
+    said = asdict(classifier.blueprint)
+    if not classifier.blueprint.code:
+        del said["code"], said["features"]
+    save_file(state, path, metadata={"blueprint": json.dumps(said)})
 
 
 def read_blueprint(path: Path | str) -> Blueprint | None:
@@ -240,7 +289,7 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
         blueprint = read_blueprint(path)
         if blueprint is None:
             raise KeyError("it holds no blueprint")
-        classifier = build(blueprint)
+        classifier = build(blueprint, path)
         classifier.net.load_state_dict(load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -323,15 +372,41 @@ def features(
 
     Returns
     -------
-    float32 array, shape (n, features)
+    float32 array, shape (n, features); d = 0 for a net that does not say where its features are
     """
     net: Any = classifier.net
 
     def before_the_head(unit: Tensor) -> Tensor:
+        if classifier.blueprint.features:
+            return _input_of(classifier, classifier.blueprint.features, unit).flatten(1)
+        if not (hasattr(net, "forward_head") and hasattr(net, "forward_features")):
+            return torch.empty(len(unit), 0)
         found: Tensor = net.forward_head(net.forward_features(classifier.prepare(unit)), pre_logits=True)
         return found.flatten(1)
 
     return np.concatenate([values for _, values in _outputs(before_the_head, images, batch, device)])
+
+
+def _input_of(classifier: Classifier, layer: str, unit: Tensor) -> Tensor:
+    """What a layer of a net gets when the net sees images."""
+    found: list[Tensor] = []
+    modules = dict(classifier.net.named_modules())
+    if layer not in modules:
+        raise SatError(
+            f"net {classifier.blueprint.architecture!r}: has no layer {layer!r}, which its column 'features' names; "
+            f"its last layers are {', '.join(list(modules)[-3:])}."
+        )
+    hook = modules[layer].register_forward_pre_hook(lambda module, given: found.append(given[0]))
+    try:
+        classifier(unit)
+    finally:
+        hook.remove()
+    if len(found) != 1:
+        raise SatError(
+            f"net {classifier.blueprint.architecture!r}: runs its layer {layer!r} {len(found)} times; name one in "
+            "column 'features' that runs once."
+        )
+    return found[0]
 
 
 def _outputs(

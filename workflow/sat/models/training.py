@@ -261,14 +261,18 @@ def build_for_training(blueprint: Blueprint, settings: Training, start: Mapping[
     """
     options = {"drop_rate": settings.dropout, "drop_path_rate": settings.drop_path}
     try:
-        classifier = build(blueprint, **{name: value for name, value in options.items() if value})
+        classifier = build(blueprint, options={name: value for name, value in options.items() if value})
     except TypeError as error:
         raise ValueError(
             f"{blueprint.architecture} does not take every setting ({error}); leave out training.dropout and "
             "training.drop_path for it"
         ) from None
     if start is not None:
-        layers = classifier_layers(blueprint.architecture)
+        expected = classifier.net.state_dict()
+        # A net of the user's own does not name its classifier. It is what has other shapes with other classes.
+        others = {name for name, value in start.items() if name in expected and expected[name].shape != value.shape}
+        own = tuple({name.rpartition(".")[0] for name in others}) if blueprint.code else ()
+        layers = classifier_layers(blueprint.architecture) + own
         kept = {name: value for name, value in start.items() if name.rpartition(".")[0] not in layers}
         try:
             missing, unexpected = classifier.net.load_state_dict(kept, strict=False)

@@ -88,6 +88,23 @@ def batch_of(job: Job) -> Batch:
     return Batch(asked, on_halve)
 
 
+def pop_net(params: dict[str, Any]) -> dict[str, Any]:
+    """Take what a step says of a net out of its params: the arguments of `plan_blueprint`, but for the classes."""
+    from sat.models.own import Own
+
+    own = Own.of(params)
+    named = {name: params.pop(name, None) for name in ("architecture", "input_size", "mean", "std")}
+    for name in ("code", "options", "features", "classes"):
+        params.pop(name, None)
+    return {**named, "own": own}
+
+
+def classes_of(job: Job, manifest: str) -> int:
+    """Number of classes of a net from a code file: what its row says, else that of the study's images."""
+    given: int | None = job.step.params.get("classes")
+    return given or int(job.facts(job.input("manifest", manifest), "n_classes")["n_classes"])
+
+
 def save_weights(job: Job, classifier: Classifier, path: str, **facts: Any) -> None:
     """Write weights/<model>.safetensors and its sidecar, with what training or fetching found."""
     from sat.models.classifier import save_classifier

@@ -33,14 +33,13 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.errors import SatError
     from sat.models.classifier import load_classifier, plan_blueprint
     from sat.models.training import Distillation
-    from sat.stages.common import batch_of, save_weights
+    from sat.stages.common import batch_of, pop_net, save_weights
     from sat.store import hdf5
     from sat.study.training import Training
 
     params = dict(job.step.params)
-    student, architecture = params.pop("student"), params.pop("architecture")
-    input_size, seed, replicate = params.pop("input_size"), params.pop("seed"), params.pop("replicate")
-    mean, std = params.pop("mean", None), params.pop("std", None)
+    net, student = pop_net(params), params.pop("student")
+    seed, replicate = params.pop("seed"), params.pop("replicate")
     name = params.pop("teacher", None)
     options = {option: params.pop(option) for option in OPTIONS if option in params}
     settings = Training.model_validate(params)
@@ -48,7 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
         labels = file["label"][:]
     images = hdf5.Images(arguments.train_images)
     n_classes = job.facts(arguments.train_images, "n_classes")["n_classes"]
-    blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
+    net["input_size"] = net["input_size"] or images.shape[-1]
+    blueprint = plan_blueprint(num_classes=n_classes, **net)
     job.input("eval_images", arguments.eval_images)
     teacher = distillation = None
     if name:

@@ -49,14 +49,12 @@ def run(arguments: argparse.Namespace) -> None:
     import dataclasses
 
     from sat.models.classifier import load_classifier, plan_blueprint
-    from sat.stages.common import save_weights
+    from sat.stages.common import pop_net, save_weights
     from sat.store import hdf5
     from sat.study.training import Training
 
     params = dict(job.step.params)
-    model, architecture = params.pop("model"), params.pop("architecture")
-    input_size, seed = params.pop("input_size"), params.pop("seed")
-    mean, std = params.pop("mean", None), params.pop("std", None)
+    net, model, seed = pop_net(params), params.pop("model"), params.pop("seed")
     settings = Training.model_validate(params)
     with hdf5.reading(job.input("images", arguments.images)) as file:
         labels = file["label"][:]
@@ -68,7 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
         begin = classifier.net.state_dict()
         blueprint = dataclasses.replace(classifier.blueprint, num_classes=n_classes)
     else:
-        blueprint = plan_blueprint(architecture, n_classes, input_size or images.shape[-1], mean, std)
+        net["input_size"] = net["input_size"] or images.shape[-1]
+        blueprint = plan_blueprint(num_classes=n_classes, **net)
     log.info("training %s on %d images", blueprint, len(images))
     trained, checkpoint = fit(
         job, arguments, f"model {model!r}", blueprint, images, labels, settings, (seed, model), start=begin

@@ -155,6 +155,9 @@ class Core(Section):
     """Name of the study: its results live in results/<study>/."""
     models: str | list[str] = []
     """Model table (CSV), or several; paths are relative to this file, or else to the folder of the call."""
+    code: str | list[str] = []
+    """Python file, or several, that define nets of one's own, relative to this file. The model table names a net
+    `file:function`. They run only where the command says so: --config trust_code=true."""
     matrix: str | None = None
     """A SAT matrix that is there already (CSV: model names as header and first column). The study then has no models,
     images or attack of its own, and only what follows from a matrix."""

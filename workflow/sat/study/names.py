@@ -42,7 +42,8 @@ def check_architecture(architecture: str, from_hub: bool) -> None:
     if ":" in architecture or "/" in architecture or "\\" in architecture:
         raise ValueError(
             f"{architecture!r} is a place and not the name of an architecture; write the name that timm has for it, "
-            "and say in column 'weights' where the weights come from: hub, or the path of a checkpoint"
+            "and say in column 'weights' where the weights come from: hub, or the path of a checkpoint. A net of your "
+            "own is written file:function, with the file in the config's key 'code'"
         )
     version, names = _listed(ARCHITECTURES)
     base, _, tag = architecture.partition(".")

@@ -179,22 +179,31 @@ class Plan:
     def _pretrained(self, model: str) -> Artefact:
         """The weights that a model is fine-tuned from: pretrained/<model>.safetensors."""
         row, place = self.study.model[model], self.place(model)
-        hub = row.source == "hub"
-        params = {**self._net(model), **({"revision": row.revision} if hub else {"sha256": self.digests.get(model)})}
-        files = {} if hub else {"checkpoint": model}
-        return self._made(f"{place}.safetensors", place, row.source, params, files=files, model=model)
+        params, files = self._net(model), {}
+        if row.source == "hub":
+            params["revision"] = row.revision
+        elif row.source == "checkpoint":
+            params["sha256"] = self.digests.get(model)
+            files["checkpoint"] = model
+        # A net of one's own has the study's classes, unless its row says another number.
+        inputs = {"manifest": self.manifest} if "code" in params and not row.classes else {}
+        return self._made(f"{place}.safetensors", place, row.source, params, inputs, files=files, model=model)
 
     def _net(self, model: str) -> dict[str, Any]:
         row = self.study.model[model]
         params: dict[str, Any] = {"model": model, "architecture": row.architecture, "input_size": row.input_size}
-        return params | row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
+        params |= row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
+        if digest := self.study.digest_of_code(model):
+            own = row.model_dump(include={"classes", "features", "options"}, exclude_defaults=True, mode="json")
+            params |= {"code": digest, **own}
+        return params
 
     def place(self, model: str) -> str:
         """Place of weights from the hub or a checkpoint; it is `pretrained/<model>` if the model is fine-tuned."""
         return f"{'pretrained' if self.study.fine_tuned(model) else 'weights'}/{model}"
 
     def given(self, source: str) -> list[str]:
-        """List the places of all weights from a source, `hub` or `checkpoint`."""
+        """List the places of all weights from a source: `hub`, `checkpoint` or `code`."""
         return [self.place(name) for name in self.needed if self.study.model[name].source == source]
 
     def _clean(self, model: str) -> Artefact:

@@ -15,6 +15,7 @@ from sat import units
 from sat.errors import SatError
 from sat.study.attack import AttackSettings
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
+from sat.study.code import CodeFile, read_code
 from sat.study.config import Config
 from sat.study.reading import check_keys_stand_once, read_text
 from sat.study.section import did_you_mean, explain
@@ -40,6 +41,9 @@ class Study(BaseModel):
     files: dict[str, Path] = Field(default_factory=dict, exclude=True)
     """Where the user's own files are: checkpoints by model name, and those that `images` names by key. What is in
     them counts (see sat.store.user_files), not where they lie."""
+
+    code: dict[str, CodeFile] = Field(default_factory=dict, exclude=True)
+    """Code files by the names of their modules."""
 
     @property
     def name(self) -> str:
@@ -132,6 +136,20 @@ class Study(BaseModel):
     def fine_tuned(self, model: str) -> bool:
         """Whether a model's own weights are where its training starts."""
         return self.model[model].source != "train" and self.training(model).fine_tune
+
+    def digest_of_code(self, model: str) -> str:
+        """Digest of the code file that defines a model's net; empty for a net of timm."""
+        module = self.model[model].module
+        return self.code[module].digest if module in self.code else ""
+
+    @cached_property
+    def own_nets(self) -> dict[str, list[str]]:
+        """Models whose nets are from code files, by the name of the file's module."""
+        found: dict[str, list[str]] = {}
+        for row in self.models:
+            if row.module in self.code:
+                found.setdefault(row.module, []).append(row.model)
+        return found
 
     def trained(self, model: str) -> bool:
         """Whether a model is trained on the study's images, from random weights or from its own."""
@@ -231,6 +249,7 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
     if valid.images.source == "folder":
         check_image_folder(user_files["images.root"], valid.images.class_map is not None, where)
     models: tuple[Model, ...]
+    code: dict[str, CodeFile] = {}
     if valid.matrix:
         if tables or valid.images.source != "none":
             raise SatError(
@@ -241,12 +260,15 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         for key, given in (("models", tables), ("images", valid.images.source != "none")):
             if not given:
                 raise SatError(f"{where}: key '{key}' is missing; a study has models and images, or a matrix.")
+        code = read_code(
+            _locate(folder, name) for name in ([valid.code] if isinstance(valid.code, str) else valid.code)
+        )
         models, checkpoints = read_tables(
-            [_locate(folder, table) for table in tables], {*valid.groups, valid.reference_names}
+            [_locate(folder, table) for table in tables], {*valid.groups, valid.reference_names}, code
         )
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
-    study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files)
+    study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files, code=code)
     trained = [] if valid.matrix else [name for name in study.used if study.trained(name)]
     if trained and not (valid.images.train_fraction or valid.images.train_folder):
         how = "training.fine_tune" if study.fine_tuned(trained[0]) else "column 'weights': train"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from sat.errors import SatError
+from sat.study.code import CodeFile
 from sat.study.components import COMPONENTS, check_component
 from sat.study.names import check_architecture
 from sat.study.reading import read_csv
@@ -60,16 +61,21 @@ class Cells:
     listed: bool = True
     """Whether the documentation has a line for each."""
 
+    def of(self, column: str) -> bool:
+        """Whether a column, which is not known by name, belongs here: without names, every one with the prefix does."""
+        return bool(self.prefix) and not self.names and column.startswith(self.prefix) and column != self.prefix
+
 
 def _name(text: str) -> str:
     return check_name(text)
 
 
 def _weights(text: str) -> str:
-    if text in ("train", "hub") or text.endswith(CHECKPOINTS) or (text.startswith("hub@") and text != "hub@"):
+    if text in ("train", "hub", "code") or text.endswith(CHECKPOINTS) or (text.startswith("hub@") and text != "hub@"):
         return text
     raise ValueError(
-        f"{text!r} is neither train, nor hub (or hub@REVISION), nor the path of a checkpoint ({', '.join(CHECKPOINTS)})"
+        f"{text!r} is neither train, nor hub (or hub@REVISION), nor code, nor the path of a checkpoint "
+        f"({', '.join(CHECKPOINTS)})"
     )
 
 
@@ -92,19 +98,33 @@ def _component(name: str, text: str) -> str:
     return text
 
 
-def _setting(name: str, text: str) -> Any:
-    """A setting of `training`, read as a config file would."""
+def _option(name: str, text: str) -> Any:
+    """An argument of a net's function, read as a config file would."""
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} is no name of an argument")
+    return _plain(text)
+
+
+def _plain(text: str) -> Any:
+    """What a config file would read."""
     try:
-        value = yaml.safe_load(text)
-        Training.model_validate({name: value})
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
+
+
+def _setting(name: str, text: str) -> Any:
+    """A setting of `training`, read as a config file would."""
+    value = _plain(text)
+    try:
+        Training.model_validate({name: value})
     except ValidationError as error:
         raise ValueError(reason(error.errors(include_url=False)[0])) from None
     return value
 
 
 _WHOLE = Cell(int, "a whole number from 1 on")
+_CLASSES = Cell(int, "a whole number from 2 on")
 _POSITIVE = Cell(float, "a number above 0")
 # A number of grey levels would blind the model without an error.
 _CHANNELS = Cell(_channels, "one number or three, in units of [0, 1], such as 0.485 0.456 0.406")
@@ -120,10 +140,11 @@ class Model(BaseModel):
     model: Annotated[str, Cell(_name)]
     """Unique name of the model in the study. It becomes a file name."""
     architecture: Annotated[str, Cell()]
-    """Name of a timm architecture, with its tag where weights come from the hub."""
+    """Name of a timm architecture, with its tag where weights come from the hub; or a function of a code file, such as
+    `my_nets:resnet20`."""
     weights: Annotated[str, Cell(_weights)]
-    """`train`; `hub`, or `hub@REVISION` to pin a commit of the repository; or the path of a checkpoint, relative to
-    the table."""
+    """`train`; `hub`, or `hub@REVISION` to pin a commit of the repository; the path of a checkpoint, relative to the
+    table; or `code`, where the function of a code file returns a trained net."""
     family: Annotated[str, Cell()]
     """What the model is expected to be like, written before anything is measured."""
     cohort: Annotated[int, Field(ge=1), _WHOLE] = 1
@@ -144,6 +165,15 @@ class Model(BaseModel):
     std: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...] | None, _CHANNELS] = None
     """Standard deviation that training divided each channel by. Where it is empty, that of the architecture."""
     # The dump of a row keeps input_size out of the components: it has a field of its own.
+    classes: Annotated[int | None, Field(ge=2), _CLASSES] = None
+    """Number of outputs of a net from a code file. Where it is empty, the study's number of classes."""
+    features: Annotated[str, Cell()] = ""
+    """Layer of a net from a code file whose input counts as features, such as `fc`. A net with `forward_head` needs
+    none; another without one is left out of measures of features."""
+    options: Annotated[dict[str, Any], Cells((), _option, "argument of a net", prefix="option.", listed=False)] = Field(
+        default_factory=dict
+    )
+    """Argument of the function of a code file, such as `option.depth`."""
     components: Annotated[
         dict[str, str], Cells([name for name in COMPONENTS if name != "input_size"], _component, "component")
     ] = Field(default_factory=dict)
@@ -162,9 +192,18 @@ class Model(BaseModel):
 
     @property
     def source(self) -> str:
-        """Where the weights come from, which is the name of the rule that makes them: train, hub or checkpoint."""
+        """Where the weights come from, which is the name of the rule that makes them.
+
+        It is train, hub, code or checkpoint.
+        """
         kind, at, _ = self.weights.partition("@")
-        return kind if self.weights == "train" or (kind == "hub" and (at or self.weights == kind)) else "checkpoint"
+        named = self.weights in ("train", "code") or (kind == "hub" and (at or self.weights == kind))
+        return kind if named else "checkpoint"
+
+    @property
+    def module(self) -> str:
+        """Name of the code file that defines the net; empty for a net of timm."""
+        return self.architecture.partition(":")[0] if ":" in self.architecture else ""
 
     @property
     def revision(self) -> str | None:
@@ -195,7 +234,7 @@ class Model(BaseModel):
             return self.groups[column]
         if column in COMPONENTS:
             return self.component_values(which).get(column, "")
-        name, key = known_columns().get(column, ("groups", column))
+        name, key, _ = _place(column)
         value = getattr(self, name)
         if isinstance(value, dict):
             value = value.get(key)
@@ -267,7 +306,9 @@ def _reader(field: FieldInfo) -> Cell | Cells | None:
     return next((entry for entry in field.metadata if isinstance(entry, Cell | Cells)), None)
 
 
-def read_tables(files: Iterable[Path], groupings: Collection[str] = ()) -> tuple[tuple[Model, ...], dict[str, Path]]:
+def read_tables(
+    files: Iterable[Path], groupings: Collection[str] = (), code: Mapping[str, CodeFile] | None = None
+) -> tuple[tuple[Model, ...], dict[str, Path]]:
     """Read model tables into one tuple of rows.
 
     Parameters
@@ -275,6 +316,8 @@ def read_tables(files: Iterable[Path], groupings: Collection[str] = ()) -> tuple
     files : iterable of Path
     groupings : collection of str, optional
         Columns that the study names itself. They are not typing mistakes, however they are spelled.
+    code : mapping of str to CodeFile, optional
+        The study's code files by the names of their modules.
 
     Returns
     -------
@@ -293,6 +336,7 @@ def read_tables(files: Iterable[Path], groupings: Collection[str] = ()) -> tuple
     seen: dict[str, str] = {}
     for file in files:
         for place, row in _read_table(file, groupings):
+            _check_net(row, place, code or {})
             # Names that differ by case alone would share a file on some systems.
             earlier = seen.setdefault(row.model.casefold(), place)
             if earlier != place:
@@ -383,11 +427,11 @@ def _check_header(file: Path, header: list[str], required: list[str], groupings:
             f"{', '.join(map(repr, sorted(twice)))}."
         )
     for column in header:
-        if column in known:
+        if column in known or _place(column)[0] != "groups":
             continue
         for field in Model.model_fields.values():
             cells = _reader(field)
-            if isinstance(cells, Cells) and cells.prefix and column.startswith(cells.prefix):
+            if isinstance(cells, Cells) and cells.prefix and cells.names and column.startswith(cells.prefix):
                 those = f"they are {', '.join(cells.names)}."
                 advice = did_you_mean(column, [f"{cells.prefix}{name}" for name in cells.names], those, CLOSE)
                 raise SatError(f"{file}, row 1: column '{column}': no such {cells.kind}; {advice}")
@@ -403,6 +447,11 @@ def _check_header(file: Path, header: list[str], required: list[str], groupings:
 @cache
 def _place(column: str) -> tuple[str, str, Cell | Cells | None]:
     """Field that a column belongs to, key within it, and how its cells are read."""
+    if column not in known_columns():
+        for name, field in Model.model_fields.items():
+            reader = _reader(field)
+            if isinstance(reader, Cells) and reader.of(column):
+                return name, column.removeprefix(reader.prefix), reader
     name, key = known_columns().get(column, ("groups", column))
     return name, key, _reader(Model.model_fields[name])
 
@@ -435,6 +484,14 @@ def _row(cells: dict[str, str], place: str) -> Model:
         right = reader.right if isinstance(reader, Cell) else ""
         said = f"{cells[name]!r} is not {right}" if right else reason(first)
         raise SatError(_sentence(f"{place}, column '{name}': {said}")) from None
+    return row
+
+
+def _check_net(row: Model, place: str, code: Mapping[str, CodeFile]) -> None:
+    """A net that timm or a code file has."""
+    if row.module in code:
+        _check_own(row, place, code[row.module])
+        return
     if row.source == "hub" and "." not in row.architecture:
         raise SatError(
             f"{place}, column 'architecture': {row.architecture!r} has no tag. With weights from the hub a bare name "
@@ -446,7 +503,26 @@ def _row(cells: dict[str, str], place: str) -> Model:
             check_architecture(row.architecture, row.source == "hub")
         except ValueError as error:
             raise SatError(_sentence(f"{place}, column 'architecture': {error}")) from None
-    return row
+    own = next((name for name in ("classes", "features", "options") if getattr(row, name)), "")
+    if own or row.source == "code":
+        column = "weights" if row.source == "code" else {"options": "option..."}.get(own, own)
+        raise SatError(
+            f"{place}, column '{column}': is for nets from a code file, and {row.architecture!r} is none; empty the "
+            "cell, or name a net as file:function and the file in the config's key 'code'."
+        )
+
+
+def _check_own(row: Model, place: str, code: CodeFile) -> None:
+    """A net of a code file."""
+    if row.source == "hub":
+        raise SatError(
+            f"{place}, column 'weights': the hub of timm has no weights of {row.architecture!r}; write train, code, or "
+            "the path of a checkpoint."
+        )
+    try:
+        code.check(row.architecture)
+    except ValueError as error:
+        raise SatError(_sentence(f"{place}, column 'architecture': {error}")) from None
 
 
 def _sentence(text: str) -> str:

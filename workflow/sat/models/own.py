@@ -1,0 +1,158 @@
+"""Nets of the user's own, from code files. The only place where code that came with a study runs.
+
+A net is a function ``name(num_classes, **options)`` that returns an nn.Module from normalised images, shape
+(n, 3, S, S), to logits, shape (n, num_classes). It is imported from the copy in the study's results.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sat.errors import SatError
+from sat.study.code import CONSENT, FOLDER, KEY, consents, digest_of, read_copy
+
+COPIES = "SAT_CODE"
+"""Variable with the folder of the copies, results/<study>/code, for commands that Snakemake calls."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """What a step says of a net from a code file, beside what it says of every net."""
+
+    code: str
+    """Digest of the code file."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the function."""
+    features: str = ""
+    """Layer whose input counts as features; empty if the net has `forward_head`, or none is known."""
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Own | None:
+        """From the params of a step; None for a net of timm."""
+        names = ("code", "options", "features")
+        return cls(**{name: params[name] for name in names if name in params}) if "code" in params else None
+
+
+def create_own(
+    architecture: str, code: str, num_classes: int, options: Mapping[str, Any], near: Path | str | None = None
+) -> nn.Module:
+    """Call the function of a code file that makes a net.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of the function, such as `my_nets:resnet20`.
+    code : str
+        Digest of the code file.
+    num_classes : int
+    options : mapping
+        Arguments of the function.
+    near : path, optional
+        A file of the study's results, from which the copy of the code file is found.
+
+    Returns
+    -------
+    nn.Module
+
+    Raises
+    ------
+    SatError
+        If the user does not consent, the copy is missing or another one, or the function fails.
+    TypeError
+        If the function does not take an option.
+    """
+    module, _, name = architecture.partition(":")
+    folder = _find(code, near, architecture)
+    if not consents():
+        raise SatError(
+            f"net {architecture!r}: is made by code that came with the study, {folder / module}.py, and runs with all "
+            f"your rights. Read it. If you trust it, set {CONSENT}=1, or give Snakemake --config {KEY}=true."
+        )
+    if digest_of(read_copy(folder)) != code:
+        raise SatError(f"{folder}: is another code than that of its name; delete the folder and run Snakemake again.")
+    with _importable(folder):
+        try:
+            function = getattr(importlib.import_module(module), name)
+            net = function(num_classes=num_classes, **options)
+        except Exception as error:  # whatever the user's code raises
+            place = next((frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame), None)
+            if isinstance(error, TypeError) and place and place.filename == __file__:
+                raise TypeError(str(error)) from None
+            where = f"{place.filename}, line {place.lineno}: " if place else ""
+            raise SatError(f"net {architecture!r}: {where}{type(error).__name__}: {error}") from None
+    if not isinstance(net, nn.Module):
+        raise SatError(f"net {architecture!r}: the function returns a {type(net).__name__} instead of an nn.Module.")
+    return net
+
+
+@torch.no_grad()
+def check_outputs(net: nn.Module, architecture: str, num_classes: int, size: int) -> None:
+    """Compare the outputs of a net with the number of classes.
+
+    Parameters
+    ----------
+    net : nn.Module
+    architecture : str
+    num_classes : int
+    size : int
+        Side of the net's input in pixels.
+
+    Raises
+    ------
+    SatError
+        If the net does not take images of this size, or has another number of outputs.
+    """
+    training = net.training
+    try:
+        found = net.eval()(torch.zeros(2, 3, size, size))
+    except Exception as error:  # whatever the user's code raises
+        raise SatError(
+            f"net {architecture!r}: does not take images of shape (2, 3, {size}, {size}) ({type(error).__name__}: "
+            f"{error}). Its column 'input_size' says the side."
+        ) from None
+    finally:
+        net.train(training)
+    if not isinstance(found, torch.Tensor) or tuple(found.shape) != (2, num_classes):
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise SatError(
+            f"net {architecture!r}: two images give {shape} instead of logits of shape (2, {num_classes}). The number "
+            "of classes is that of the study's images, unless the column 'classes' says another."
+        )
+
+
+def _find(code: str, near: Path | str | None, architecture: str) -> Path:
+    """The copy of a code file."""
+    places = [Path(os.environ[COPIES])] if COPIES in os.environ else []
+    places += [parent / FOLDER for parent in Path(near).resolve().parents] if near else []
+    found = next((place / code for place in places if (place / code).is_dir()), None)
+    if found is None:
+        raise SatError(
+            f"net {architecture!r}: the copy of its code (results/<study>/{FOLDER}/{code[:12]}...) is not there. If "
+            "the code file has changed since Snakemake started, run it again."
+        )
+    return found.absolute()
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let Python import from a folder. Compiled files are neither read there nor written."""
+    prefix, sys.pycache_prefix = sys.pycache_prefix, str(folder.parent / ".none")
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    if str(folder) not in sys.path:
+        # It stays, since a net may import more when it runs. The files of a study have different names.
+        sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.pycache_prefix, sys.dont_write_bytecode = prefix, writes

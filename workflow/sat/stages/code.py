@@ -1,0 +1,31 @@
+"""Make a model that a code file returns trained."""
+
+from __future__ import annotations
+
+import argparse
+
+from sat.stages.common import start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--manifest", nargs="?", const="", default="", help="images/manifest.csv, if the row does not say the classes"
+    )
+    parser.add_argument("--out", required=True, help="weights/<model>.safetensors")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Call the net's function, and write its weights."""
+    job = start(arguments)
+    from sat.errors import SatError
+    from sat.models.classifier import build, plan_blueprint
+    from sat.stages.common import classes_of, pop_net, save_weights
+
+    params = dict(job.step.params)
+    classes = classes_of(job, arguments.manifest)
+    try:
+        classifier = build(plan_blueprint(num_classes=classes, **pop_net(params)), arguments.out)
+    except (SatError, TypeError) as error:
+        raise SatError(f"model {params['model']!r}: {error}") from None
+    save_weights(job, classifier, arguments.out)
