@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,8 @@ def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
     outputs = [folder / results / artefact.path for artefact in made]
     for path in outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
+    # Nets of code files are made from the copy in the results.
+    os.environ["SAT_CODE"] = str(results / "code")
     files = {argument: str(plan.study.files.get(key, "")) for argument, key in made[0].files.items()}
     if made[0].step.stage in plan.analyses:
         from sat.stages.analysis import analyse

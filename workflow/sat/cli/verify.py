@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings and the command that repairs them; the status is 1 if there are any."""
     from sat.cli.tools import existing_results, plan_of, study_of
-    from sat.status.verify import adopt, earlier_formats, left_behind, verify
+    from sat.status.verify import adopt, changed_code, earlier_formats, left_behind, verify
 
     study = study_of(arguments)
     plan, results = plan_of(study), existing_results(arguments, study)
@@ -40,6 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")
         print(f"  {_repair(arguments, [str(finding.path) for finding in findings if finding.kind != 'missing'])}")
+    changed = changed_code(plan, results)
+    for folder in changed:
+        print(f"\n{folder}: is not the code of its name any more. Delete the folder; the next run copies it again.")
     if leftovers := left_behind(results):
         print(f"\n{len(leftovers)} file(s) of jobs that were killed. If nothing is running, delete them:")
         print(f"  {shlex.join(['rm', *map(str, leftovers)])}")
@@ -50,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"\n{count} sidecar(s) were written by an earlier version, so an edit of them cannot be found. "
             "'sat verify --adopt' hashes every file and vouches for them."
         )
-    return 1 if findings else 0
+    return 1 if findings or changed else 0
 
 
 def _repair(arguments: argparse.Namespace, present: list[str]) -> str:

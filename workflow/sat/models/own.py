@@ -83,8 +83,12 @@ def create_own(
         raise SatError(f"{folder}: is another code than that of its name; delete the folder and run Snakemake again.")
     with _importable(folder):
         try:
-            function = getattr(importlib.import_module(module), name)
+            found = importlib.import_module(module)
+            _check_modules(folder)
+            function = getattr(found, name)
             net = function(num_classes=num_classes, **options)
+        except SatError:
+            raise
         except Exception as error:  # whatever the user's code raises
             place = next((frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame), None)
             if isinstance(error, TypeError) and place and place.filename == __file__:
@@ -142,6 +146,18 @@ def _find(code: str, near: Path | str | None, architecture: str) -> Path:
             "the code file has changed since Snakemake started, run it again."
         )
     return found.absolute()
+
+
+def _check_modules(folder: Path) -> None:
+    """Refuse modules that were imported from elsewhere under the names of the copy's files."""
+    for path in folder.rglob("*.py"):
+        name = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
+        module = sys.modules.get(name)
+        if module and not Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
+            raise SatError(
+                f"{path}: another module {name!r} is loaded already ({module.__file__}). Rename the code file if it is "
+                "an installed package; otherwise read this version of the code in a process of its own."
+            )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from sat.store.artefact import (
 )
 from sat.store.files import TEMPORARY
 from sat.store.step import Step
+from sat.study.code import FOLDER, digest_of, read_copy
 from sat.study.plan import Plan
 
 
@@ -119,6 +120,13 @@ def adopt(known: Mapping[str, Mapping[str, Any]], findings: Iterable[Finding]) -
 def earlier_formats(known: Mapping[str, Mapping[str, Any]]) -> list[Path]:
     """Find the artefacts whose sidecars, by path, have an earlier format."""
     return [Path(path) for path, sidecar in known.items() if format_of(sidecar) < FORMAT]
+
+
+def changed_code(plan: Plan, results: Path) -> list[Path]:
+    """Find the copies of code files that are missing, or have changed since they were made."""
+    study = plan.study
+    folders = [results / FOLDER / study.code[module].digest for module in study.own_nets]
+    return [folder for folder in folders if digest_of(read_copy(folder)) != folder.name]
 
 
 def left_behind(results: Path) -> list[Path]:
