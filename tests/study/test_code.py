@@ -166,8 +166,7 @@ def test_faults_of_a_row(write_study, tmp_path, row, change, words):
 def test_reading_a_study_with_code_imports_no_torch_and_runs_nothing(write_study, tmp_path):
     write(tmp_path)
     path = write_study([OWN, TIMM], code="my_nets.py")
-    lines = ["import sys", "from sat.study.study import load_study", "load_study(sys.argv[1:])"]
-    script = "; ".join([*lines, "print('torch' in sys.modules)"])
+    script = (
         "import sys; from sat.study.study import load_study; load_study(sys.argv[1:]); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)

@@ -150,7 +150,7 @@ def _find(code: str, near: Path | str | None, architecture: str) -> Path:
 
 def _check_modules(folder: Path) -> None:
     """Refuse modules that were imported from elsewhere under the names of the copy's files."""
-    for path in folder.rglob("*.py"):
+    for path in sorted(folder.rglob("*.py")):
         name = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
         module = sys.modules.get(name)
         if module and not Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
