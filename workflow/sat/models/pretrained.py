@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sat.errors import SatError
 from sat.models.classifier import Classifier, build, classifier_layers, plan_blueprint, read_blueprint
+from sat.models.own import Own
 
 log = logging.getLogger("sat")
 FILES = ("model.safetensors", "pytorch_model.bin")
@@ -177,19 +178,25 @@ def load_checkpoint(
     input_size: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    own: Own | None = None,
+    classes: int | None = None,
 ) -> Classifier:
     """Build a model around a user's checkpoint, which is a state dict with the architecture's own keys.
 
     Parameters
     ----------
     architecture : str
-        Name of a timm architecture.
+        Name of a timm architecture, or function of a code file.
     path : path
         A .safetensors file, or a file that torch.load reads with weights_only. The
         number of classes is that of its classifier.
     input_size, mean, std : optional
         See `plan_blueprint`. If a study of this project made the weights, the
         values in the file are the default.
+    own : Own, optional
+        Code file and arguments of a net that is not timm's.
+    classes : int, optional
+        Number of classes of such a net.
 
     Returns
     -------
@@ -203,7 +210,7 @@ def load_checkpoint(
     from timm.models import load_state_dict
 
     try:
-        own = read_blueprint(path) if Path(path).suffix == ".safetensors" else None
+        said = read_blueprint(path) if Path(path).suffix == ".safetensors" else None
         state: dict[str, Tensor] = load_state_dict(str(path), use_ema=False)
         if not all(isinstance(value, Tensor) for value in state.values()):
             raise TypeError("it holds other things than tensors")
@@ -212,9 +219,9 @@ def load_checkpoint(
             f"{path}: cannot be read as a state dict ({_line(error)}); save one with torch.save(net.state_dict(), ...) "
             "or safetensors."
         ) from None
-    if own:
-        input_size, mean, std = input_size or own.input_size, mean or own.mean, std or own.std
-    blueprint = plan_blueprint(architecture, _outputs(architecture, state), input_size, mean, std)
+    if said:
+        input_size, mean, std = input_size or said.input_size, mean or said.mean, std or said.std
+    blueprint = plan_blueprint(architecture, classes or _outputs(architecture, state), input_size, mean, std, own)
     classifier = build(blueprint)
     expected = classifier.net.state_dict()
     faults = [

@@ -9,6 +9,9 @@ from sat.stages.common import start
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    parser.add_argument(
+        "--manifest", nargs="?", const="", default="", help="images/manifest.csv, for a net of a code file"
+    )
     parser.add_argument("--checkpoint", required=True, help=".safetensors, or a state dict saved by torch")
     parser.add_argument("--out", required=True, help="weights/<model>.safetensors")
 
@@ -18,19 +21,18 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     from sat.errors import SatError
     from sat.models.pretrained import load_checkpoint
-    from sat.stages.common import save_weights
+    from sat.stages.common import classes_of, pop_net, save_weights
     from sat.store.files import file_digest
 
-    params = job.step.params
+    params = dict(job.step.params)
+    classes = classes_of(job, arguments.manifest) if "code" in params else None
     digest = file_digest(arguments.checkpoint)
     if digest != params["sha256"]:
         raise SatError(
             f"model {params['model']!r}: {arguments.checkpoint} has changed since Snakemake started; run it again."
         )
     try:
-        classifier = load_checkpoint(
-            params["architecture"], arguments.checkpoint, params["input_size"], params.get("mean"), params.get("std")
-        )
-    except SatError as error:
+        classifier = load_checkpoint(path=arguments.checkpoint, classes=classes, **pop_net(params))
+    except (SatError, TypeError) as error:
         raise SatError(f"model {params['model']!r}: {error}") from None
     save_weights(job, classifier, arguments.out, source_sha256=digest)

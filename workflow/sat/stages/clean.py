@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
                 raise SatError(
                     f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
                 ) from None
-    eval_logits = np.concatenate(logits)
+    eval_logits, found = np.concatenate(logits), np.concatenate(attack_features)
     prediction = eval_logits.argmax(1).astype(np.int16)
     place = {image: row for row, image in enumerate(ids.tolist())}
     with hdf5.writing(arguments.out) as file:
@@ -58,7 +58,10 @@ def run(arguments: argparse.Namespace) -> None:
         file["eval_prediction"] = prediction
         # Half precision holds values up to 65,504; larger values would become infinite.
         file["eval_logits"] = eval_logits.clip(-65504, 65504).astype(np.float16)
-        file["attack_features"] = np.concatenate(attack_features).clip(-65504, 65504).astype(np.float16)
+        if found.shape[1]:
+            file["attack_features"] = found.clip(-65504, 65504).astype(np.float16)
+        else:
+            log.warning("%s: has no known features; its column 'features' can name a layer", model)
     right = int((prediction == labels).sum())
     log.info("%s: accuracy %.4f (%d of %d evaluation images)", model, right / len(labels), right, len(labels))
     job.finish(arguments.out, accuracy=right / len(labels), n_correct=right, n_images=len(labels))

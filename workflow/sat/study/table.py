@@ -144,7 +144,8 @@ class Model(BaseModel):
     `my_nets:resnet20`."""
     weights: Annotated[str, Cell(_weights)]
     """`train`; `hub`, or `hub@REVISION` to pin a commit of the repository; the path of a checkpoint, relative to the
-    table; or `code`, where the function of a code file returns a trained net."""
+    table; or `code`, where the function of a code file returns a trained net. Then it takes an argument
+    `pretrained`, which is False when the net is built around weights that are stored already."""
     family: Annotated[str, Cell()]
     """What the model is expected to be like, written before anything is measured."""
     cohort: Annotated[int, Field(ge=1), _WHOLE] = 1
