@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,82 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from torch import nn
 
-from conftest import ROWS, TINY
-from projects import Project, locked_copy
+from conftest import TINY
+from projects import ROOT, Project, locked_copy
 from sat.models.classifier import load_classifier
 from sat.study.code import CONSENT
 
 pytestmark = pytest.mark.slow
 
-NETS = '''
-"""Nets that timm does not have."""
-from torch import nn
-from blocks import block
-
-class Small(nn.Module):
-    def __init__(self, classes, width):
-        super().__init__()
-        self.layers = nn.Sequential(block(3, width), block(width, 2 * width), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        self.fc = nn.Linear(8 * width, classes)
-
-    def forward(self, x):
-        return self.fc(self.layers(x))
-
-def small(num_classes, width=8):
-    return Small(num_classes, width)
-
-def ready(num_classes, pretrained):
-    """A net that brings its weights, as one from a library would."""
-    import torch
-    net = Small(num_classes, 8)
-    if pretrained:
-        net.load_state_dict(torch.load("ready.pth", weights_only=True))
-    return net
-'''
-BLOCKS = """
-from torch import nn
-
-def block(inputs, outputs):
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.BatchNorm2d(outputs), nn.ReLU())
-"""
-SCRIPT = '''
-"""A plain script of a user, which knows nothing of the project."""
-import sys
-import torch
-from torch.nn.functional import cross_entropy, interpolate
-from sklearn.datasets import load_digits
-import my_nets
-
-torch.manual_seed(int(sys.argv[2]))
-digits = load_digits()
-x = torch.tensor(digits.images / 16, dtype=torch.float32)[:, None].expand(-1, 3, -1, -1)
-x, y = interpolate(x, (32, 32), mode="bicubic").clip(0, 1), torch.tensor(digits.target)
-net = my_nets.small(10)
-optimiser = torch.optim.Adam(net.parameters(), 0.01)
-for step in range(120):
-    rows = torch.randint(len(x), (64,))
-    loss = cross_entropy(net((x[rows] - 0.5) / 0.5), y[rows])
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-torch.save(net.state_dict(), sys.argv[1])
-'''
-
-
-def row(model: str, architecture: str, weights: str, **more: str) -> dict[str, str]:
-    columns = dict.fromkeys(("input_size", "mean", "std", "features", "classes", "option.width"), "")
-    return {"model": model, "architecture": architecture, "weights": weights, "family": "own", **columns, **more}
-
-
-HALF = {"mean": "0.5", "std": "0.5"}
-TABLE = [
-    row("trained", "my_nets:small", "train", **HALF, features="fc", **{"option.width": "6"}),
-    row("saved", "my_nets:small", "saved.pth", **HALF, input_size="32", features="fc"),
-    row("ready", "my_nets:ready", "code", **HALF, input_size="32", classes="10"),
-    row("timm", ROWS[0]["architecture"], "train"),
-]
+EXAMPLE = ROOT / "examples/own_nets"
 TRUST = ("--config", "trust_code=true")
 
 
@@ -98,11 +34,13 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def make(folder: Path) -> None:
-        project = Project.new(folder, {**TINY, "code": "my_nets.py", "measures": ["cka", "agreement"]}, TABLE)
-        for name, text in (("my_nets.py", NETS), ("blocks.py", BLOCKS), ("script.py", SCRIPT)):
-            (folder / name).write_text(text)
+        config = yaml.safe_load((EXAMPLE / "study.yaml").read_text())
+        shorter = {name: TINY[name] for name in ("study", "images", "training", "attack")}
+        project = Project.new(folder, {**config, **shorter})
+        for name in ("my_nets.py", "blocks.py", "train.py", "models.csv"):
+            shutil.copy(EXAMPLE / name, folder / name)
         for seed, name in enumerate(("saved.pth", "ready.pth")):
-            subprocess.run([sys.executable, "script.py", name, str(seed)], cwd=folder, check=True)
+            subprocess.run([sys.executable, "train.py", name, str(seed)], cwd=folder, check=True)
         refused = project.snakemake()
         said = refused.stdout + refused.stderr
         assert refused.returncode == 1 and "my_nets.py (digest" in said and "trust_code=true" in said, said
@@ -183,7 +121,7 @@ def test_a_second_run_has_nothing_to_do_and_looking_needs_no_consent(project: Pr
 
 
 def test_another_code_reruns_exactly_its_own_nets(project: Project) -> None:
-    (project.folder / "blocks.py").write_text(BLOCKS.replace("ReLU", "GELU"))
+    (project.folder / "blocks.py").write_text((EXAMPLE / "blocks.py").read_text().replace("ReLU", "GELU"))
     planned = project.planned()
     assert planned["train"] == ["weights/trained.safetensors"]
     assert planned["checkpoint"] == ["weights/saved.safetensors"] and planned["code"] == ["weights/ready.safetensors"]
@@ -198,7 +136,7 @@ def test_another_code_reruns_exactly_its_own_nets(project: Project) -> None:
 
 def test_a_changed_copy_of_the_code_is_found_and_mended(project: Project) -> None:
     (copy,) = (project.results / "code").iterdir()
-    (copy / "blocks.py").write_text(BLOCKS.replace("ReLU", "GELU"))
+    (copy / "blocks.py").write_text((EXAMPLE / "blocks.py").read_text().replace("ReLU", "GELU"))
     done = project.sat("verify")
     assert done.returncode == 1 and "is not the code of its name" in done.stdout
     project.run(*TRUST)

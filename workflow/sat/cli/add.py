@@ -11,7 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     from sat.cli.tools import add_study
 
-    parser.add_argument("models", nargs="+", metavar="MODEL", help="timm architecture, with its tag or without")
+    parser.add_argument(
+        "models", nargs="+", metavar="MODEL", help="timm architecture, with its tag or without; or file:function"
+    )
     add_study(parser, positional=False)
     parser.add_argument(
         "--weights", default="hub", help="train, hub, hub@REVISION, or a checkpoint's path (default: hub)"
@@ -62,8 +64,12 @@ def run(arguments: argparse.Namespace) -> None:
     for model in arguments.models:
         if model.endswith((".yaml", ".yml")):
             raise SatError(f"{model}: is no architecture; to name the study, write --study {model}.")
-        row = describe(model)
-        if weights == "train":
+        # timm knows nothing of a net from a code file; --set fills the columns that the net needs.
+        module, own, function = model.partition(":")
+        row = {"architecture": model, "family": module} if own else describe(model)
+        if own:
+            arguments.name = arguments.name or function
+        elif weights == "train":
             del row["input_size"]  # this is the images' own size
         name = arguments.name or row["architecture"]
         family = {"family": arguments.family} if arguments.family else {}

@@ -125,7 +125,7 @@ def create_net(architecture: str) -> nn.Module:
     """
     try:
         net: nn.Module = timm.create_model(architecture)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         close = ", ".join(timm.list_models(f"*{architecture.split('.')[0][:8]}*")[:5])
         raise SatError(
             f"architecture {architecture!r}: timm {timm.__version__} knows no such model; close to it: "
