@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
     Texts that a spreadsheet would take for a formula get an apostrophe in front (OWASP, "CSV Injection"). So does a
     text that starts with an apostrophe and then like a formula. Numbers stay, and so do texts that are numbers.
     """
-    _change_texts(table, _guard).to_csv(file, index=False)
+    guarded = _change_texts(table, _guard)
+    # Names of images may hold a carriage return, which ends a row unless all texts are quoted.
+    ends_row = any("\r" in cell for cell in _texts(guarded))
+    guarded.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC if ends_row else csv.QUOTE_MINIMAL)
 
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20].", re.DOTALL)
@@ -53,6 +57,12 @@ def _guard(text: str) -> str:
 
 def _unguard(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _texts(table: pd.DataFrame) -> Iterator[str]:
+    """Texts of the header and of all cells."""
+    columns = (column for _, column in table.items() if not pd.api.types.is_numeric_dtype(column))
+    return (cell for cell in chain(table.columns, *columns) if isinstance(cell, str))
 
 
 def _change_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:

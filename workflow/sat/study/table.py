@@ -126,7 +126,7 @@ class Model(BaseModel):
     the table."""
     family: Annotated[str, Cell()]
     """What the model is expected to be like, written before anything is measured."""
-    cohort: Annotated[int, Field(ge=1), _WHOLE] = 1
+    cohort: Annotated[int, Field(ge=1, le=999_999), Cell(int, "a whole number from 1 to 999999")] = 1
     """Number of the group of models that were added together. A new cohort touches no file of an old one."""
     use: Annotated[bool, Cell(_use)] = True
     """`yes` or `no`. `no` retires the model: it is left out of every result, and its files stay."""
