@@ -15,7 +15,7 @@ import pytest
 import yaml
 from snakemake.io import contains_wildcard
 
-from conftest import ROWS
+from conftest import ROOT, ROWS
 from sat.errors import SatError
 from sat.store.files import replacing
 from sat.store.step import Step
@@ -134,3 +134,18 @@ def test_steps_hold_any_text_without_markup_or_wildcards_and_mean_the_same():
         assert step.recipe == hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
         if not set("<>&{") & set("".join(texts)):
             assert step.json == json.dumps(plain, sort_keys=True)
+
+
+def test_captions_hold_nothing_of_a_study():
+    # Snakemake fills captions by Jinja2, with the whole config at hand, and the report holds the result as HTML.
+    for caption in (ROOT / "workflow/report").glob("*.rst"):
+        text = caption.read_text()
+        assert "{{" not in text and ".. raw::" not in text and ".. include::" not in text, caption
+
+
+def test_names_of_a_study_json_are_checked_too(write_study, tmp_path):
+    study = json.loads(load_study([write_study()]).model_dump_json())
+    study["models"][0]["model"] = "../../x"
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    with pytest.raises(SatError, match=r"study\.json: .*'\.\./\.\./x' is no usable name"):
+        load_study([tmp_path / "study.json"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from operator import is_not
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
     text that starts with an apostrophe and then like a formula. Numbers stay, and so do texts that are numbers.
     """
     guarded = _change_texts(table, _guard)
-    # Names of images may hold a carriage return, which ends a row unless all texts are quoted.
-    ends_row = any("\r" in cell for cell in _texts(guarded))
-    guarded.to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC if ends_row else csv.QUOTE_MINIMAL)
+    text = guarded.to_csv(index=False)
+    if "\r" in text:
+        # Names of images may hold it. It ends a row, unless texts are quoted.
+        text = guarded.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+    file.write_text(text, encoding="utf-8", newline="")
 
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20].", re.DOTALL)
@@ -59,26 +61,15 @@ def _unguard(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
-def _texts(table: pd.DataFrame) -> Iterator[str]:
-    """Texts of the header and of all cells."""
-    columns = (column for _, column in table.items() if not pd.api.types.is_numeric_dtype(column))
-    return (cell for cell in chain(table.columns, *columns) if isinstance(cell, str))
-
-
 def _change_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     """A table with other texts in header and cells. Columns in which nothing changes are not touched."""
-
-    def changed(cell: Any) -> Any:
-        return change(cell) if isinstance(cell, str) else cell
-
-    result = table.rename(columns=changed)
+    result = table.rename(columns=lambda name: change(name) if isinstance(name, str) else name)
     for place, (_, column) in enumerate(table.items()):
-        if pd.api.types.is_numeric_dtype(column):
-            continue
-        old = column.tolist()
-        new = [changed(cell) for cell in old]
-        if any(cell is not before for cell, before in zip(new, old, strict=True)):
-            result.isetitem(place, pd.Series(new, table.index, object))
+        if not pd.api.types.is_numeric_dtype(column):
+            old = column.tolist()
+            new = [change(cell) if isinstance(cell, str) else cell for cell in old]
+            if any(map(is_not, new, old)):
+                result.isetitem(place, pd.Series(new, table.index, object))
     return result
 
 
