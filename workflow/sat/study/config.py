@@ -137,7 +137,12 @@ class Core(Section):
     @classmethod
     def _check_variants(cls, value: dict[str, Variant], info: ValidationInfo) -> dict[str, Variant]:
         attack, images = info.data.get("attack"), info.data.get("images")
+        folders: dict[str, str] = {}
         for name, variant in value.items():
+            if (twin := folders.setdefault(name.casefold(), name)) != name:
+                raise ValueError(
+                    f"{name}: and {twin!r} are one folder on some systems; use names that differ in more than case"
+                )
             if attack:
                 try:
                     attack.changed(variant.attack)
