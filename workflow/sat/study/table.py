@@ -27,7 +27,7 @@ from sat.study.section import check_name, check_printed_name, closest, did_you_m
 from sat.study.training import Training
 
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin")
-"""Files of weights: safetensors, or what torch.load reads with weights_only."""
+"""Files of weights: safetensors, or a state dict that torch.save wrote."""
 OF_REFERENCE = ("released_name", "same_as", "checkpoint")
 """Columns without a field of their own that the comparison with a reference reads."""
 CLOSE = 0.8
