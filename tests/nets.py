@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import resource
+from pathlib import Path
 
 import numpy as np
 import timm
@@ -50,3 +52,18 @@ def differentiate(architecture: str, native: int, device: str, memory: int) -> N
     (gradient,) = torch.autograd.grad(loss, images)
     assert gradient.isfinite().all(), "the gradient is not finite"
     assert (gradient != 0).float().mean() > 0.5, "most of the gradient is zero"
+
+
+def load_within(architecture: str, path: str, megabytes: int) -> str:
+    """Load a checkpoint with so much more memory than the process has; return what was said."""
+    from sat.errors import SatError
+    from sat.models.pretrained import load_checkpoint
+
+    status = Path("/proc/self/status").read_text()
+    used = int(re.search(r"VmData:\s+(\d+) kB", status)[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (used + megabytes * 2**20,) * 2)
+    try:
+        load_checkpoint(architecture, path)
+    except SatError as error:
+        return str(error)
+    return "loaded"

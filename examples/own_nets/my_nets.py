@@ -16,6 +16,7 @@ class Small(nn.Module):
         self.fc = nn.Linear(8 * width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Compute the logits."""
         return self.fc(self.layers(images))
 
 

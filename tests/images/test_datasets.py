@@ -1,6 +1,13 @@
 import io
 import json
+import os
+import resource
+import signal
+import struct
 import tarfile
+import zlib
+from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +15,7 @@ from PIL import Image
 
 from sat.errors import SatError
 from sat.images.datasets import decode, open_dataset
+from sat.images.images import TooManyPixels, to_canvas
 
 RED, GREEN = (250, 10, 10), (10, 250, 10)
 
@@ -207,3 +215,170 @@ def test_exif_orientation_is_applied(orientation):
 def test_what_is_no_image_is_said(content):
     with pytest.raises(ValueError, match=r"\w"):
         decode(content)
+
+
+# Hostile and unusual images.
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
+
+
+def bomb(width, height):
+    """A PNG whose header promises many pixels, all of one colour."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * (height * (1 + (width + 7) // 8)), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_postscript_named_png_starts_no_program(monkeypatch):
+    started = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *args, **kwargs: started.append(args))
+    monkeypatch.setattr("subprocess.check_call", lambda *args, **kwargs: started.append(args))
+    with pytest.raises(ValueError, match=r"its format is EPS, and these are read: BMP, GIF, JPEG, PNG"):
+        decode(POSTSCRIPT)
+    assert not started
+
+
+def test_a_stream_s_reader_opens_the_same_formats(tmp_path, monkeypatch):
+    pytest.importorskip("webdataset")
+    opened = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.EpsImageFile._open", lambda self: opened.append(self))
+    write_shards(tmp_path / "shards", [(encoded(), 0), (POSTSCRIPT, 1), (encoded(), 0)])
+    dataset = open_dataset("wds/some", str(tmp_path / "shards"), "validation", None)
+    assert len(dataset.listing().names) == 2 and dataset.dropped == 1 and not opened
+    assert "EPS" in Image.ID, "others who use Pillow are not to be restricted"
+
+
+def test_bombs_are_refused_before_they_are_decoded():
+    # 100 million pixels are below Pillow's own limits, at which it warns or refuses.
+    content = bomb(10_000, 10_000)
+    assert len(content) < 20_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(TooManyPixels, match=r"10000 x 10000 = 100\.0 million pixels, and key 'compute\.max"):
+        decode(content, 64)
+    # A grey image of that size alone takes 100 MB; the unit is KiB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+    assert decode(bomb(100, 2_000), 0.2)[0].size == (100, 2_000)
+
+
+def test_the_key_raises_the_limit_above_pillow_s(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert decode(bomb(100, 100), 1)[0].size == (100, 100)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_strip_does_not_grow_into_a_bomb():
+    strip, _ = decode(bomb(60_000, 1), 64)
+    # 256 x 15,360,000 pixels, where the strip has 60,000.
+    with pytest.raises(TooManyPixels, match=r"would be resized to 15360000 x 256 = 3932\.2 million pixels"):
+        to_canvas(strip, 224, 0.875, 64)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_the_first_picture_is_taken(kind):
+    pictures = [Image.new("RGB", (12, 8), colour) for colour in (RED, GREEN)]
+    stream = io.BytesIO()
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pictures[0].save(stream, kind, save_all=True, append_images=pictures[1:], **options)
+    assert np.abs(np.asarray(decode(stream.getvalue())[0], int) - np.array(RED)).max() < 9
+
+
+@pytest.mark.parametrize("values", [np.float32([[0, 0.5, 1]]), np.int32([[0, 70_000, 2**30]]), np.int32([[-1, 0, 1]])])
+def test_numbers_that_are_no_grey_levels_are_refused(values):
+    # Pillow would make them black or white.
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "TIFF")
+    with pytest.raises(ValueError, match="no grey levels"):
+        decode(stream.getvalue())
+
+
+def test_what_is_no_file_is_said_and_not_opened(folder):
+    os.mkfifo(folder / "class2/pipe.png")
+    (folder / "class2/lost.png").symlink_to("nowhere.png")
+    with (folder / "class2/huge.png").open("wb") as stream:
+        stream.truncate(2**40)
+    dataset = open_dataset("folder", str(folder), "", None)
+    listing = dataset.listing()
+    # An open pipe would wait for ever, so the alarm ends the test.
+    with alarm(20):
+        faults = {}
+        for row, raw in dataset.read(range(len(listing.names))):
+            try:
+                decode(raw)
+            except ValueError as error:
+                faults[listing.names[row]] = str(error)
+    assert faults == {
+        "class2/huge.png": "it claims 1099.5 GB, which no image takes",
+        "class2/lost.png": "it is a link to nothing, or is not there",
+        "class2/pipe.png": "it is no regular file",
+    }
+
+
+@contextmanager
+def alarm(seconds):
+    def end(*_):
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_links_that_lead_back_are_named(folder):
+    # Two of them: each path to one of them has two continuations, up to the system's limit of 40.
+    for name in ("one", "two"):
+        (folder / "class2" / name).symlink_to(folder, target_is_directory=True)
+    with alarm(20), pytest.raises(SatError, match=r"class2/(one|two): leads back to a folder above it"):
+        open_dataset("folder", str(folder), "", None)
+
+
+def test_links_without_a_loop_can_make_too_many_paths_too(folder, tmp_path):
+    chain = [tmp_path / f"chain/{number}" for number in range(30)]
+    for place in chain:
+        place.mkdir(parents=True)
+    for above, below in pairwise(chain):
+        for name in ("left", "right"):
+            (above / name).symlink_to(below, target_is_directory=True)
+    (folder / "class3").symlink_to(chain[0], target_is_directory=True)
+    with alarm(20), pytest.raises(SatError, match="is reached by over 100 paths"):
+        open_dataset("folder", str(folder), "", None)
+
+
+def test_links_to_elsewhere_stay_allowed(folder, tmp_path):
+    (folder / "class2").rename(tmp_path / "elsewhere")
+    (folder / "class2").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    # A link to itself is no folder, and a folder that may be reached twice is no loop.
+    (folder / "itself").symlink_to("itself")
+    (folder / "class3").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    dataset = open_dataset("folder", str(folder), "", None)
+    assert dataset.listing().classes == ("class2", "class3", "class10")
+    assert colours(dataset, [0, 3, 8]) == {0: 0, 3: 0, 8: 1}
+
+
+def test_a_folder_of_pipes_named_tar_is_not_opened(tmp_path):
+    root = tmp_path / "tars"
+    root.mkdir()
+    os.mkfifo(root / "a.tar")
+    with alarm(20), pytest.raises(SatError, match="Found 0 images"):
+        open_dataset("folder", str(root), "", None)
+
+
+def test_a_member_of_a_tar_that_claims_too_much_is_not_read(tmp_path):
+    content = encoded()
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        for name in ("a/0.png", "b/0.png"):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    dataset = open_dataset("folder", str(tmp_path / "all.tar"), "", None)
+    # As a sparse member: the reader has its size from the header.
+    dataset.reader.samples[1][0].size = 2**40
+    (_, first), (_, second) = dataset.read([0, 1])
+    assert first == content and isinstance(second, OSError)

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import subprocess
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from forks import apart
 from hub import COMMIT, fetch_apart, serve
-from nets import classifier, digits
+from nets import classifier, digits, load_within
 from sat.errors import SatError
-from sat.models.classifier import predict, save_classifier
+from sat.models.classifier import load_classifier, predict, save_classifier
 from sat.models.pretrained import load_checkpoint, load_pretrained
 
 NAME = "test_resnet.r160_in1k"
@@ -152,3 +154,113 @@ def test_damaged_checkpoint(tmp_path, name):
     (tmp_path / name).write_bytes(b"damaged")
     with pytest.raises(SatError, match="cannot be read as a state dict"):
         load_checkpoint("test_resnet", tmp_path / name)
+
+
+# Hostile and broken checkpoints. They are read with 200 MB of memory, so that nothing happens to the machine.
+
+
+def saved(path: Path, **changes: object) -> Path:
+    """A checkpoint of test_resnet for ten classes, some of whose tensors are others."""
+    torch.save({**classifier("test_resnet").net.state_dict(), **changes}, path)
+    return path
+
+
+HEAD = "fc.weight"
+RUNNING = "layer1.0.bn1.running_var"
+
+
+def test_a_tiny_file_that_claims_384_gb(tmp_path):
+    path = saved(tmp_path / "hostile.pth", **{HEAD: torch.ones(1).expand(1_500_000_000, 64)})
+    assert path.stat().st_size < 2 * 10**6
+    said = apart(load_within, "test_resnet", str(path), 200)
+    assert f"{path}: cannot be read as a state dict (fc.weight: a tensor claims the shape (1500000000, 64)" in said
+
+
+def test_a_pickle_that_takes_384_gb(tmp_path):
+    # The weights are whole, so the checkpoint is used.
+    path = tmp_path / "hostile.pth"
+    torch.save({"state_dict": classifier("test_resnet").net.state_dict(), "bomb": Bomb()}, path)
+    assert apart(load_within, "test_resnet", str(path), 200) == "loaded"
+
+
+class Bomb:
+    def __reduce__(self):
+        return (bytearray, (384 * 10**9,))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_of_a_large_checkpoint_only_the_weights_are_read(tmp_path, key):
+    state = classifier("test_resnet").net.state_dict()
+    averaged = {name: torch.zeros(2**20) for name in list(state)[:60]}
+    path = tmp_path / "large.pth"
+    torch.save({"state_dict_ema": averaged, key: {f"module.{name}": value for name, value in state.items()}}, path)
+    assert path.stat().st_size > 150 * 2**20
+    assert apart(load_within, "test_resnet", str(path), 100) == "loaded"
+    assert all(
+        (value == state[name]).all() for name, value in load_checkpoint("test_resnet", path).net.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (RUNNING, -5e-6, r"holds -5e-06 \(1 of \d+ values\); a variance is never negative"),
+        (RUNNING, float("nan"), r"holds nan \(1 of"),
+        ("layer1.0.bn1.running_mean", float("inf"), r"holds inf \(1 of"),
+        (HEAD, float("nan"), r"holds nan \(1 of"),
+        (HEAD, float("-inf"), r"holds -inf \(1 of \d+ values\); weights are finite numbers"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["pth", "safetensors", "hub"])
+def test_impossible_values_are_refused(tmp_path, kind, name, value, said):
+    architecture = NAME if kind == "hub" else "test_resnet"
+    state = dict(timm.create_model(architecture).state_dict())
+    state[name].view(-1)[3] = value
+    path = tmp_path / f"own.{'pth' if kind == 'pth' else 'safetensors'}"
+    torch.save(state, path) if kind == "pth" else save_file(state, path)
+    load = load_pretrained if kind == "hub" else load_checkpoint
+    with pytest.raises(SatError, match=f"{name} {said}"):
+        load(architecture, path)
+
+
+def write_header(path: Path, changes: dict[str, object]) -> None:
+    """Change entries of the header of a .safetensors file."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    text = json.dumps({**json.loads(content[8 : 8 + size]), **changes}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("std", [0, 0, 0]),
+        ("std", [0.2, 0.2]),
+        ("std", [0.2, 0.2, float("nan")]),
+        ("mean", [124, 117, 104]),
+        ("mean", "abc"),
+        ("input_size", 1_000_000),
+        ("input_size", 0),
+        ("num_classes", 10**9),
+        ("options", {"pretrained": True}),
+        ("options", {"img_size": 10**6}),
+        ("architecture", "local-dir:/somewhere"),
+    ],
+)
+def test_the_blueprint_in_somebody_s_file_is_not_believed(tmp_path, key, value):
+    net = classifier("test_resnet")
+    path = tmp_path / "own.safetensors"
+    save_classifier(net, path)
+    assert load_checkpoint("test_resnet", path).blueprint == net.blueprint
+    write_header(path, {"__metadata__": {"blueprint": json.dumps({**asdict(net.blueprint), key: value})}})
+    for load in (partial(load_checkpoint, "test_resnet"), load_classifier):
+        with pytest.raises(SatError, match=rf"cannot be read.*({key}|place|not supported)"):
+            load(path)
+
+
+def test_a_safetensors_header_that_claims_too_much(tmp_path):
+    path = tmp_path / "own.safetensors"
+    save_classifier(classifier("test_resnet"), path)
+    write_header(path, {HEAD: {"dtype": "F32", "shape": [1_500_000_000, 64], "data_offsets": [0, 384 * 10**9]}})
+    said = apart(load_within, "test_resnet", str(path), 200)
+    assert "cannot be read as a state dict" in said

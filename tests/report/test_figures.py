@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib.pyplot as plt
@@ -5,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import ROOT
 from sat.analyses.figures.drawing import (
     affinity_map,
     cluster_map,
@@ -198,3 +202,18 @@ def test_tsne_once_for_each_component(tmp_path):
     assert sum(f"v{i:02d}" in text for i in range(24)) == 9
     assert "t-SNE needs" in text_of(tsne_components_figure(picture.iloc[:0], columns), tmp_path / "b.svg")
     assert "No component" in text_of(tsne_components_figure(picture, {}), tmp_path / "c.svg")
+
+
+def test_a_matplotlibrc_in_the_folder_changes_no_figure_and_a_dollar_is_text(tmp_path):
+    # TeX may read any file, and a received folder may hold such settings.
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.size: 40\n")
+    code = """
+import matplotlib, pathlib
+assert matplotlib.rcParams["text.usetex"], "the file is read"
+from sat.report.style import nothing_to_draw, save
+save(nothing_to_draw("a $\\\\frac$ </text><script>"), pathlib.Path("figure.svg"))
+"""
+    outer = {**os.environ, "PYTHONPATH": f"{ROOT}/workflow"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=outer, check=True)
+    (text,) = ElementTree.parse(tmp_path / "figure.svg").iter("{http://www.w3.org/2000/svg}text")
+    assert text.text == "a $\\frac$ </text><script>" and "10px" in text.attrib["style"]

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import signal
 
 import pytest
 
@@ -86,3 +87,19 @@ def test_an_unreadable_file_is_named(checkpoint, tmp_path):
     checkpoint.chmod(0)
     with pytest.raises(SatError, match=r"w\.pth: cannot be read"):
         register({"m": checkpoint}, tmp_path / "results")
+
+
+def test_a_pipe_is_named_and_not_read(tmp_path):
+    os.mkfifo(tmp_path / "w.pth")
+
+    def end(*_):
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(20)
+    try:
+        with pytest.raises(SatError, match=r"w\.pth: cannot be read \(it is no regular file\); it is the study's 'm'"):
+            register({"m": tmp_path / "w.pth"}, tmp_path / "results")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -182,3 +182,24 @@ def test_a_change_is_asked_about_where_it_can_matter_alone(package, file, seen):
     """A lock that asks about every stage at each new config key says nothing."""
     change(package, file)
     assert drifted() == seen
+
+
+@pytest.mark.parametrize(
+    ("damage", "line", "said"),
+    [
+        (lambda text: text[: text.index('"code"')], 4, "is not valid JSON"),
+        (lambda text: "", 1, "is not valid JSON"),
+        (lambda text: text.replace('"version": ', '"version": x', 1), 3, "is not valid JSON"),
+        (lambda text: text.replace("  },\n", "  },\n<<<<<<< HEAD\n", 1), 6, "marks of a merge conflict"),
+        (lambda text: text.replace('"version": ', '"version": "x', 1).replace(",", '",', 1), 2, "whole number"),
+        (lambda text: "[]", None, "holds no entries"),
+        (lambda text: '{\n "attack": 3}', 2, "'attack' needs a whole number"),
+    ],
+)
+def test_a_malformed_lock_is_told_in_one_line_with_its_repair(package, capsys, damage, line, said):
+    stages.LOCK.write_text(damage(stages.LOCK.read_text()))
+    assert main(["stages"]) == 1
+    told = capsys.readouterr().err.strip()
+    assert told.count("\n") == 0 and said in told
+    assert f"{stages.LOCK}, line {line}: " in told if line else f"{stages.LOCK}: " in told
+    assert "git checkout HEAD -- stages.lock.json" in told or "delete the marks" in told

@@ -613,3 +613,15 @@ def test_without_distillation_nothing_is_distilled(write_study):
     plan = Plan(load_study([write_study()]))
     assert "distillation" not in plan.analyses and not plan.students
     assert not any("distil" in name for name in plan.artefacts())
+
+
+def test_the_limit_of_pixels_enters_no_step(write_study):
+    from sat.study.plan import Plan
+
+    steps = [
+        {path: artefact.step for path, artefact in Plan(load_study([write_study(**changes)])).artefacts().items()}
+        for changes in ({}, {"compute": {"max_megapixels": 500}})
+    ]
+    assert len(steps[0]) > 20 and steps[0] == steps[1]
+    with pytest.raises(SatError, match=r"compute\.max_megapixels"):
+        load_study([write_study(compute={"max_megapixels": 0})])

@@ -205,7 +205,7 @@ def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Pr
         ({"tile_size": 1}, {"study", "evaluate", *BELOW}),
         ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "attack", "evaluate", *BELOW}),
         ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study"}),
-        ({"compute": {"batch_size": 64, "threads": 2}}, set()),
+        ({"compute": {"batch_size": 64, "threads": 2, "max_megapixels": 9}}, set()),
         ({"compute": {"device": "cuda"}}, set()),
     ],
 )

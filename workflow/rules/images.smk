@@ -38,10 +38,12 @@ rule images:
         root=user_file("images.root"),
         class_map=user_file("images.class_map"),
         list=lambda wildcards: user_file("images.attack_images") if wildcards.split == "attack" else "",
+        max_megapixels=str(compute.max_megapixels),
     params:
         step=lambda wildcards: plan.images(wildcards.split).json,
     shell:
         command(
             "images --manifest {input.manifest:q} --root {resources.root:q}"
-            " --class-map {resources.class_map:q} --list {resources.list:q} --out {output.images:q}",
+            " --class-map {resources.class_map:q} --list {resources.list:q}"
+            " --max-megapixels {resources.max_megapixels} --out {output.images:q}",
         )

@@ -106,6 +106,8 @@ def _call(
         words += [f"--{name.replace('_', '-')}", str(place)]
     if "--device" in known:
         words += ["--device", compute.device, "--threads", str(compute.threads), "--batch", str(compute.batch_size)]
+    if "--max-megapixels" in known:
+        words += ["--max-megapixels", str(compute.max_megapixels)]
     parsed = parser.parse_args(words)
     parsed.step = artefact.json
     module.run(parsed)

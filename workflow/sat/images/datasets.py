@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from sat.errors import SatError
+from sat.images.images import TooManyPixels, check_pixels
 from sat.seeds import key
 
 PACKAGES = {"hfds": "datasets", "hfids": "datasets", "tfds": "tensorflow-datasets", "wds": "webdataset"}
 """The package that each reader needs in addition to timm."""
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats of images that are read, as Pillow names them. For others, Pillow may start other programs."""
+MOST_BYTES = 2**30
+"""Largest file of one image. A sparse file, or a sparse member of a tar, may claim any size."""
+MOST_PATHS = 100
+"""Paths that may lead to one folder. Links to folders of links could make more paths than a walk would ever end."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Dataset(Protocol):
     def listing(self) -> Listing:
         """List all images."""
 
-    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | Image.Image]]:
+    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | Image.Image | OSError]]:
         """Read images.
 
         Parameters
@@ -63,8 +74,8 @@ class Dataset(Protocol):
         ------
         int
             Position in the listing. The data set decides the order.
-        bytes or PIL.Image.Image
-            The content of the file, or the image if the reader has decoded it.
+        bytes, PIL.Image.Image or OSError
+            The content of the file; the image if the reader has decoded it; or why the file cannot be read.
         """
 
 
@@ -125,7 +136,7 @@ class TimmDataset:
 
     def _labels(self) -> Iterator[Any]:
         if self.streams:
-            yield from (label for _, label in self.reader)
+            yield from (label for _, label in self._stream())
         elif hasattr(self.reader, "iter_targets"):
             yield from self.reader.iter_targets()
         elif hasattr(self.reader, "targets"):
@@ -156,17 +167,69 @@ class TimmDataset:
             return None
         return tuple(str(name) for name, _ in sorted(indices.items(), key=lambda item: item[1]))
 
-    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | Image.Image]]:
+    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | Image.Image | OSError]]:
         """Read images; see `Dataset`."""
         if not self.streams:
             for row in rows:
-                with self.reader[row][0] as stream:
-                    yield row, stream.read()
+                yield row, self._file(row)
             return
         wanted = set(rows)
-        for row, (image, _) in enumerate(self.reader):
+        for row, (image, _) in enumerate(self._stream()):
             if row in wanted:
                 yield row, image
+
+    def _file(self, row: int) -> bytes | OSError:
+        """Read an image's file, or say why it cannot be read."""
+        try:
+            if (samples := getattr(self.reader, "samples", None)) is not None:
+                _check_file(samples[row][0])
+            with self.reader[row][0] as stream:
+                content: bytes = stream.read()
+                return content
+        except OSError as error:
+            return error
+
+    def _stream(self) -> Iterator[tuple[Image.Image, Any]]:
+        """Read a stream, whose reader decodes the images by itself."""
+        with _only_formats():
+            done = 0
+            try:
+                for item in self.reader:
+                    yield item
+                    done += 1
+            except Exception as error:  # Pillow's plugins, and the libraries behind the readers, raise all kinds
+                raise SatError(
+                    f"the image after the first {done} of the stream cannot be read ({_line(error)}); formats: "
+                    f"{', '.join(FORMATS)}."
+                ) from None
+
+
+def _check_file(place: Any) -> None:
+    """Raise an OSError unless a path, or a member of a tar, is a regular file that may be an image.
+
+    To open a pipe or a device could wait for ever.
+    """
+    path = Path(place) if isinstance(place, str) else None
+    if path and not path.is_file():
+        raise OSError("it is no regular file" if path.exists() else "it is a link to nothing, or is not there")
+    if (size := path.stat().st_size if path else place.size) > MOST_BYTES:
+        raise OSError(f"it claims {size / 1e9:.1f} GB, which no image takes")
+
+
+@contextmanager
+def _only_formats() -> Iterator[None]:
+    """Let Pillow open only `FORMATS`, also where a library calls it."""
+    Image.init()
+    known = Image.ID.copy()
+    Image.ID[:] = FORMATS
+    try:
+        yield
+    finally:
+        Image.ID[:] = known
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _tar(sample: Any) -> str:
@@ -196,7 +259,8 @@ def open_dataset(source: str, root: str | None, split: str, class_map: str | Non
     Raises
     ------
     SatError
-        If the data set is not there, holds no image, or needs a package that is not installed.
+        If the data set is not there, holds no image, has links that lead into themselves, or needs a package that is
+        not installed.
     """
     if source == "digits":
         return Digits()
@@ -208,6 +272,8 @@ def open_dataset(source: str, root: str | None, split: str, class_map: str | Non
             f"{root}: is not there; key 'images.root' names the folder of the images: one sub-folder per class, or a "
             ".tar of such folders."
         )
+    if source == "folder":
+        _check_links(Path(root or ""))
     try:
         # timm's other reader takes a folder that holds only tars as one data set.
         if source == "folder" and Path(root or "").is_dir() and _holds_tars_alone(Path(root or "")):
@@ -235,19 +301,76 @@ def open_dataset(source: str, root: str | None, split: str, class_map: str | Non
 
 def _holds_tars_alone(root: Path) -> bool:
     entries = [entry for entry in root.iterdir() if not entry.name.startswith(("_", "."))]
-    return bool(entries) and all(entry.suffix == ".tar" for entry in entries)
+    return bool(entries) and all(entry.suffix == ".tar" and entry.is_file() for entry in entries)
 
 
-def decode(image: bytes | Image.Image) -> tuple[Image.Image, str | None]:
+def _check_links(root: Path) -> None:
+    """Refuse a folder whose links lead into themselves: timm's walk follows links, and would not end.
+
+    Links to folders elsewhere are allowed.
+
+    Raises
+    ------
+    SatError
+        It names the folder at which a walk goes round.
+    """
+    reached: Counter[tuple[int, int]] = Counter()
+    # Each folder comes with those above it.
+    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [(str(root), ())]
+    while waiting:
+        folder, above = waiting.pop()
+        try:
+            status = Path(folder).stat()
+            here = (status.st_dev, status.st_ino)
+            reached[here] += 1
+            if here in above or reached[here] > MOST_PATHS:
+                how = "leads back to a folder above it" if here in above else f"is reached by over {MOST_PATHS} paths"
+                raise SatError(f"{folder}: {how} through links, so its images would count again; remove the link.")
+            with os.scandir(folder) as entries:
+                waiting += [(entry.path, (*above, here)) for entry in entries if _is_folder(entry)]
+        except OSError:  # timm's walk leaves it out too
+            continue
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _format(content: bytes) -> str:
+    """Say what format a file has, without decoding it."""
+    Image.init()
+    for name, (_, accept) in Image.OPEN.items():
+        if accept and accept(content[:16]) is True:
+            return f"its format is {name}"
+    return "it is no image of a known format" if content else "the file is empty"
+
+
+def _open(content: bytes) -> Image.Image:
+    """Open an image in one of `FORMATS`. Its size is known then, and its pixels are not decoded yet."""
+    pillows_own, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(f"{_format(content)}, and these are read: {', '.join(FORMATS)}") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = pillows_own
+
+
+def decode(image: bytes | Image.Image | OSError, most: float = math.inf) -> tuple[Image.Image, str | None]:
     """Decode an image to upright RGB.
 
     Grey, palette, CMYK and transparent images are converted to RGB, 16 bits are scaled
-    to 8, and an orientation in the EXIF data is applied.
+    to 8, and an orientation in the EXIF data is applied. Of an animation, the first picture is taken.
 
     Parameters
     ----------
-    image : bytes or PIL.Image.Image
-        The content of a file, or an image that a reader has decoded already.
+    image : bytes, PIL.Image.Image or OSError
+        What `Dataset.read` yields.
+    most : float
+        Most pixels, in millions; no limit by default.
 
     Returns
     -------
@@ -259,19 +382,30 @@ def decode(image: bytes | Image.Image) -> tuple[Image.Image, str | None]:
     Raises
     ------
     ValueError
-        If it is not an image, is truncated, or is too large.
+        If it is not an image, is truncated, has another format than `FORMATS`, or holds numbers that are no grey
+        levels.
+    TooManyPixels
+        If it has more pixels. They are not decoded.
     """
     from PIL import ImageOps
 
     digest = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
     try:
-        opened = Image.open(io.BytesIO(image)) if isinstance(image, bytes) else image
+        if isinstance(image, OSError):
+            raise image
+        opened = _open(image) if isinstance(image, bytes) else image
+        check_pixels(opened.size, most)
         opened.load()
         upright = ImageOps.exif_transpose(opened)
-        if upright.mode.startswith("I"):
+        if upright.mode.startswith(("I", "F")):
+            values = np.asarray(upright)
+            if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+                raise ValueError("its numbers are no grey levels of 8 or 16 bits")
             # Pillow would clip 16-bit values at 255 instead of scaling them.
-            upright = Image.fromarray((np.asarray(upright, np.float64) / 257).clip(0, 255).round().astype(np.uint8))
+            upright = Image.fromarray((values / np.float32(257)).round().astype(np.uint8))
         return upright.convert("RGB"), digest
+    except TooManyPixels:
+        raise
     # Pillow's plugins raise all kinds of errors when a file is damaged.
     except Exception as error:
-        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise ValueError(_line(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sat.seeds import generator
+
+
+class TooManyPixels(ValueError):
+    """An image is larger than the study allows."""
 
 
 def stratified_permutation(labels: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
@@ -112,7 +117,31 @@ def listed_indices(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
     return found
 
 
-def to_canvas(image: Image.Image, side: int, crop_pct: float) -> NDArray[np.uint8]:
+def check_pixels(size: tuple[int, int], most: float, what: str = "has") -> None:
+    """Refuse an image that would take too much memory.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Width and height in pixels.
+    most : float
+        Most pixels, in millions.
+    what : str
+        Verb of the message.
+
+    Raises
+    ------
+    TooManyPixels
+        If it has more.
+    """
+    if (pixels := size[0] * size[1] / 1e6) > most:
+        raise TooManyPixels(
+            f"it {what} {size[0]} x {size[1]} = {pixels:.1f} million pixels, and key 'compute.max_megapixels' allows "
+            f"{most:g}"
+        )
+
+
+def to_canvas(image: Image.Image, side: int, crop_pct: float, most: float = math.inf) -> NDArray[np.uint8]:
     """Bring an image to the canvas: resize its short side, and crop the centre.
 
     Parameters
@@ -123,15 +152,23 @@ def to_canvas(image: Image.Image, side: int, crop_pct: float) -> NDArray[np.uint
         Side of the canvas in pixels.
     crop_pct : float
         The short side becomes round(side / crop_pct) pixels (bicubic, antialiased).
+    most : float
+        Most pixels after resizing, in millions; no limit by default. A narrow strip has few pixels and grows to many.
 
     Returns
     -------
     uint8 array, shape (3, side, side)
         Grey levels of red, green, blue.
+
+    Raises
+    ------
+    TooManyPixels
+        If it would have more. They are not computed.
     """
     short = round(side / crop_pct)
     scale = short / min(image.size)
     width, height = (max(short, round(length * scale)) for length in image.size)
+    check_pixels((width, height), most, "would be resized to")
     resized = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - side) // 2, (height - side) // 2
     return np.asarray(resized.crop((left, top, left + side, top + side))).transpose(2, 0, 1).copy()

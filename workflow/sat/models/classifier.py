@@ -20,6 +20,10 @@ from torch import Tensor, nn
 from sat.errors import SatError
 from sat.models.batches import Batch, in_batches, padded
 from sat.models.own import Own, check_outputs, create_own
+from sat.study.names import check_architecture
+
+MOST_SIDE = 4096
+"""Largest side in pixels of a model's input that a file of weights may ask for by itself."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,28 @@ def classifier_layers(architecture: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
+def outputs(architecture: str, shapes: Mapping[str, Sequence[int]]) -> int:
+    """Find the number of classes of weights, which is the number of rows of their classifier.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of a timm architecture.
+    shapes : mapping of str to sequence of int
+        Shape of each tensor.
+
+    Returns
+    -------
+    int
+        If there is no such layer, the number of classes of the architecture's pretrained weights.
+    """
+    for name in classifier_layers(architecture):
+        if shape := shapes.get(f"{name}.weight"):
+            return shape[0]
+    config: Any = timm.get_pretrained_cfg(architecture)
+    return int(config.num_classes) if config else 1000
+
+
 def save_classifier(classifier: Classifier, path: Path | str) -> None:
     """Write a classifier as safetensors, with its blueprint in the metadata.
 
@@ -258,14 +284,39 @@ def save_classifier(classifier: Classifier, path: Path | str) -> None:
 def read_blueprint(path: Path | str) -> Blueprint | None:
     """Read the blueprint in a safetensors file; None if `save_classifier` did not write the file.
 
+    Anybody can write anything into the file, so the values must be possible ones, and fit the weights beside them.
+
     Raises
     ------
     SafetensorError, OSError
         If the file is damaged.
+    TypeError, ValueError
+        If it holds a blueprint that `save_classifier` cannot have written.
     """
     with safe_open(path, "pt") as file:
         raw = (file.metadata() or {}).get("blueprint")
-    return Blueprint(**json.loads(raw)) if raw else None
+        if not raw:
+            return None
+        found = Blueprint(**json.loads(raw))
+        if not found.code:
+            check_architecture(str(found.architecture), from_hub=False)
+        shapes = {
+            f"{name}.weight": file.get_slice(f"{name}.weight").get_shape()
+            for name in classifier_layers(found.architecture)
+            if f"{name}.weight" in file.keys()  # noqa: SIM118 - it is no mapping
+        }
+    size = found.input_size
+    possible = {
+        "num_classes": not shapes or outputs(found.architecture, shapes) == found.num_classes,
+        "input_size": isinstance(size, int) and 1 <= size <= MOST_SIDE,
+        "mean": len(found.mean) == 3 and all(0 <= value <= 1 for value in found.mean),
+        "std": len(found.std) == 3 and all(0 < value <= 1 for value in found.std),
+        "options": bool(found.code) or dict(found.options) in ({}, {"img_size": size}),
+    }
+    for key, holds in possible.items():
+        if not holds:
+            raise ValueError(f"its blueprint has an impossible {key}: {getattr(found, key)!r}")
+    return found
 
 
 def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
@@ -291,7 +342,7 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
             raise KeyError("it holds no blueprint")
         classifier = build(blueprint, path)
         classifier.net.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise SatError(
             f"{path}: the weights cannot be read ({reason}); delete the file and run Snakemake again."

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
-from torch import Tensor
+from safetensors import safe_open
+from timm.models import clean_state_dict
+from torch import Tensor, nn
 
 from sat.errors import SatError
-from sat.models.classifier import Classifier, build, classifier_layers, plan_blueprint, read_blueprint
+from sat.models.classifier import Classifier, build, outputs, plan_blueprint, read_blueprint
 from sat.models.own import Own
+from sat.store.torch_file import Declared, TorchFile
 
 log = logging.getLogger("sat")
 FILES = ("model.safetensors", "pytorch_model.bin")
@@ -169,6 +172,7 @@ def load_pretrained(
         )
     except Exception as error:  # any error that a damaged file causes in torch, safetensors or timm's key filters
         raise SatError(f"{path}: are no weights of {architecture!r} ({_line(error)}).") from None
+    _check_values(net, path)
     return Classifier(net, blueprint)
 
 
@@ -188,11 +192,9 @@ def load_checkpoint(
     architecture : str
         Name of a timm architecture, or function of a code file.
     path : path
-        A .safetensors file, or a file that torch.load reads with weights_only. The
-        number of classes is that of its classifier.
+        A .safetensors file, or a file of torch.save. The number of classes is that of its classifier.
     input_size, mean, std : optional
-        See `plan_blueprint`. If a study of this project made the weights, the
-        values in the file are the default.
+        See `plan_blueprint`. If the file is the weights of a study of this project, the values in it are the default.
     own : Own, optional
         Code file and arguments of a net that is not timm's.
     classes : int, optional
@@ -205,15 +207,11 @@ def load_checkpoint(
     Raises
     ------
     SatError
-        If the file cannot be read, or its keys or shapes are not those of the architecture.
+        If the file cannot be read, its keys or shapes are not those of the architecture, or its values are impossible.
     """
-    from timm.models import load_state_dict
-
     try:
         said = read_blueprint(path) if Path(path).suffix == ".safetensors" else None
-        state: dict[str, Tensor] = load_state_dict(str(path), use_ema=False)
-        if not all(isinstance(value, Tensor) for value in state.values()):
-            raise TypeError("it holds other things than tensors")
+        state = open_state(path)
     except Exception as error:  # any error that a damaged or foreign file causes in torch, safetensors or pickle
         raise SatError(
             f"{path}: cannot be read as a state dict ({_line(error)}); save one with torch.save(net.state_dict(), ...) "
@@ -221,32 +219,90 @@ def load_checkpoint(
         ) from None
     if said:
         input_size, mean, std = input_size or said.input_size, mean or said.mean, std or said.std
-    blueprint = plan_blueprint(architecture, classes or _outputs(architecture, state), input_size, mean, std, own)
+    shapes = state.shapes
+    blueprint = plan_blueprint(architecture, classes or outputs(architecture, shapes), input_size, mean, std, own)
     classifier = build(blueprint)
-    expected = classifier.net.state_dict()
+    expected = {name: tuple(value.shape) for name, value in classifier.net.state_dict().items()}
     faults = [
         f"{len(keys)} {what} keys ({', '.join(sorted(keys)[:5])}{', ...' if len(keys) > 5 else ''})"
         for what, keys in (
-            ("missing", expected.keys() - state.keys()),
-            ("unexpected", state.keys() - expected.keys()),
+            ("missing", expected.keys() - shapes.keys()),
+            ("unexpected", shapes.keys() - expected.keys()),
         )
         if keys
     ]
     faults += [
-        f"{key} has the shape {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
-        for key in expected.keys() & state.keys()
-        if state[key].shape != expected[key].shape
+        f"{key} has the shape {shapes[key]} instead of {expected[key]}"
+        for key in expected.keys() & shapes.keys()
+        if shapes[key] != expected[key]
     ][:5]
     if faults:
         raise SatError(f"{path}: is no checkpoint of {architecture!r}: {'; '.join(faults)}.")
-    classifier.net.load_state_dict(state)
+    classifier.net.load_state_dict({name: state.read(name) for name in expected})
+    _check_values(classifier.net, path)
     return classifier
 
 
-def _outputs(architecture: str, state: dict[str, Tensor]) -> int:
-    """Number of classes of a checkpoint, which is the number of rows of its classifier."""
-    for name in classifier_layers(architecture):
-        if (weight := state.get(f"{name}.weight")) is not None:
-            return int(weight.shape[0])
-    config: Any = timm.get_pretrained_cfg(architecture)
-    return int(config.num_classes) if config else 1000
+@dataclass(frozen=True)
+class State:
+    """The state dict in a file, of which nothing has been read yet but its index."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    """Shape of each tensor. The file is large enough to hold it."""
+    read: Callable[[str], Tensor]
+    """Read the tensor of a name."""
+
+
+def open_state(path: Path | str) -> State:
+    """Open a checkpoint, and compare the sizes that it declares with those that it has.
+
+    Parameters
+    ----------
+    path : path
+        A .safetensors file, or a file of torch.save. A state dict under the key `state_dict` or `model` is taken. What
+        else is in the file, such as an optimiser's state or averaged weights, is not read and may be of any size.
+
+    Returns
+    -------
+    State
+        Names are without the prefixes of compiled and parallel modules.
+
+    Raises
+    ------
+    Exception
+        Any error that a damaged or foreign file causes in safetensors, zipfile or pickle.
+    """
+    if Path(path).suffix == ".safetensors":
+        # The library compares the header with the file.
+        tensors = safe_open(path, "pt")
+        names = clean_state_dict({name: name for name in tensors.keys()})  # noqa: SIM118 - it is no mapping
+        shapes = {name: tuple(tensors.get_slice(own).get_shape()) for name, own in names.items()}
+        return State(shapes, lambda name: tensors.get_tensor(names[name]))
+    file = TorchFile(path)
+    found = file.root
+    if isinstance(found, dict):
+        found = next((found[key] for key in ("state_dict", "model") if key in found), found)
+    if not isinstance(found, dict):
+        raise TypeError("it holds no state dict")
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, Declared):
+            raise TypeError(f"it holds other things than tensors, under {name!r}")
+        try:
+            file.check(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    found = clean_state_dict(found)
+    return State({name: tuple(value.shape) for name, value in found.items()}, lambda name: file.read(found[name]))
+
+
+def _check_values(net: nn.Module, path: Path | str) -> None:
+    """Refuse weights that are not finite, and variances below zero: predictions would be wrong without an error."""
+    averages = [(name, value) for name, value in net.named_buffers() if "running_" in name]
+    for name, value in (*net.named_parameters(), *averages):
+        wrong = ~value.isfinite() if not name.endswith("running_var") else ~(value.isfinite() & (value >= 0))
+        if wrong.any():
+            rule = "a variance is never negative" if value.isfinite().all() else "weights are finite numbers"
+            raise SatError(
+                f"{path}: {name} holds {value[wrong][0].item():g} ({int(wrong.sum())} of {value.numel()} values); "
+                f"{rule}, so the file is damaged, or its training has failed."
+            )

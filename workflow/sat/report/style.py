@@ -11,7 +11,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+# A matplotlibrc of the user, or of the folder in which Snakemake runs, changes no figure.
+matplotlib.rcdefaults()
 matplotlib.use("Agg")
+# Names and groups are text: a $ in them starts no formula.
+matplotlib.rcParams["text.parse_math"] = False
 STYLE: Any = {
     "svg.hashsalt": "sat",
     "svg.fonttype": "none",

@@ -49,6 +49,7 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
         If an input is not what the step asks for, or the function returns other tables or figures than it declares.
     """
     from sat.report.style import save
+    from sat.store.tables import write_csv
 
     name = job.step.stage
     module = units.module("analyses", name)
@@ -70,5 +71,5 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
             if path.endswith(".svg"):
                 save(content, temporary)
             else:
-                content.to_csv(temporary, index=False)
+                write_csv(content, temporary)
         job.finish(path, **answer.facts)

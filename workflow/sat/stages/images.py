@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from sat.logs import log, progress
 from sat.stages.common import start
@@ -14,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", nargs="?", const="", default="", help="folder or file of the data set")
     parser.add_argument("--class-map", nargs="?", const="", default="", help="file with one class name per line")
     parser.add_argument("--list", nargs="?", const="", default="", help="file with the names of the attack images")
+    parser.add_argument(
+        "--max-megapixels",
+        type=float,
+        default=math.inf,
+        help="most millions of pixels of an image (default: no limit)",
+    )
     parser.add_argument("--out", required=True, help="images/<split>.h5")
 
 
@@ -23,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.errors import SatError
     from sat.images.datasets import decode, open_dataset
-    from sat.images.images import split_indices, to_canvas
+    from sat.images.images import TooManyPixels, split_indices, to_canvas
     from sat.store import hdf5
     from sat.store.tables import read_table
 
@@ -71,7 +78,14 @@ def run(arguments: argparse.Namespace) -> None:
             rows, remaining = remaining[:missing], remaining[missing:]
             for row, raw in progress(dataset.read(rows), f"images {split}", len(rows)):
                 try:
-                    image, digest = decode(raw)
+                    image, digest = decode(raw, arguments.max_megapixels)
+                    canvas = to_canvas(image, side, params["crop_pct"], arguments.max_megapixels)
+                except TooManyPixels as error:
+                    # It is never left out: the limit depends on the machine, and must not decide which images are used.
+                    raise SatError(
+                        f"image {names[row]!r} of {arguments.root or params['source']}: {error}; raise the key if the "
+                        "image is meant to be so large, or remove it."
+                    ) from None
                 except ValueError as error:
                     if params["on_bad_image"] == "stop":
                         raise SatError(
@@ -80,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
                         ) from None
                     skipped.append({"name": names[row], "reason": str(error)})
                     continue
-                stack[len(done)] = to_canvas(image, side, params["crop_pct"])
+                stack[len(done)] = canvas
                 done.append(row)
                 sources.append(digest or "")
         if not done:

@@ -52,17 +52,19 @@ class Checkpoint:
         """
         import torch
 
+        from sat.store.torch_file import TorchFile
+
         if not self._file.exists():
             return None
-        # PyTorch does not check the check sums.
+        # Only this compares the check sums.
         if readable(self._file):
             try:
-                state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
+                state: dict[str, Any] = TorchFile(self._file).everything()
                 if state.pop("torch") == str(torch.__version__):
                     return state
                 log.warning("%s is of another version of PyTorch; training starts from the beginning", self._file)
                 return None
-            except Exception as error:  # any error that a foreign file causes in torch or pickle
+            except Exception as error:  # any error that a foreign file causes in pickle
                 log.warning("%s: %s", self._file, " ".join(str(error).split())[:200])
         log.warning("%s is damaged; training starts from the beginning", self._file)
         return None

@@ -126,9 +126,13 @@ def _digests(given: Any) -> list[str]:
 
 
 def readable(file: Path) -> bool:
-    """Say whether a zip file of numpy or torch is complete. Full disks and crashes can leave incomplete files."""
+    """Say whether a zip file of numpy or torch is complete. Full disks and crashes can leave incomplete files.
+
+    Neither library compresses here, so a file that claims to hold more than its own size is not theirs.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
-            return archive.testzip() is None
+            size = sum(info.file_size for info in archive.infolist())
+            return size <= file.stat().st_size and archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return False

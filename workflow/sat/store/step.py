@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,8 @@ from typing import Any
 
 from sat.errors import SatError
 
+_RISKY = re.compile(r'[<>&]|\{(?=[^"}])')
+"""Characters that stand in texts alone: JSON's own brace is followed by a quote or by the brace that closes it."""
 ALONE = "_alone"
 """Stands for the teacher of a student without a teacher. No model can have this name."""
 
@@ -31,11 +34,19 @@ class Step:
     @cached_property
     def recipe(self) -> str:
         """Digest of the step: 16 hexadecimal digits."""
-        return _digest(self.json)
+        return _digest(self._plain())
 
     @cached_property
     def json(self) -> str:
-        """The step as one line of JSON, as rules hand it to commands."""
+        """The step as one line of JSON, as rules hand it to commands.
+
+        Free text of a model table is part of it. Snakemake's report holds this line within a script, which `</script>`
+        would end, and Snakemake takes `{x}` for a wildcard. So it has escapes of JSON there, which mean the same.
+        """
+        return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", self._plain())
+
+    def _plain(self) -> str:
+        """The step as one line of JSON without further escapes."""
         return json.dumps(
             {"stage": self.stage, "version": self.version, "params": self.params, "inputs": self.inputs}, sort_keys=True
         )

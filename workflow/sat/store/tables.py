@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
+from operator import is_not
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     """Read a CSV or Parquet table, numbers to the last bit, text as text."""
     if Path(path).suffix == ".parquet":
         return pd.read_parquet(path)
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return _change_texts(pd.read_csv(path, keep_default_na=False, na_values=[""]), _unguard)
 
 
 def read_matrix(path: Path | str) -> pd.DataFrame:
@@ -30,6 +32,45 @@ def read_matrix(path: Path | str) -> pd.DataFrame:
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Tables of the same columns one below the other, with their names in a first column `of`."""
     return pd.concat(dict(tables), names=["of"]).reset_index("of").reset_index(drop=True)
+
+
+def write_csv(table: pd.DataFrame, file: Path) -> None:
+    """Write a CSV file that spreadsheets can open without running anything; `read_table` reads the original.
+
+    Texts that a spreadsheet would take for a formula get an apostrophe in front (OWASP, "CSV Injection"). So does a
+    text that starts with an apostrophe and then like a formula. Numbers stay, and so do texts that are numbers.
+    """
+    guarded = _change_texts(table, _guard)
+    text = guarded.to_csv(index=False)
+    if "\r" in text:
+        # Names of images may hold it. It ends a row, unless texts are quoted.
+        text = guarded.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+    file.write_text(text, encoding="utf-8", newline="")
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20].", re.DOTALL)
+"""Start of a formula, after any apostrophes. The last four are full-width =, +, - and @."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def _guard(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def _unguard(text: str) -> str:
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+def _change_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """A table with other texts in header and cells. Columns in which nothing changes are not touched."""
+    result = table.rename(columns=lambda name: change(name) if isinstance(name, str) else name)
+    for place, (_, column) in enumerate(table.items()):
+        if not pd.api.types.is_numeric_dtype(column):
+            old = column.tolist()
+            new = [change(cell) if isinstance(cell, str) else cell for cell in old]
+            if any(map(is_not, new, old)):
+                result.isetitem(place, pd.Series(new, table.index, object))
+    return result
 
 
 def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> None:
@@ -48,7 +89,7 @@ def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> 
             if Path(path).suffix == ".parquet":
                 table.to_parquet(temporary, index=False)
             else:
-                table.to_csv(temporary, index=False)
+                write_csv(table, temporary)
         job.finish(path, **facts)
 
 

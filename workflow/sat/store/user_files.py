@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -77,6 +78,9 @@ def _check(entry: Mapping[str, str]) -> str:
 def _entry(path: Path, known: Mapping[str, str]) -> dict[str, str]:
     if not path.exists():
         return dict(known) or {"sha256": ABSENT}
+    if not path.is_file():
+        # To read a pipe or a device could wait for ever.
+        raise OSError(errno.EINVAL, "it is no regular file")
     status = path.stat()
     stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     # Entries of earlier versions have no check. They count for files that are lost.

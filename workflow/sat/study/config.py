@@ -110,6 +110,10 @@ class Compute(Section):
     batch_size: Annotated[int, Field(ge=16, multiple_of=16)] = 128
     """Images that a model sees at once in clean, attack and evaluate: a multiple of 16. Halves by itself where the
     GPU's memory is full."""
+    max_megapixels: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 64
+    """Most pixels of an image of the data set, in millions, before and after it is resized for the canvas. A larger one
+    stops the run, also with `on_bad_image: skip`. Readers of streams decode images themselves, so for those Pillow's
+    own limit of 179 million holds too."""
 
     @property
     def request(self) -> str:
@@ -137,7 +141,12 @@ class Core(Section):
     @classmethod
     def _check_variants(cls, value: dict[str, Variant], info: ValidationInfo) -> dict[str, Variant]:
         attack, images = info.data.get("attack"), info.data.get("images")
+        folders: dict[str, str] = {}
         for name, variant in value.items():
+            if (twin := folders.setdefault(name.casefold(), name)) != name:
+                raise ValueError(
+                    f"{name}: and {twin!r} are one folder on some systems; use names that differ in more than case"
+                )
             if attack:
                 try:
                     attack.changed(variant.attack)

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from sat.errors import SatError
 from sat.units import find
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -55,8 +56,34 @@ def read_lock() -> dict[str, dict[str, str | int]]:
     -------
     dict
         The ``version`` (int) and the ``code`` (hexadecimal digest) of each of `entries`.
+
+    Raises
+    ------
+    SatError
+        If it cannot be read, with the line. It is a developer's file, and a merge may leave its marks there.
     """
-    lock: dict[str, dict[str, str | int]] = json.loads(LOCK.read_text())
+    repair = "'git checkout HEAD -- stages.lock.json' in its folder restores the committed file"
+    try:
+        text = LOCK.read_text(encoding="utf-8")
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.startswith(("<<<<<<<", "=======", ">>>>>>>", "|||||||")):
+                raise SatError(
+                    f"{LOCK}, line {number}: holds marks of a merge conflict; delete the marks, keep the entry with "
+                    "the larger version of every two, and run 'sat stages'."
+                )
+        lock: dict[str, dict[str, str | int]] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SatError(f"{LOCK}, line {error.lineno}: is not valid JSON ({error.msg}); {repair}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SatError(f"{LOCK}: cannot be read ({error}); {repair}.") from None
+    if not isinstance(lock, dict):
+        raise SatError(f"{LOCK}: holds no entries; {repair}.")
+    for name, entry in lock.items():
+        if not (isinstance(entry, dict) and type(entry.get("version")) is int and isinstance(entry.get("code"), str)):
+            number = text[: text.index(json.dumps(name))].count("\n") + 1
+            raise SatError(
+                f"{LOCK}, line {number}: entry {name!r} needs a whole number 'version' and a text 'code'; {repair}."
+            )
     return lock
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,8 @@ def read_csv(file: Path, first_row: str) -> list[tuple[int, list[str]]]:
     Raises
     ------
     SatError
-        If the file cannot be read, is empty, or its cells are not separated by commas.
+        If the file cannot be read, is empty, or its cells are not separated by commas; or if a cell has a character
+        that does not print.
     """
     text = read_text(file, "the table")
     try:
@@ -85,7 +87,23 @@ def read_csv(file: Path, first_row: str) -> list[tuple[int, list[str]]]:
             raise SatError(
                 f"{file}, row 1: cells are separated by {word}; save the table with commas between its cells."
             )
+    for number, cells in rows:
+        if not all(map(str.isprintable, cells)):
+            _check_printable(f"{file}, row {number}", cells)
     return rows
+
+
+def _check_printable(place: str, cells: list[str]) -> None:
+    """Accept cells without control characters and the like, which break figures and make two texts look the same."""
+    for column, cell in enumerate(cells, 1):
+        for character in cell:
+            # Spaces of other kinds are harmless.
+            if not character.isprintable() and unicodedata.category(character) != "Zs":
+                what = unicodedata.name(character, "control character").lower()
+                raise SatError(
+                    f"{place}, column {column}: {cell!r} has a character that does not print (U+{ord(character):04X}, "
+                    f"{what}); remove it."
+                )
 
 
 def check_keys_stand_once(file: Path) -> None:

@@ -9,6 +9,10 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+LONGEST = 120
+"""Most bytes of a name. File systems hold 255. `.NAME.safetensors.json.HOST.PROCESS.tmp` adds up to 95 of them, and the
+SLURM logs of a variant have two names in one: `variants_VARIANT__MODEL`."""
+
 
 def check_name(name: str) -> str:
     """Accept a name that is safe as a file name on every system.
@@ -16,14 +20,37 @@ def check_name(name: str) -> str:
     Raises
     ------
     ValueError
-        If it is not: it would escape its folder, or hide.
+        If it is not: it would escape its folder, or hide, or be too long.
     """
+    _check_length(name)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(
             f"{name!r} is no usable name: it becomes a file name, so use letters, digits, '.', '_' and '-' alone, "
             "and start with a letter or digit"
         )
     return name
+
+
+def check_printed_name(name: str) -> str:
+    """Accept a model's name that becomes no file name: it stands in tables, in figures and in the report.
+
+    Raises
+    ------
+    ValueError
+        If it has characters of markup or wildcards, or a start that spreadsheets or legends take for something else.
+    """
+    _check_length(name)
+    if not name[:1].isalnum() or re.search("[<>{}]", name) or not name.isprintable():
+        raise ValueError(
+            f"{name!r} is no usable name of a model: start with a letter or digit, and use neither <, >, {{ and }} nor "
+            "characters that do not print"
+        )
+    return name
+
+
+def _check_length(name: str) -> None:
+    if (length := len(name.encode())) > LONGEST:
+        raise ValueError(f"{name[:20]!r}... is a name of {length} bytes; write one of at most {LONGEST}")
 
 
 Name = Annotated[str, AfterValidator(check_name)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sat import units
 from sat.errors import SatError
@@ -18,7 +18,7 @@ from sat.study.checks import check_file, check_groupings, check_image_folder, ch
 from sat.study.code import CodeFile, read_code
 from sat.study.config import Config
 from sat.study.reading import check_keys_stand_once, read_text
-from sat.study.section import did_you_mean, explain
+from sat.study.section import check_name, check_printed_name, did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
 from sat.study.tiles import cut_tiles
 from sat.study.training import Training
@@ -44,6 +44,13 @@ class Study(BaseModel):
 
     code: dict[str, CodeFile] = Field(default_factory=dict, exclude=True)
     """Code files by the names of their modules."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Study:
+        # Tables are checked with rows and columns. A study.json is no table.
+        for row in self.models:
+            (check_printed_name if self.config.matrix else check_name)(row.model)
+        return self
 
     @property
     def name(self) -> str:

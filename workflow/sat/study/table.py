@@ -24,11 +24,11 @@ from sat.study.code import CodeFile
 from sat.study.components import COMPONENTS, check_component
 from sat.study.names import check_architecture
 from sat.study.reading import read_csv
-from sat.study.section import check_name, closest, did_you_mean, reason
+from sat.study.section import check_name, check_printed_name, closest, did_you_mean, reason
 from sat.study.training import Training
 
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin")
-"""Files of weights: safetensors, or what torch.load reads with weights_only."""
+"""Files of weights: safetensors, or a state dict that torch.save wrote."""
 OF_REFERENCE = ("released_name", "same_as", "checkpoint")
 """Columns without a field of their own that the comparison with a reference reads."""
 CLOSE = 0.8
@@ -148,7 +148,7 @@ class Model(BaseModel):
     `pretrained`, which is False when the net is built around weights that are stored already."""
     family: Annotated[str, Cell()]
     """What the model is expected to be like, written before anything is measured."""
-    cohort: Annotated[int, Field(ge=1), _WHOLE] = 1
+    cohort: Annotated[int, Field(ge=1, le=999_999), Cell(int, "a whole number from 1 to 999999")] = 1
     """Number of the group of models that were added together. A new cohort touches no file of an old one."""
     use: Annotated[bool, Cell(_use)] = True
     """`yes` or `no`. `no` retires the model: it is left out of every result, and its files stay."""
@@ -375,9 +375,15 @@ def read_matrix_models(matrix: Path, components: Path | None) -> tuple[Model, ..
     Raises
     ------
     SatError
-        If a file cannot be read, or a model of the matrix has no row.
+        If a file cannot be read, a model's name is not usable, or a model of the matrix has no row.
     """
-    names = [name for name in read_csv(matrix, "an empty cell and the names of the models")[0][1][1:] if name]
+    names = []
+    for column, name in enumerate(read_csv(matrix, "an empty cell and the names of the models")[0][1], 1):
+        if column > 1 and name:
+            try:
+                names.append(check_printed_name(name))
+            except ValueError as error:
+                raise SatError(f"{matrix}, row 1, column {column}: {error}.") from None
     rows: dict[str, dict[str, str]] = {name: {} for name in names}
     if components:
         (_, header), *lines = read_csv(components, "a column of the models' names and the names of the components")
