@@ -67,8 +67,28 @@ def test_any_size_reaches_the_canvas(size):
 
 def test_canvas_is_resize_and_centre_crop():
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8))
-    # Short side to round(32 / 0.875) = 37, long side in proportion, centre of 37 x 56.
-    resized = np.asarray(image.resize((56, 37), Image.Resampling.BICUBIC))
-    assert (to_canvas(image, 32, 0.875) == resized[2:34, 12:44].transpose(2, 0, 1)).all()
+    # Short side to floor(32 / 0.875) = 36, long side in proportion, centre of 36 x 54.
+    resized = np.asarray(image.resize((54, 36), Image.Resampling.BICUBIC))
+    assert (to_canvas(image, 32, 0.875) == resized[2:34, 11:43].transpose(2, 0, 1)).all()
     same = to_canvas(image.crop((0, 0, 60, 60)), 60, 1.0)
     assert (same == np.asarray(image)[:, :60].transpose(2, 0, 1)).all(), "nothing happens at native size"
+
+
+def test_canvas_is_that_of_timm_and_torchvision_pixel_for_pixel():
+    from timm.data import create_transform
+    from torchvision import transforms
+
+    random = np.random.default_rng(0)
+    for number in range(200):
+        width, height = random.integers(20, 400, 2)
+        side = int(random.choice([32, 96, 224]))
+        crop_pct = float(random.choice([0.875, 0.9, 0.95, 1.0]))
+        coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+        image = coarse.resize((int(width), int(height)), Image.Resampling.BICUBIC)
+        timm = create_transform((3, side, side), interpolation="bicubic", crop_pct=crop_pct, normalize=False)
+        bicubic = transforms.InterpolationMode.BICUBIC
+        resize = transforms.Resize(int(side / crop_pct), interpolation=bicubic)
+        ours, what = to_canvas(image, side, crop_pct), (number, width, height, side, crop_pct)
+        assert (ours == timm(image).numpy()).all(), what
+        torchvision = transforms.Compose([resize, transforms.CenterCrop(side)])
+        assert (ours == np.asarray(torchvision(image)).transpose(2, 0, 1)).all(), what

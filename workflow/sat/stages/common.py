@@ -70,11 +70,29 @@ def start(arguments: argparse.Namespace) -> Job:
         device = pick_device(arguments.device)
         name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
         run = {"device": device, "device_name": name, "threads": arguments.threads, "batch": arguments.batch}
+        run["float32"] = pin_precision()
         run.update(leased or {})
     # Objects made by imports (see __main__) are left out of every later garbage collection.
     gc.freeze()
     gc.enable()
     return Job(step, run)
+
+
+def pin_precision() -> str:
+    """Compute in full float32 and with the same algorithms each time, as PyTorch does not on a GPU by default.
+
+    Returns
+    -------
+    str
+        What was pinned, for the sidecars.
+    """
+    import torch
+
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    return "no TF32, deterministic cuDNN"
 
 
 def batch_of(job: Job) -> Batch:

@@ -37,7 +37,7 @@ class Images(Section):
     canvas: Annotated[int, Field(ge=8)] = 224
     """Side in pixels of the common uint8 image that every model sees."""
     crop_pct: Annotated[float, Field(gt=0, le=1)] = 0.875
-    """The short side is resized to round(canvas / crop_pct), then the centre is cropped."""
+    """The short side is resized to floor(canvas / crop_pct), then the centre is cropped."""
     train_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of every class that models with `weights: train` are trained on; the rest are the evaluation images."""
     train_folder: str | None = None
