@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -69,11 +70,10 @@ def _compare(what: str, arrays: NDArray[Any], repeats: int) -> list[tuple[object
     codecs = CODECS | (WIDE if arrays.dtype.itemsize > 1 else {})
     with TemporaryDirectory(prefix="sat-benchmark-") as folder:
         files = {name: Path(folder) / f"{number}.h5" for number, name in enumerate(codecs)}
-        write = interleave(
-            {name: lambda name=name: _write(files[name], many, codecs[name]) for name in codecs}, repeats
+        write, read, digest = (
+            interleave({name: partial(work, file, many, codecs[name]) for name, file in files.items()}, repeats)
+            for work in (_write, _read, _hash)
         )
-        read = interleave({name: lambda name=name: _read(files[name], many.shape) for name in codecs}, repeats)
-        digest = interleave({name: lambda name=name: file_digest(files[name]) for name in codecs}, repeats)
         size = {name: file.stat().st_size / many.nbytes for name, file in files.items()}
     both = {name: [sum(pair) for pair in zip(read[name], digest[name], strict=True)] for name in codecs}
 
@@ -100,10 +100,13 @@ def _write(path: Path, arrays: NDArray[Any], codec: Mapping[str, Any]) -> None:
             data[row] = values
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> None:
+def _read(path: Path, arrays: NDArray[Any], _: object) -> None:
     with h5py.File(path, "r", locking=False) as file:
-        found = file["data"][:]
-    assert found.shape == shape
+        assert file["data"][:].shape == arrays.shape
+
+
+def _hash(path: Path, *_: object) -> None:
+    file_digest(path)
 
 
 def _photographs() -> dict[str, NDArray[Any]]:
