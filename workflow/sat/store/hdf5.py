@@ -29,8 +29,8 @@ LAST_BUILT_IN = 255
 def codec() -> Mapping[str, Any]:
     """Choose how arrays of images are packed: Zstandard, level 1.
 
-    Perturbations are smaller than with gzip or a higher level, and are read two to three times
-    as fast as with gzip (benchmarks/RESULTS.md). Shuffled bits make them larger.
+    At 224 px it is read about twice as fast as gzip, and perturbations are smaller. A higher level or
+    shuffled bits make most of them larger (benchmarks/RESULTS.md).
 
     Returns
     -------
