@@ -65,6 +65,7 @@ def everything_right(project: Project) -> Project:
 
     with h5py.File(project.results / "clean/vit.h5") as file:
         prediction = file["attack_prediction"][:]
+    hdf5.codec()  # HDF5 knows it from then on
     with h5py.File(project.results / "images/attack.h5", "r+") as file:
         file["label"][:] = prediction
         del file.attrs[hdf5.DIGEST]

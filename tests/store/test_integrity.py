@@ -232,7 +232,7 @@ def test_verify_finds_what_was_made_from_other_bytes_or_facts(project):
 
     # The same arrays in another compression are no other result.
     adversarial = project.results / "adversarial/vit.h5"
-    with h5py.File(adversarial) as file:
+    with hdf5.reading(adversarial) as file:
         arrays, attributes = {name: file[name][:] for name in file}, dict(file.attrs)
     with hdf5.writing(adversarial) as file:
         for name, values in arrays.items():

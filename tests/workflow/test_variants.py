@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from projects import Project
+from sat.store import hdf5
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_variants_run_alone_and_agree_with_studies_of_their_own(project: Project
     assert project.planned() == {}
     assert before.items() <= project.state("*/**/*.h5").items(), "the study's own files stay as they are"
     assert (project.results / "similarity/sat.csv").read_bytes() == matrix
-    with h5py.File(project.results / "variants/l2/adversarial/vit.h5") as file:
+    with hdf5.reading(project.results / "variants/l2/adversarial/vit.h5") as file:
         change, attacked = file["perturbation"][:], file["attacked"][:]
     assert change.dtype == np.int16 and attacked[:32].any() and not attacked[32:].any()
     assert (np.square(change.astype(int)).sum((1, 2, 3)) <= (8 * 255) ** 2).all()

@@ -19,6 +19,7 @@ PACKAGES = (
     "scikit-learn",
     "pandas",
     "h5py",
+    "hdf5plugin",
     "safetensors",
     "pillow",
     "seaborn",

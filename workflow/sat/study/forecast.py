@@ -18,9 +18,9 @@ UNKNOWN_TRAINING = 1_281_167
 """Assumed number of images in a folder of training images (that of ImageNet), before it is read."""
 UNKNOWN_PARAMETERS = 5_000_000
 UNKNOWN_CLASSES = 1000
-PACKED = 0.6
-"""Size of packed images and perturbations as a share of their raw size; 0.47 to 0.64 was measured
-(benchmarks/RESULTS.md)."""
+PACKED = 0.5
+"""Size of packed perturbations as a share of their raw size: 0.12 to 0.43 was measured on photographs, and 0.51 on
+digits (benchmarks/RESULTS.md)."""
 
 
 class Forecast:
