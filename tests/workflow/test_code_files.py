@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import hdf5plugin  # noqa: F401 - h5py reads images with it
 import numpy as np
 import pandas as pd
 import pytest
