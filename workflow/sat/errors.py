@@ -1,4 +1,8 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and how several are collected."""
+
+from __future__ import annotations
+
+from types import TracebackType
 
 
 class SatError(Exception):
@@ -7,3 +11,30 @@ class SatError(Exception):
     The message is one paragraph. It says what is wrong, where it is wrong (file,
     row, key), and what would be right. The command line prints it without a traceback.
     """
+
+
+class Faults:
+    """What to do with a mistake: tell it at once, or collect it and look for more.
+
+    A block ``with faults:`` holds one check. By default its SatError goes on.
+
+    Parameters
+    ----------
+    collect : bool
+        Whether SatErrors end the block only, and their messages are kept in `found`.
+    """
+
+    def __init__(self, collect: bool = False) -> None:
+        self.collect = collect
+        self.found: list[str] = []
+
+    def __enter__(self) -> Faults:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not self.collect or not isinstance(error, SatError):
+            return False
+        self.found.append(str(error))
+        return True
