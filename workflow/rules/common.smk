@@ -27,7 +27,6 @@ from sat.study.resources import Needs
 from sat.study.study import build_study
 from sat.units.analysis import Shown
 
-
 # Snakemake has read the files of --configfile by now, and run code in them. It has not read config.yaml yet.
 files = [Path(file) for file in workflow.overwrite_configfiles]
 try:

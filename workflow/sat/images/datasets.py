@@ -32,6 +32,11 @@ class Listing:
     """Names of the classes by label; None if the data set gives numbers only."""
 
     @property
+    def n_classes(self) -> int:
+        """Number of classes: of those that have names, or else up to the largest label."""
+        return len(self.classes) if self.classes else int(self.labels.max()) + 1
+
+    @property
     def ids(self) -> NDArray[np.int64]:
         """A number for each image that depends only on its name, shape (n,)."""
         numbers = [int(name) if name.isdecimal() else key(name) % 2**63 for name in self.names]
@@ -236,6 +241,31 @@ def open_dataset(source: str, root: str | None, split: str, class_map: str | Non
 def _holds_tars_alone(root: Path) -> bool:
     entries = [entry for entry in root.iterdir() if not entry.name.startswith(("_", "."))]
     return bool(entries) and all(entry.suffix == ".tar" for entry in entries)
+
+
+def peek(image: bytes) -> tuple[int, int]:
+    """Read the header of an image, and not its pixels.
+
+    Parameters
+    ----------
+    image : bytes
+        The content of a file.
+
+    Returns
+    -------
+    width, height : int
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is not an image.
+    """
+    try:
+        return Image.open(io.BytesIO(image)).size
+    # Pillow's plugins raise all kinds of errors when a file is damaged.
+    except Exception as error:
+        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
 def decode(image: bytes | Image.Image) -> tuple[Image.Image, str | None]:
