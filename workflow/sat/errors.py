@@ -38,3 +38,8 @@ class Faults:
             return False
         self.found.append(str(error))
         return True
+
+
+def printable(text: str) -> str:
+    """Text with its control characters written out, so that words of a study cannot steer a terminal."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)

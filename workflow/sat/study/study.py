@@ -204,7 +204,7 @@ def merged_config(files: Iterable[Path], overrides: Mapping[str, Any] | None = N
 
 def examine_study(
     paths: Iterable[Path | str], overrides: Mapping[str, Any] | None = None
-) -> tuple[Study | None, Faults]:
+) -> tuple[Study | None, list[str]]:
     """Read a study, and find all its mistakes instead of the first.
 
     Parameters
@@ -216,7 +216,7 @@ def examine_study(
     -------
     study : Study or None
         What is left of the study without its faulty keys and rows; None if that is no study.
-    faults : Faults
+    faults : list of str
         The mistakes.
     """
     files, faults = [Path(path) for path in paths], Faults(collect=True)
@@ -225,11 +225,11 @@ def examine_study(
         with faults:
             _merge(merged, read_config(file))
     if faults.found:
-        return None, faults
+        return None, faults.found
     _merge(merged, overrides or {})
     with faults:
-        return _build(merged, files, faults), faults
-    return None, faults
+        return _build(merged, files, faults), faults.found
+    return None, faults.found
 
 
 def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
