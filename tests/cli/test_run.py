@@ -21,17 +21,17 @@ from projects import Project
 from sat.cli.calls import write_study
 from sat.errors import SatError
 from sat.study.plan import Plan
-from sat.study.study import FILES, load_study
+from sat.study.study import FILES, examine_study, load_study
 from sat.study.tiles import cut_tiles
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"}
 FORMS = {
-    "plain": "__use_yte__: true\n__definitions__:\n- import pathlib\n- pathlib.Path({mark!r}).touch()\n{study}",
-    "merged": "<<: {{__use_yte__: true}}\n__definitions__: ['import os', 'os.mkdir({mark!r})']\n{study}",
-    "escaped": '"__use\\x5fyte__": 1\nseed: "?__import__(\'pathlib\').Path({mark!r}).touch() or 0"\n{study}',
-    "in flow": "{{__use_yte__: true, __variables__: {{a: \"?open({mark!r}, 'w')\"}}, {flow}}}",
+    "plain": "__use_yte__: true\n__definitions__:\n- import os\n- os.mkdir({mark!r})\n{study}",
+    "merged": "<<: {{__use_yte__: true}}\n__definitions__:\n- import os\n- os.mkdir({mark!r})\n{study}",
+    "escaped": '"__use\\x5fyte__": 1\nseed: "?__import__(\'os\').mkdir({mark!r}) or 0"\n{study}',
+    "in flow": '{{__use_yte__: true, __definitions__: [import os, "os.mkdir({mark!r})"], {flow}}}',
 }
-COMMANDS = [("check",), ("plan",), ("run",), ("resume",), ("status",), ("verify",), ("summary",)]
+COMMANDS = ("check", "plan", "run", "resume", "status", "verify", "summary")
 
 
 def hostile(folder: Path, form: str, name: str = "study.yaml") -> tuple[Path, Path]:
@@ -46,15 +46,23 @@ def hostile(folder: Path, form: str, name: str = "study.yaml") -> tuple[Path, Pa
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_code_in_a_study_runs_in_no_command(write_study, tmp_path, form):
+def test_code_in_a_study_is_found_in_every_form(write_study, tmp_path, form):
     write_study()
     study, mark = hostile(tmp_path, form)
+    with pytest.raises(SatError, match=r"study\.yaml: holds the key '__use_yte__'.* Nothing has run"):
+        load_study([study])
+    found, faults = examine_study([study])
+    assert found is None and len(faults) == 1 and not mark.exists()
     # It is hostile indeed: this is how Snakemake reads it.
     load_configfile(study)
     assert mark.exists()
-    mark.rmdir() if mark.is_dir() else mark.unlink()
-    for command in COMMANDS if form == "plain" else COMMANDS[:3]:
-        done = sat(tmp_path, (*command, "study.yaml"), ENVIRONMENT, "")
+
+
+def test_code_in_a_study_runs_in_no_command(write_study, tmp_path):
+    write_study()
+    _, mark = hostile(tmp_path, "plain")
+    for command in COMMANDS:
+        done = sat(tmp_path, (command, "study.yaml"), ENVIRONMENT, "")
         assert done.returncode == 1 and not mark.exists(), command
         said = done.stdout + done.stderr
         assert "study.yaml: holds the key '__use_yte__'" in said and "Nothing has run." in said, said
@@ -77,7 +85,7 @@ def test_the_snakefile_refuses_code(write_study, tmp_path):
     # Nothing of ours comes before Snakemake reads this file, so this is the place to say so.
     assert mark.exists()
     assert done.returncode == 1 and "this code HAS RUN" in done.stdout + done.stderr
-    mark.unlink()
+    mark.rmdir()
     # Snakemake reads config.yaml later than the check.
     study.replace(project.folder / "config.yaml")
     done = project.snakemake("--dry-run")
@@ -109,7 +117,7 @@ def with_paths(folder: Path, write_study) -> tuple[Path, Path]:
     study = write_study(rows, images={**images, "canvas": 32, "train_fraction": 0.5})
     over = folder / "sub/over.yaml"
     over.parent.mkdir()
-    over.write_text("tile_size: 1\nseed: 7\nclusters: {starts: 5}\n")
+    over.write_text("tile_size: 1\nseed: 7\nclusters: {starts: 400}\n")
     return study, over
 
 

@@ -24,7 +24,7 @@ EVALUATED = ("default-resources", "set-resources")
 REPLACED = ("config", "configfile", "configfiles")
 """Keys of a profile that change a study."""
 _PROFILE = re.compile(r"(profile|config)(\.v\d+\+)?\.yaml")
-_PLAIN = (ast.Expression, ast.Constant, ast.Name, ast.Attribute, ast.BinOp, ast.UnaryOp)
+_PLAIN: tuple[type[ast.AST], ...] = (ast.Expression, ast.Constant, ast.Name, ast.Attribute, ast.BinOp, ast.UnaryOp)
 _PLAIN += (ast.expr_context, ast.operator, ast.unaryop)
 
 
