@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -304,3 +305,11 @@ def test_words_of_a_study_do_not_steer_the_terminal(write_study, tmp_path):
     plan = sat(tmp_path, ("plan", "study.yaml"), ENVIRONMENT, "")
     assert done.returncode == plan.returncode == 1
     assert "\x1b" not in done.stdout + done.stderr + plan.stdout + plan.stderr
+
+
+@pytest.mark.parametrize("page", sorted(file.name for file in (ROOT / "docs").glob("*.md")))
+def test_tests_that_a_page_names_exist(page):
+    text = (ROOT / "docs" / page).read_text()
+    for file, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", text):
+        assert f"\ndef {name}(" in (ROOT / file).read_text(), (file, name)
+    assert page != "security.md" or text.count("::") > 20
