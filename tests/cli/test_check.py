@@ -176,6 +176,13 @@ def test_images_that_cannot_be_split(write_study, tmp_path, images, words):
     assert found is None and [one.kind for one in said] == ["problem"] and words in said[0].text
 
 
+def test_a_list_that_is_not_there_is_one_mistake(write_study, tmp_path):
+    pictures(tmp_path / "images")
+    write_study(images={**FOLDER, "attack_images": "lost.txt"})
+    done = check(tmp_path, "study.yaml")
+    assert done.returncode == 1 and "1 problem(s)." in done.stdout and "there is no file lost.txt" in done.stdout
+
+
 def test_weights_that_are_not_those_of_the_architecture(write_study, tmp_path):
     checkpoint(tmp_path / "weights/vit.pth", 10, "test_vit")
     (tmp_path / "weights/text.pth").write_text("no weights")

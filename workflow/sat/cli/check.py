@@ -56,6 +56,7 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     """
     from sat.cli.calls import CLONE
     from sat.cli.tools import examined, plan_of, results_folder
+    from sat.errors import SatError
     from sat.status.check import Said, check_images, check_machine, check_matrices, check_weights
     from sat.status.foreign import foreign
     from sat.status.outlook import total_load
@@ -84,7 +85,11 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     others = [key for unit in declarations("analyses").values() for key in unit.files]
     found += check_matrices(study, ["matrix", *others])
     if not faults:
-        plan, results = plan_of(study), results_folder(study)
+        results = results_folder(study)
+        try:
+            plan = plan_of(study)
+        except SatError as error:
+            return [*found, Said("study", str(error), "problem")]
         load = total_load(plan, results, Forecast(plan, images and images.n_images))
         left = load.jobs - load.counts["done"]
         text = f"{left:,} of {load.jobs:,} are left, with time limits of {load.minutes / 60:,.1f} h in all"

@@ -96,8 +96,9 @@ def _split(study: Study, listing: Listing, root: str) -> Images:
     if not len(evaluation):
         raise SatError("key 'images.train_fraction': no image is left for the evaluation; lower it.")
     if settings.id_list:
-        listed = read_list(study.files["images.attack_images"], listing.names, set(evaluation.tolist()))
-        n_attack = len(listed)
+        file = study.files["images.attack_images"]
+        # If the file is not there, the study's check has said so.
+        n_attack = len(read_list(file, listing.names, set(evaluation.tolist()))) if file.is_file() else len(evaluation)
     else:
         n_attack = attack_count(settings.attack_images, len(evaluation))
     n_images = {"train": len(train), "eval": len(evaluation), "attack": n_attack}
@@ -126,13 +127,14 @@ def _unreadable(dataset: Dataset, listing: Listing, on_bad_image: str) -> Iterat
     count = len(listing.names)
     step = 1 if count <= WHOLE else count // SAMPLE
     faults = []
-    for row, content in progress(dataset.read(range(count)), "images", count):
+    for row in progress(range(count), "images"):
         try:
+            _, content = next(iter(dataset.read([row])))
             if row % step and isinstance(content, bytes):
                 peek(content)
             else:
                 decode(content)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             faults.append(f"{listing.names[row]} ({error})")
     decoded = len(range(0, count, step))
     all_of_them = f"all {count:,} images were decoded"
