@@ -31,7 +31,8 @@ from sat.units.analysis import Shown
 files = [Path(file) for file in workflow.overwrite_configfiles]
 try:
     for file in files or [Path(f"{workflow.basedir}/config.yaml")]:
-        read_config(file, has_run=bool(files))
+        if file.exists():  # Snakemake itself says if it is missing
+            read_config(file, has_run=bool(files))
 except SatError as error:
     raise WorkflowError(str(error)) from None
 
