@@ -12,7 +12,7 @@ import yaml
 from sat.errors import SatError
 from sat.store.user_files import register
 from sat.study.plan import Plan
-from sat.study.study import Study, load_study
+from sat.study.study import Study, examine_study, load_study
 
 DEFAULT = ["config.yaml"]
 """The study of a command line that names no study."""
@@ -75,12 +75,28 @@ def study_of(arguments: argparse.Namespace) -> Study:
     SatError
         If there is no study, or it is not valid.
     """
+    _check_named(arguments)
+    return load_study(arguments.study, _overrides(arguments.config))
+
+
+def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
+    """Read the study that the arguments name, and all its mistakes; see `sat.study.study.examine_study`.
+
+    Raises
+    ------
+    SatError
+        If there is no study.
+    """
+    _check_named(arguments)
+    return examine_study(arguments.study, _overrides(arguments.config))
+
+
+def _check_named(arguments: argparse.Namespace) -> None:
     if arguments.study is DEFAULT and not Path(DEFAULT[0]).exists():
         raise SatError(
             f"there is no {DEFAULT[0]} in this folder ({Path.cwd()}), and the command names no other study; "
             "write --study FILE, or call sat in the folder of the study."
         )
-    return load_study(arguments.study, _overrides(arguments.config))
 
 
 def _overrides(words: Sequence[str]) -> dict[str, Any]:
