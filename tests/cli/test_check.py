@@ -100,7 +100,7 @@ def test_five_mistakes_are_all_named(write_study, tmp_path):
         "unknown key 'tile_sise'; did you mean tile_size?",
         "models.csv, row 2, column 'architecture': timm",
         "models.csv, row 3, column 'weights': there is no file",
-        "class1/2.png (cannot identify image file",
+        "class1/2.png (it is no image of a known format",
         "model 'other': tells 5 classes apart, and the images have 3",
     ):
         assert problems.count(words) == 1, (words, done.stdout)
