@@ -3,12 +3,6 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# A study stands alone: config.yaml is the study only where no other is given.
-if not workflow.overwrite_configfiles:
-
-    configfile: f"{workflow.basedir}/config.yaml"
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/study.smk"
 

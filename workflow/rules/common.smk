@@ -23,9 +23,24 @@ from sat.store.user_files import register
 from sat.study.code import CONSENT, FOLDER, check_consent, consents, give_consent, keep_code
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan, variant_folder
+from sat.study.reading import read_config
 from sat.study.resources import Needs
 from sat.study.study import build_study
 from sat.units.analysis import Shown
+
+# Snakemake has read the files of --configfile by now, and run code in them. It has not read config.yaml yet.
+files = [Path(file) for file in workflow.overwrite_configfiles]
+try:
+    for file in files or [Path(f"{workflow.basedir}/config.yaml")]:
+        if file.exists():  # Snakemake itself says if it is missing
+            read_config(file, has_run=bool(files))
+except SatError as error:
+    raise WorkflowError(str(error)) from None
+
+# A study stands alone: config.yaml is the study only where no other is given.
+if not files:
+
+    configfile: f"{workflow.basedir}/config.yaml"
 
 
 def runs_jobs(words):
@@ -59,10 +74,7 @@ def go_on(plan):
 
 try:
     give_consent(config, sys.argv if workflow.is_main_process else None)
-    study = build_study(
-        config,
-        [Path(file) for file in workflow.overwrite_configfiles] or [CLONE / "config.yaml"],
-    )
+    study = build_study(config, files or [CLONE / "config.yaml"])
     RESULTS = f"results/{study.name}"
     running = workflow.is_main_process and runs_jobs(sys.argv)
     if running:
@@ -93,7 +105,9 @@ if workflow.is_main_process:
 
 def environment_prefix():
     """Shell lines before every command: strict mode, the library, this interpreter, the lock of the study's jobs."""
-    lines = [f"export PYTHONPATH={shlex.quote(sys.path[0])}"]
+    # Python imports nothing from the working folder, which may hold files of others.
+    path = f"{shlex.quote(sys.path[0])}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
+    lines = [f"export PYTHONPATH={path} PYTHONSAFEPATH=1"]
     if study.code:
         lines.append(f"export SAT_CODE={shlex.quote(f'{RESULTS}/{FOLDER}')}")
     if consents():

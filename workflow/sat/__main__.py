@@ -11,7 +11,7 @@ import sys
 
 from sat import __version__
 from sat.cli.commands import find, overview, unknown
-from sat.errors import SatError, too_little_memory
+from sat.errors import SatError, printable, too_little_memory
 from sat.store.files import full_disk
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         return _run(words[0], words[1:])
     except SatError as error:
-        print(f"\nError: {error}", file=sys.stderr)
+        print(f"\nError: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted; what is finished stays.", file=sys.stderr)

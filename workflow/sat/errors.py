@@ -1,4 +1,8 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and how several are collected."""
+
+from __future__ import annotations
+
+from types import TracebackType
 
 
 class SatError(Exception):
@@ -30,3 +34,35 @@ def too_little_memory(error: BaseException) -> str:
         "Nothing that is finished is lost. Raise the limit of this shell or job (ulimit -v, SLURM's --mem), or run "
         "fewer jobs at once, and run the same command again."
     )
+
+
+class Faults:
+    """What to do with a mistake: tell it at once, or collect it and look for more.
+
+    A block ``with faults:`` holds one check. By default its SatError goes on.
+
+    Parameters
+    ----------
+    collect : bool
+        Whether SatErrors end the block only, and their messages are kept in `found`.
+    """
+
+    def __init__(self, collect: bool = False) -> None:
+        self.collect = collect
+        self.found: list[str] = []
+
+    def __enter__(self) -> Faults:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not self.collect or not isinstance(error, SatError):
+            return False
+        self.found.append(str(error))
+        return True
+
+
+def printable(text: str) -> str:
+    """Text with its control characters written out, so that words of a study cannot steer a terminal."""
+    return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)

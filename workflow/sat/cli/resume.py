@@ -7,11 +7,9 @@ starts again. Without SLURM, the command that was killed does the same.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +20,6 @@ from sat.logs import log
 
 GROUP = "Run it"
 
-SNAKEFILE = Path(__file__).resolve().parents[3] / "Snakefile"
 PAUSE, REMINDER = 5.0, 600.0
 """Seconds between two looks at the queue, and between two log lines about it."""
 
@@ -51,8 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Words after -- are passed on to snakemake: sat resume -- --keep-going"
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Cancel the SLURM jobs that are left or wait for them, and start again."""
+    from sat.cli.calls import call_snakemake
+    from sat.cli.tools import study_of
+
+    study_of(arguments)  # a mistake in it is told before any job is cancelled
     if main := next(living(Path.cwd()), None):
         raise SatError(
             f"Snakemake is at work in this folder (process {main}). To stop it and its jobs, run: kill -INT {main}"
@@ -60,14 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     slurm = shutil.which("squeue") is not None
     if slurm:
         settle(Path.cwd(), arguments.wait)
-    study = ["--configfile", *arguments.study] if arguments.study != ["config.yaml"] else []
-    study += ["--config", *arguments.config] if arguments.config else []
     profile = arguments.profile or ("slurm" if slurm else "")
-    how = ["--profile", profile] if profile else ["--cores", "all"]
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), *how, *arguments.passed_on, *study]
-    log.info("snakemake %s", " ".join(command[3:]))
-    sys.stdout.flush()
-    os.execv(command[0], command)
+    call_snakemake(arguments, ["--profile", profile] if profile else [])
 
 
 def living(folder: Path) -> Iterator[str]:

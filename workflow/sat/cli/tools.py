@@ -13,7 +13,7 @@ from sat.errors import SatError
 from sat.store.user_files import register
 from sat.study.code import give_consent
 from sat.study.plan import Plan
-from sat.study.study import Study, load_study
+from sat.study.study import Study, examine_study, load_study
 
 DEFAULT = ["config.yaml"]
 """The study of a command line that names no study."""
@@ -76,14 +76,28 @@ def study_of(arguments: argparse.Namespace) -> Study:
     SatError
         If there is no study, or it is not valid.
     """
+    _check_named(arguments)
+    return load_study(arguments.study, _overrides(arguments.config))
+
+
+def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
+    """Read the study that the arguments name, and all its mistakes; see `sat.study.study.examine_study`.
+
+    Raises
+    ------
+    SatError
+        If there is no study.
+    """
+    _check_named(arguments)
+    return examine_study(arguments.study, _overrides(arguments.config))
+
+
+def _check_named(arguments: argparse.Namespace) -> None:
     if arguments.study is DEFAULT and not Path(DEFAULT[0]).exists():
         raise SatError(
             f"there is no {DEFAULT[0]} in this folder ({Path.cwd()}), and the command names no other study; "
             "write --study FILE, or call sat in the folder of the study."
         )
-    overrides = _overrides(arguments.config)
-    give_consent(overrides, None)
-    return load_study(arguments.study, overrides)
 
 
 def _overrides(words: Sequence[str]) -> dict[str, Any]:
@@ -102,6 +116,7 @@ def _overrides(words: Sequence[str]) -> dict[str, Any]:
             overrides[name] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise SatError(f"--config {word!r}: the value is not valid YAML.") from None
+    give_consent(overrides, None)
     return overrides
 
 

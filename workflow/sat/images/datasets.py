@@ -43,6 +43,11 @@ class Listing:
     """Names of the classes by label; None if the data set gives numbers only."""
 
     @property
+    def n_classes(self) -> int:
+        """Number of classes: of those that have names, or else up to the largest label."""
+        return len(self.classes) if self.classes else int(self.labels.max()) + 1
+
+    @property
     def ids(self) -> NDArray[np.int64]:
         """A number for each image that depends only on its name, shape (n,)."""
         numbers = [int(name) if name.isdecimal() else key(name) % 2**63 for name in self.names]
@@ -357,6 +362,35 @@ def _open(content: bytes) -> Image.Image:
         raise ValueError(f"{_format(content)}, and these are read: {', '.join(FORMATS)}") from None
     finally:
         Image.MAX_IMAGE_PIXELS = pillows_own
+
+
+def peek(image: bytes, most: float = math.inf) -> tuple[int, int]:
+    """Read the header of an image, and not its pixels.
+
+    Parameters
+    ----------
+    image : bytes
+        The content of a file.
+    most : float
+        Most pixels, in millions; see `check_pixels`.
+
+    Returns
+    -------
+    width, height : int
+        In pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is not an image of a known format, or has too many pixels.
+    """
+    try:
+        size = _open(image).size
+    # Pillow's plugins raise all kinds of errors when a file is damaged.
+    except Exception as error:
+        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+    check_pixels(size, most)
+    return size
 
 
 def decode(image: bytes | Image.Image | OSError, most: float = math.inf) -> tuple[Image.Image, str | None]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sat.errors import SatError
 from sat.seeds import generator
 
 
@@ -139,6 +140,100 @@ def check_pixels(size: tuple[int, int], most: float, what: str = "has") -> None:
             f"it {what} {size[0]} x {size[1]} = {pixels:.1f} million pixels, and key 'compute.max_megapixels' allows "
             f"{most:g}"
         )
+
+
+def training_images(names: Sequence[str], folder: str | None, root: str) -> NDArray[np.bool_] | None:
+    """Say which images are in the folder of the training images.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of all images of the data set.
+    folder : str, optional
+        The study's key `images.train_folder`.
+    root : str
+        Folder of the data set, for messages.
+
+    Returns
+    -------
+    bool array, shape (n,), or None
+        None if there is no such folder.
+
+    Raises
+    ------
+    SatError
+        If it holds all images, or none.
+    """
+    if not folder:
+        return None
+    training = np.array([name.startswith(f"{folder.strip('/')}/") for name in names])
+    if training.all() or not training.any():
+        raise SatError(
+            f"{root}: {training.sum()} of {len(names)} images are in the folder {folder!r}, which key "
+            "'images.train_folder' names; it holds the training images, and others must be beside it, such as "
+            "train/ and val/."
+        )
+    return training
+
+
+def attack_count(asked: int | str, available: int) -> int:
+    """Number of attack images.
+
+    Parameters
+    ----------
+    asked : int or 'all'
+        The study's key `images.attack_images`.
+    available : int
+        Number of evaluation images.
+
+    Raises
+    ------
+    SatError
+        If more are asked for than there are.
+    """
+    count = asked if isinstance(asked, int) else available
+    if count > available:
+        raise SatError(
+            f"key 'images.attack_images': {count} attack images of {available} evaluation images; ask for fewer, "
+            "or lower images.train_fraction."
+        )
+    return count
+
+
+def read_list(file: Path | str, names: Sequence[str], evaluation: Collection[int]) -> list[int]:
+    """Find the images that a file lists, one name a line.
+
+    Parameters
+    ----------
+    file : path
+    names : sequence of str
+        Names of all images of the data set.
+    evaluation : collection of int
+        Positions of the evaluation images.
+
+    Returns
+    -------
+    list of int
+        Position of each image in `names`, in the order of the file.
+
+    Raises
+    ------
+    SatError
+        If an image is unknown, or is a training image.
+    """
+    lines = Path(file).read_text(encoding="utf-8").splitlines()
+    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    try:
+        rows = listed_indices(wanted, names)
+    except ValueError as error:
+        raise SatError(f"{file}: {error}; write names as in images/manifest.csv, one a line.") from None
+    training = [names[row] for row in rows if row not in evaluation]
+    if training or not rows:
+        raise SatError(
+            f"{file}: {len(training)} of {len(rows)} images are training images ({', '.join(training[:3])}); attack "
+            "images must be evaluation images. Lower images.train_fraction, or list others."
+        )
+    return rows
 
 
 def to_canvas(image: Image.Image, side: int, crop_pct: float, most: float = math.inf) -> NDArray[np.uint8]:

@@ -365,6 +365,36 @@ def pick_device(device: str) -> str:
     return device
 
 
+def check_classes(model: str, outputs: int, largest: int, n_classes: int, named: bool) -> None:
+    """Accept a model that has the classes of the images, numbered in the same way.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model, for messages.
+    outputs : int
+        Number of its classes.
+    largest : int
+        Largest label of the images.
+    n_classes : int
+        Number of classes of the data set.
+    named : bool
+        Whether the data set names its classes. They are then numbered in the order of their names, and only a model of
+        exactly these classes has the same numbers.
+
+    Raises
+    ------
+    SatError
+        If it has others.
+    """
+    if outputs <= largest or (named and outputs != n_classes):
+        raise SatError(
+            f"model {model!r}: tells {outputs} classes apart, and the images have {n_classes} (largest label "
+            f"{largest}). Use images of the model's own classes, or say with images.class_map which output stands for "
+            "which class, or give weights for these classes (a checkpoint, or train)."
+        )
+
+
 def to_unit(levels: Tensor) -> Tensor:
     """Convert grey levels 0 to 255 of any type to float32 in [0, 1]. Stored images reach a model only in this way."""
     return levels.to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)

@@ -61,16 +61,8 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
     """
     from huggingface_hub import constants
 
-    try:
-        config: Any = timm.get_pretrained_cfg(architecture)
-    except RuntimeError:  # the architecture has no such tag
-        config = None
-    if config is None or not config.hf_hub_id:
-        raise SatError(
-            f"architecture {architecture!r}: timm {timm.__version__} knows no weights of this name on the hub; "
-            f"'sat describe {architecture.split('.')[0]}' prints the name with its default tag."
-        )
-    names = (config.hf_hub_filename,) if config.hf_hub_filename else FILES
+    config = _on_hub(architecture)
+    names = _files(config)
     # The hub's own client would try for half a minute if the name server does not answer.
     offline = constants.HF_HUB_OFFLINE or not _reachable()
     for attempt in range(1, attempts + 1):
@@ -85,6 +77,51 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
     raise SatError(
         f"{config.hf_hub_id}: the download broke off {attempts} times; run Snakemake again, and it will continue."
     )
+
+
+def find_cached(architecture: str, revision: str | None = None) -> Download | None:
+    """Look for pretrained weights in the hub's local cache, without a network.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of a timm architecture with its tag.
+    revision : str, optional
+        Commit of the repository.
+
+    Returns
+    -------
+    Download or None
+        None if they are not there.
+
+    Raises
+    ------
+    SatError
+        If timm knows no such weights.
+    """
+    config = _on_hub(architecture)
+    try:
+        return _find(config.hf_hub_id, _files(config), revision, offline=True)
+    except SatError:
+        return None
+
+
+def _on_hub(architecture: str) -> Any:
+    """What timm says of an architecture that has weights on the hub."""
+    try:
+        config: Any = timm.get_pretrained_cfg(architecture)
+    except RuntimeError:  # the architecture has no such tag
+        config = None
+    if config is None or not config.hf_hub_id:
+        raise SatError(
+            f"architecture {architecture!r}: timm {timm.__version__} knows no weights of this name on the hub; "
+            f"'sat describe {architecture.split('.')[0]}' prints the name with its default tag."
+        )
+    return config
+
+
+def _files(config: Any) -> Sequence[str]:
+    return (config.hf_hub_filename,) if config.hf_hub_filename else FILES
 
 
 def _find(repository: str, names: Sequence[str], revision: str | None, offline: bool) -> Download:

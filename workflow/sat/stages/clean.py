@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
 from sat.logs import log
 from sat.stages.common import add_compute, start
@@ -26,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.errors import SatError
     from sat.logs import progress
-    from sat.models.classifier import features, load_classifier, predict
+    from sat.models.classifier import check_classes, features, load_classifier, predict
     from sat.stages.common import batch_of
     from sat.store import hdf5
 
@@ -41,7 +39,9 @@ def run(arguments: argparse.Namespace) -> None:
     with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
         labels, ids = file["label"][:], file["id"][:]
         facts = job.facts(arguments.eval_images, "n_classes", "classes_named")
-        _check_classes(model, classifier.blueprint.num_classes, int(labels.max()), facts)
+        check_classes(
+            model, classifier.blueprint.num_classes, int(labels.max()), facts["n_classes"], facts["classes_named"]
+        )
         for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
             part = slice(first, first + arguments.batch)
             try:
@@ -65,16 +65,3 @@ def run(arguments: argparse.Namespace) -> None:
     right = int((prediction == labels).sum())
     log.info("%s: accuracy %.4f (%d of %d evaluation images)", model, right / len(labels), right, len(labels))
     job.finish(arguments.out, accuracy=right / len(labels), n_correct=right, n_images=len(labels))
-
-
-def _check_classes(model: str, outputs: int, largest: int, facts: Mapping[str, Any]) -> None:
-    """Refuse a model that does not have the classes of the images, numbered in the same way."""
-    from sat.errors import SatError
-
-    # Named classes are numbered in the order of their names. Only a model of exactly these classes has these numbers.
-    if outputs <= largest or (facts["classes_named"] and outputs != facts["n_classes"]):
-        raise SatError(
-            f"model {model!r}: tells {outputs} classes apart, and the images have {facts['n_classes']} (largest label "
-            f"{largest}). Use images of the model's own classes, or say with images.class_map which output stands for "
-            "which class, or give weights for these classes (a checkpoint, or train)."
-        )

@@ -30,7 +30,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.errors import SatError
     from sat.images.datasets import decode, open_dataset
-    from sat.images.images import TooManyPixels, split_indices, to_canvas
+    from sat.images.images import (
+        TooManyPixels,
+        attack_count,
+        read_list,
+        split_indices,
+        to_canvas,
+        training_images,
+    )
     from sat.store import hdf5
     from sat.store.tables import read_table
 
@@ -47,25 +54,11 @@ def run(arguments: argparse.Namespace) -> None:
             f"{arguments.root or params['source']}: does not hold the images of {arguments.manifest} any more; "
             "'snakemake --forcerun manifest' lists it again."
         )
-    training = None
-    if folder := params.get("train_folder"):
-        training = np.array([name.startswith(f"{folder.strip('/')}/") for name in names])
-        if training.all() or not training.any():
-            raise SatError(
-                f"{arguments.root}: {training.sum()} of {len(names)} images are in the folder {folder!r}, which key "
-                "'images.train_folder' names; it holds the training images, and others must be beside it, such as "
-                "train/ and val/."
-            )
+    training = training_images(names.tolist(), params.get("train_folder"), arguments.root)
     candidates = split_indices(labels, split, params["train_fraction"], params["seed"], training).tolist()
     if arguments.list:
-        candidates = _listed(arguments.list, names.tolist(), set(candidates))
-    count = params.get("attack_images", "all")
-    count = len(candidates) if arguments.list or count == "all" else count
-    if count > len(candidates):
-        raise SatError(
-            f"key 'images.attack_images': {count} attack images of {len(candidates)} evaluation images; ask for fewer, "
-            "or lower images.train_fraction."
-        )
+        candidates = read_list(arguments.list, names.tolist(), set(candidates))
+    count = attack_count("all" if arguments.list else params.get("attack_images", "all"), len(candidates))
     done: list[int] = []
     sources: list[str] = []
     skipped: list[dict[str, str]] = []
@@ -116,25 +109,3 @@ def run(arguments: argparse.Namespace) -> None:
         class_counts=counts,
         skipped=skipped,
     )
-
-
-def _listed(file: str, names: list[str], evaluation: set[int]) -> list[int]:
-    """Find the positions of the images that a file lists, in the order of the file."""
-    from pathlib import Path
-
-    from sat.errors import SatError
-    from sat.images.images import listed_indices
-
-    lines = Path(file).read_text(encoding="utf-8").splitlines()
-    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    try:
-        rows = listed_indices(wanted, names)
-    except ValueError as error:
-        raise SatError(f"{file}: {error}; write names as in images/manifest.csv, one a line.") from None
-    training = [names[row] for row in rows if row not in evaluation]
-    if training or not rows:
-        raise SatError(
-            f"{file}: {len(training)} of {len(rows)} images are training images ({', '.join(training[:3])}); attack "
-            "images must be evaluation images. Lower images.train_fraction, or list others."
-        )
-    return rows

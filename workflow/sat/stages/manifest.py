@@ -38,7 +38,6 @@ def run(arguments: argparse.Namespace) -> None:
             "mend the data set, or leave them out with images.on_bad_image: skip."
         )
     table = pd.DataFrame({"id": listing.ids, "name": listing.names, "label": listing.labels})
-    n_classes = len(listing.classes) if listing.classes else int(listing.labels.max()) + 1
-    log.info("%d images of %d classes", len(table), n_classes)
-    facts = {"n_images": len(table), "n_classes": n_classes, "classes": listing.classes, "n_dropped": dropped}
+    log.info("%d images of %d classes", len(table), listing.n_classes)
+    facts = {"n_images": len(table), "n_classes": listing.n_classes, "classes": listing.classes, "n_dropped": dropped}
     write_tables(job, {arguments.out: table}, **facts)

@@ -3,11 +3,87 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sat.status.verify import verify
+from sat.status.verify import Finding, verify
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
+
+
+@dataclass
+class Load:
+    """What jobs take, and how many are done."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """Jobs by state: `done`, `to do`, or `again` (made, and not as the study asks)."""
+    memory_mb: int = 0
+    """What the largest job asks for."""
+    minutes: int = 0
+    """Sum of the time limits of the jobs that are left."""
+    disk: int = 0
+    """Bytes of the results of all jobs."""
+    disk_left: int = 0
+    """Bytes of the results that are not there."""
+
+    @property
+    def jobs(self) -> int:
+        """Number of jobs."""
+        return sum(self.counts.values())
+
+    def add(
+        self, artefacts: Sequence[Artefact], results: Path, findings: Mapping[str, Finding], forecast: Forecast
+    ) -> None:
+        """Add a job.
+
+        Parameters
+        ----------
+        artefacts : sequence of Artefact
+            What it makes.
+        results : Path
+            Folder of the study's results.
+        findings : mapping of str to Finding
+            What is not as the study asks, by path.
+        forecast : Forecast
+        """
+        found = {made.path: findings.get(str(results / made.path)) for made in artefacts}
+        kinds = {finding.kind for finding in found.values() if finding}
+        state = ("to do" if kinds == {"missing"} else "again") if kinds else "done"
+        self.counts[state] += 1
+        needs = forecast.needs(artefacts[0])
+        if needs:
+            self.memory_mb = max(self.memory_mb, needs.mem_mb)
+            self.minutes += needs.minutes if kinds else 0
+        for made in artefacts:
+            size, finding = forecast.disk(made), found[made.path]
+            self.disk += size
+            self.disk_left += size if finding and finding.kind == "missing" else 0
+
+    def row(self, memory: str) -> str:
+        """Cells of a line of the table."""
+        numbers = [self.jobs, *(self.counts[state] for state in ("done", "to do", "again"))]
+        return (
+            "".join(f"{number:>7,}" for number in numbers)
+            + f"{memory:>12}{_number(self.minutes / 60):>12}{_number(self.disk / 1e9):>10}"
+        )
+
+
+def total_load(plan: Plan, results: Path, forecast: Forecast) -> Load:
+    """Sum up what a study takes, and how far it is.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    forecast : Forecast
+    """
+    findings = {str(finding.path): finding for finding in verify(plan, results)}
+    total = Load()
+    for artefacts in plan.jobs().values():
+        total.add(artefacts, results, findings, forecast)
+    return total
 
 
 def outlook(plan: Plan, results: Path) -> str:
@@ -45,34 +121,18 @@ def outlook(plan: Plan, results: Path) -> str:
         f"{'memory, GB':>12}{'limits, h':>12}{'disk, GB':>10}",
     ]
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
-    totals: Counter[str] = Counter()
-    limits = disk_total = 0.0
+    total = Load()
     for stage, jobs in stages.items():
-        counts: Counter[str] = Counter()
-        memory, minutes, disk = 0, 0, 0
+        load = Load()
         for artefacts in jobs:
+            load.add(artefacts, results, findings, forecast)
             found = [findings[path] for made in artefacts if (path := str(results / made.path)) in findings]
-            state = "done"
-            if found:
-                state = "to do" if all(finding.kind == "missing" for finding in found) else "again"
-            if state == "again":
-                finding = next(finding for finding in found if finding.kind != "missing")
-                reasons[stage][f"{finding.kind}: {finding.reason}"] += 1
-            counts[state] += 1
-            needs = forecast.needs(artefacts[0])
-            memory = max(memory, needs.mem_mb if needs else 0)
-            minutes += needs.minutes if needs and state != "done" else 0
-            disk += sum(map(forecast.disk, artefacts))
-        totals += counts
-        limits += minutes / 60
-        disk_total += disk
-        lines.append(
-            f"{stage:<12}{sum(counts.values()):>7,}{counts['done']:>7,}{counts['to do']:>7,}{counts['again']:>7,}"
-            f"{_number(memory / 1e3):>12}{_number(minutes / 60):>12}{_number(disk / 1e9):>10}"
-        )
+            if changed := [finding for finding in found if finding.kind != "missing"]:
+                reasons[stage][f"{changed[0].kind}: {changed[0].reason}"] += 1
+            total.add(artefacts, results, findings, forecast)
+        lines.append(f"{stage:<12}{load.row(_number(load.memory_mb / 1e3))}")
     lines += [
-        f"{'total':<12}{sum(totals.values()):>7,}{totals['done']:>7,}{totals['to do']:>7,}{totals['again']:>7,}"
-        f"{'':>12}{_number(limits):>12}{_number(disk_total / 1e9):>10}",
+        f"{'total':<12}{total.row('')}",
         "",
         "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
         "Both are deliberately generous.",

@@ -5,6 +5,7 @@ Torch-free and quick to import, because the Snakefile reads it in every job.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
@@ -57,6 +58,14 @@ class Images(Section):
             f"{value!r} is no source of images; write digits, folder, or a data set such as hfds/ILSVRC/imagenet-1k "
             f"(readers: {', '.join(READERS)})"
         )
+
+    @field_validator("root")
+    @classmethod
+    def _check_path(cls, value: str | None) -> str | None:
+        # A reader of data sets hands "pipe:COMMAND" to a shell.
+        if value and re.match(r"[A-Za-z][\w+.-]*:", value):
+            raise ValueError(f"{value!r} is an address and no path; write the path of a folder or file")
+        return value
 
     @model_validator(mode="after")
     def _check_root(self) -> Images:

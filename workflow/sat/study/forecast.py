@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from collections.abc import Mapping
+from functools import cache
 
 from sat.store.step import ALONE
 from sat.study import resources
+from sat.study.config import Images
 from sat.study.plan import GRADIENT_IMAGES, Artefact, Plan
 from sat.study.resources import Needs
 from sat.study.table import Model
@@ -29,20 +31,22 @@ class Forecast:
     Parameters
     ----------
     plan : Plan
+    n_images : mapping of str to int, optional
+        Number of images of every split, if it is known; estimated by default.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, n_images: Mapping[str, int] | None = None) -> None:
         self.plan = plan
+        self.n_images = dict(n_images or self._n_images(plan.config.images))
         self.config = plan.config
         # The results are cached, because Snakemake asks for each several times.
         self.train, self.weights = cache(self._train), cache(self._weights)
         self.clean, self.attack, self.tile = cache(self._clean), cache(self._attack), cache(self._tile)
         self.distil = cache(self._distil)
 
-    @cached_property
-    def n_images(self) -> dict[str, int]:
+    @staticmethod
+    def _n_images(images: Images) -> dict[str, int]:
         """Expected number of images of every split."""
-        images = self.config.images
         total = N_DIGITS if images.source == "digits" else UNKNOWN_IMAGES
         train = UNKNOWN_TRAINING if images.train_folder else round(images.train_fraction * total)
         evaluation = total if images.train_folder else total - train

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from sat.errors import SatError
 
 SEPARATORS = {";": "semicolons", "\t": "tabs"}
 """What spreadsheets write between cells instead of commas."""
+CODE = "__use_yte__"
+"""With this key at its top, Snakemake runs a YAML file through YTE, which evaluates Python code in it."""
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -48,6 +51,49 @@ def read_text(file: Path, what: str) -> str:
         raise SatError(
             f"{file}, row {row}: byte {column} is 0x{byte:02x} ({chr(byte)!r} in Latin-1) and not UTF-8; {remedy}."
         ) from None
+
+
+def read_config(file: Path, has_run: bool = False) -> dict[str, Any]:
+    """Content of a config file. Nothing in it is executed.
+
+    Parameters
+    ----------
+    file : Path
+        JSON is tried before YAML, as Snakemake does.
+    has_run : bool
+        Whether Snakemake has read the file already. Then code in it has run.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    SatError
+        If the file cannot be read, is neither JSON nor YAML, or holds code.
+    """
+    text = read_text(file, "the config file")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SatError(f"{file}: is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise SatError(f"{file}: holds no 'key: value' lines; see config.yaml for an example.")
+    if CODE in content:
+        raise SatError(
+            f"{file}: holds the key {CODE!r}, which makes Snakemake run Python code in the file. "
+            + (
+                "Snakemake reads the file first, so this code HAS RUN. If you did not write it, read the file to find "
+                "out what it did. From now on, call 'sat check' before Snakemake."
+                if has_run
+                else "Nothing has run. Do not give this file to Snakemake; a study needs no code, so write values "
+                "in place of it."
+            )
+        )
+    return content
 
 
 def read_csv(file: Path, first_row: str) -> list[tuple[int, list[str]]]:

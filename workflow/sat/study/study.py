@@ -12,12 +12,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sat import units
-from sat.errors import SatError
+from sat.errors import Faults, SatError
 from sat.study.attack import AttackSettings
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
 from sat.study.code import CodeFile, read_code
 from sat.study.config import Config
-from sat.study.reading import check_keys_stand_once, read_text
+from sat.study.reading import check_keys_stand_once, read_config
 from sat.study.section import check_name, check_printed_name, did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
 from sat.study.tiles import cut_tiles
@@ -26,6 +26,8 @@ from sat.units.analysis import Analysis
 from sat.units.attack import ANY, coarse
 
 Valid = TypeVar("Valid", bound=BaseModel)
+FILES = "__files__"
+"""Key of a config that `sat run` has written: the files of the study, from which its paths start."""
 
 
 class Study(BaseModel):
@@ -198,13 +200,61 @@ def load_study(paths: Iterable[Path | str], overrides: Mapping[str, Any] | None 
     """
     files = [Path(path) for path in paths]
     if len(files) == 1 and files[0].suffix == ".json" and not overrides:
-        raw = _read_yaml(files[0])
-        return _validated(Study, raw, str(files[0]))
+        raw = read_config(files[0])
+        if "config" in raw:
+            return _validated(Study, raw, str(files[0]))
+    return build_study(merged_config(files, overrides), files)
+
+
+def merged_config(files: Iterable[Path], overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Content of config files, each merged over those before it, as Snakemake does.
+
+    Parameters
+    ----------
+    files : iterable of Path
+    overrides : mapping, optional
+        Merged over the files.
+
+    Raises
+    ------
+    SatError
+        If a file cannot be read, or holds code.
+    """
     merged: dict[str, Any] = {}
     for file in files:
-        _merge(merged, _read_yaml(file))
+        _merge(merged, read_config(file))
     _merge(merged, overrides or {})
-    return build_study(merged, files)
+    return merged
+
+
+def examine_study(
+    paths: Iterable[Path | str], overrides: Mapping[str, Any] | None = None
+) -> tuple[Study | None, list[str]]:
+    """Read a study, and find all its mistakes instead of the first.
+
+    Parameters
+    ----------
+    paths, overrides
+        See `load_study`.
+
+    Returns
+    -------
+    study : Study or None
+        What is left of the study without its faulty keys and rows; None if that is no study.
+    faults : list of str
+        The mistakes.
+    """
+    files, faults = [Path(path) for path in paths], Faults(collect=True)
+    merged: dict[str, Any] = {}
+    for file in files:
+        with faults:
+            _merge(merged, read_config(file))
+    if faults.found:
+        return None, faults.found
+    _merge(merged, overrides or {})
+    with faults:
+        return _build(merged, files, faults), faults.found
+    return None, faults.found
 
 
 def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
@@ -222,13 +272,26 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
     SatError
         With file, row and key, if anything is wrong.
     """
+    study = _build(config, files, Faults())
+    assert study, "the first mistake is raised"
+    return study
+
+
+def _build(config: Mapping[str, Any], files: list[Path], faults: Faults) -> Study | None:
+    """Make a study of a merged config; see `build_study`. If faults are collected, there may be none."""
+    files = [Path(name) for name in config.get(FILES, ())] or files
     where = " + ".join(str(file) for file in files)
     for file in files:
         # Whoever has read the file has lost what stood twice in it.
-        check_keys_stand_once(file)
-    valid = _validated(
-        Config, {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items()}, where
-    )
+        with faults:
+            check_keys_stand_once(file)
+    raw = {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items() if key != FILES}
+    valid: Config | None = None
+    with faults:
+        valid = _validated(Config, raw, where)
+    valid = valid or _rest(Config, raw)
+    if not valid:
+        return None
     tables = [valid.models] if isinstance(valid.models, str) else valid.models
     folder = files[0].parent
     analyses: Mapping[str, Analysis] = units.declarations("analyses")
@@ -252,9 +315,11 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
     for key, path in user_files.items():
         # Images may lie on another machine than the one that plans; the other files are small and are read here.
         if key != "images.root":
-            check_file(path, key, where)
+            with faults:
+                check_file(path, key, where)
     if valid.images.source == "folder":
-        check_image_folder(user_files["images.root"], valid.images.class_map is not None, where)
+        with faults:
+            check_image_folder(user_files["images.root"], valid.images.class_map is not None, where)
     models: tuple[Model, ...]
     code: dict[str, CodeFile] = {}
     if valid.matrix:
@@ -265,17 +330,54 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         models = read_matrix_models(user_files["matrix"], user_files.get("components"))
     else:
         for key, given in (("models", tables), ("images", valid.images.source != "none")):
-            if not given:
-                raise SatError(f"{where}: key '{key}' is missing; a study has models and images, or a matrix.")
-        code = read_code(
-            _locate(folder, name) for name in ([valid.code] if isinstance(valid.code, str) else valid.code)
-        )
+            with faults:
+                # If a key is there, something else is wrong with it, and that is known.
+                if not given and not (faults.found and key in config):
+                    raise SatError(f"{where}: key '{key}' is missing; a study has models and images, or a matrix.")
+        with faults:
+            named = [valid.code] if isinstance(valid.code, str) else valid.code
+            code = read_code(_locate(folder, name) for name in named)
         models, checkpoints = read_tables(
-            [_locate(folder, table) for table in tables], {*valid.groups, valid.reference_names}, code
+            [_locate(folder, table) for table in tables], {*valid.groups, valid.reference_names}, faults, code
         )
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
-    study = Study(config=valid, models=tuple(sorted(models, key=lambda row: row.model)), files=user_files, code=code)
+    models = tuple(sorted(models, key=lambda row: row.model))
+    study = Study(config=valid, models=models, files=user_files, code=code)
+    # With keys or rows missing, these would find mistakes that are none.
+    if not faults.found:
+        _check_together(study, where, tables, faults)
+    return study
+
+
+def _check_together(study: Study, where: str, tables: list[str], faults: Faults) -> None:
+    """Check what config and model tables say together."""
+    valid = study.config
+    with faults:
+        _check_training(study, where)
+    with faults:
+        count = len(study.used)
+        if count < 2:
+            raise SatError(
+                f"{' and '.join(tables) or valid.matrix}: a study compares at least two models, and {count} row(s) are "
+                "in use; add rows, or set their column 'use' to yes."
+            )
+    analyses: Mapping[str, Analysis] = units.declarations("analyses")
+    for unit in analyses.values():
+        with faults:
+            if fault := unit.fault(study):
+                raise SatError(f"{where}: {fault}.")
+    with faults:
+        _check_distillation(study, where)
+    with faults:
+        _check_nets(study, where)
+    with faults:
+        _check_columns(study, where, " and ".join(tables) or str(study.files.get("components", valid.matrix)))
+
+
+def _check_training(study: Study, where: str) -> None:
+    """Training that has images, and settings that go together."""
+    valid = study.config
     trained = [] if valid.matrix else [name for name in study.used if study.trained(name)]
     if trained and not (valid.images.train_fraction or valid.images.train_folder):
         how = "training.fine_tune" if study.fine_tuned(trained[0]) else "column 'weights': train"
@@ -286,19 +388,6 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
     for name in trained:
         if conflict := study.training(name).conflict():
             raise SatError(f"{where}: key 'training', or columns 'training....' of model {name!r}: {conflict}.")
-    count = len(study.used)
-    if count < 2:
-        raise SatError(
-            f"{' and '.join(tables) or valid.matrix}: a study compares at least two models, and {count} row(s) are in "
-            "use; add rows, or set their column 'use' to yes."
-        )
-    for unit in analyses.values():
-        if fault := unit.fault(study):
-            raise SatError(f"{where}: {fault}.")
-    _check_distillation(study, where)
-    _check_nets(study, where)
-    _check_columns(study, where, " and ".join(tables) or str(user_files.get("components", valid.matrix)))
-    return study
 
 
 def _check_columns(study: Study, where: str, tables: str) -> None:
@@ -368,17 +457,6 @@ def _locate(folder: Path, name: str) -> Path:
     return path if path.is_absolute() or (not (folder / path).exists() and path.exists()) else folder / path
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    text = read_text(file, "the config file")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SatError(f"{file}: is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(content, dict):
-        raise SatError(f"{file}: holds no 'key: value' lines; see config.yaml for an example.")
-    return content
-
-
 def _typed(section: Mapping[str, Any]) -> dict[str, Any]:
     """Give a section's values their types: in --config 'attack={steps: 50}', Snakemake leaves them text."""
     return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in section.items()}
@@ -399,3 +477,35 @@ def _validated(kind: type[Valid], raw: object, where: str) -> Valid:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise SatError(f"{where}: {explain(error, kind=kind, raw=json.loads(text))}") from None
+
+
+def _rest(kind: type[Valid], raw: Mapping[str, Any]) -> Valid | None:
+    """What is left of a section without its faulty keys; None if that is not valid either."""
+    rest = json.loads(json.dumps(raw, default=str))
+    while True:
+        try:
+            return kind.model_validate_json(json.dumps(rest))
+        except ValidationError as error:
+            faulty = {_present(rest, fault["loc"]) for fault in error.errors(include_url=False)}
+        # A key that is missing has no place of its own.
+        if () in faulty and "study" not in rest:
+            rest["study"] = "unnamed"
+        elif () in faulty:
+            return None
+        for *outer, name in filter(None, faulty):
+            place: Any = rest
+            for part in outer:
+                place = place.get(part, {})
+            place.pop(name, None)
+
+
+def _present(raw: dict[str, Any], path: Iterable[str | int]) -> tuple[str, ...]:
+    """The part of a path of pydantic's that leads to a key which is there."""
+    place: Any = raw
+    found: list[str] = []
+    for part in path:
+        if not isinstance(place, dict) or part not in place:
+            break
+        found.append(str(part))
+        place = place[part]
+    return tuple(found)

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from sat.errors import SatError
+from sat.errors import Faults, SatError
 from sat.study.code import CodeFile
 from sat.study.components import COMPONENTS, check_component
 from sat.study.names import check_architecture
@@ -308,7 +308,10 @@ def _reader(field: FieldInfo) -> Cell | Cells | None:
 
 
 def read_tables(
-    files: Iterable[Path], groupings: Collection[str] = (), code: Mapping[str, CodeFile] | None = None
+    files: Iterable[Path],
+    groupings: Collection[str] = (),
+    faults: Faults | None = None,
+    code: Mapping[str, CodeFile] | None = None,
 ) -> tuple[tuple[Model, ...], dict[str, Path]]:
     """Read model tables into one tuple of rows.
 
@@ -317,6 +320,8 @@ def read_tables(
     files : iterable of Path
     groupings : collection of str, optional
         Columns that the study names itself. They are not typing mistakes, however they are spelled.
+    faults : Faults, optional
+        What to do with a mistake; by default, the first is raised.
     code : mapping of str to CodeFile, optional
         The study's code files by the names of their modules.
 
@@ -332,27 +337,31 @@ def read_tables(
     SatError
         With file, row and column, if anything is wrong.
     """
+    faults = faults or Faults()
     rows: list[Model] = []
     checkpoints: dict[str, Path] = {}
     seen: dict[str, str] = {}
     for file in files:
-        for place, row in _read_table(file, groupings):
-            _check_net(row, place, code or {})
-            # Names that differ by case alone would share a file on some systems.
-            earlier = seen.setdefault(row.model.casefold(), place)
-            if earlier != place:
-                raise SatError(
-                    f"{place}, column 'model': {row.model!r} stands already in {earlier}; "
-                    "give each model a name of its own."
-                )
-            rows.append(row)
-            if row.source == "checkpoint":
-                checkpoints[row.model] = file.parent / Path(row.weights).expanduser()
-                if row.use and not checkpoints[row.model].is_file():
-                    raise SatError(
-                        f"{place}, column 'weights': there is no file {checkpoints[row.model]}; a checkpoint's path is "
-                        "relative to the table."
-                    )
+        with faults:
+            for place, row in _read_table(file, groupings, faults):
+                # Names that differ by case alone would share a file on some systems.
+                earlier = seen.setdefault(row.model.casefold(), place)
+                with faults:
+                    if earlier != place:
+                        raise SatError(
+                            f"{place}, column 'model': {row.model!r} stands already in {earlier}; "
+                            "give each model a name of its own."
+                        )
+                    _check_net(row, place, code or {})
+                    rows.append(row)
+                if earlier == place and row.source == "checkpoint":
+                    checkpoints[row.model] = file.parent / Path(row.weights).expanduser()
+                    with faults:
+                        if row.use and not checkpoints[row.model].is_file():
+                            raise SatError(
+                                f"{place}, column 'weights': there is no file {checkpoints[row.model]}; a checkpoint's "
+                                "path is relative to the table."
+                            )
     return tuple(rows), checkpoints
 
 
@@ -406,7 +415,7 @@ def read_matrix_models(matrix: Path, components: Path | None) -> tuple[Model, ..
     return tuple(Model(**fields) for fields in cells)
 
 
-def _read_table(file: Path, groupings: Collection[str]) -> Iterator[tuple[str, Model]]:
+def _read_table(file: Path, groupings: Collection[str], faults: Faults) -> Iterator[tuple[str, Model]]:
     required = [name for name, field in Model.model_fields.items() if field.is_required()]
     (_, header), *lines = read_csv(file, f"the names of the columns, among them {', '.join(required)}")
     _check_header(file, header, required, groupings)
@@ -414,9 +423,12 @@ def _read_table(file: Path, groupings: Collection[str]) -> Iterator[tuple[str, M
         if not any(cells):
             continue
         place = f"{file}, row {number}"
-        if len(cells) != len(header):
-            raise SatError(f"{place}: {len(cells)} cells under {len(header)} columns; quote cells that hold a comma.")
-        yield place, _row(dict(zip(header, cells, strict=True)), place)
+        with faults:
+            if len(cells) != len(header):
+                raise SatError(
+                    f"{place}: {len(cells)} cells under {len(header)} columns; quote cells that hold a comma."
+                )
+            yield place, _row(dict(zip(header, cells, strict=True)), place)
 
 
 def _check_header(file: Path, header: list[str], required: list[str], groupings: Collection[str]) -> None:

@@ -1,0 +1,98 @@
+"""Read a study and all its files, run nothing, say what would fail.
+
+Call it first, above all for a study that you have from somebody else. It executes and
+trains nothing. The exit status is 1 if something would fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sat.status.check import Said
+
+GROUP = "Prepare a study"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    from sat.cli.tools import add_study
+
+    add_study(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found; the status is 1 if something would fail."""
+    from sat.errors import printable
+
+    found = findings(arguments)
+    for said in found:
+        if said.kind == "fact":
+            print(f"{said.part:<10}{printable(said.text)}")
+    for kind, title in (("caution", "Cautions:"), ("problem", "Problems:")):
+        if listed := [said for said in found if said.kind == kind]:
+            print(f"\n{title}")
+            for number, said in enumerate(listed, 1):
+                print(f"{number:>3}. {printable(said.text).removesuffix('.')}.")
+    problems = sum(said.kind == "problem" for said in found)
+    print(f"\n{problems} problem(s)." if problems else "\nNo problem was found.")
+    return 1 if problems else 0
+
+
+def findings(arguments: argparse.Namespace) -> list[Said]:
+    """Look at everything that a study consists of.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        With the study.
+
+    Returns
+    -------
+    list of Said
+        In the order in which a reader wants to know.
+    """
+    from sat.cli.calls import CLONE
+    from sat.cli.tools import examined, plan_of, results_folder
+    from sat.errors import SatError
+    from sat.status.check import Said, check_images, check_machine, check_matrices, check_weights
+    from sat.status.foreign import foreign
+    from sat.status.outlook import total_load
+    from sat.study.forecast import Forecast
+    from sat.units import declarations
+
+    found = [
+        Said("folder", f"{one.path}: {one.text}", "problem" if one.harms else "caution")
+        for one in foreign(Path.cwd(), [Path(file).parent for file in arguments.study], CLONE)
+    ]
+    study, faults = examined(arguments)
+    found += [Said("study", text, "problem") for text in faults]
+    if study is None:
+        return [*found, Said("study", "images and weights were not looked at: the study cannot be read")]
+    retired = len(study.models) - len(study.used)
+    cohorts = len({study.model[name].cohort for name in study.used})
+    text = f"{study.name}: {len(study.used)} models in use in {cohorts} cohort(s), {retired} retired"
+    found.append(Said("study", text))
+    found += [Said("study", text, "caution") for text in study.cautions]
+    if faults:
+        text = "what files say together, jobs and disk space were not looked at: mend the study first"
+        found.append(Said("study", text))
+    said, images = check_images(study)
+    found += said
+    found += check_weights(study, images)
+    others = [key for unit in declarations("analyses").values() for key in unit.files]
+    found += check_matrices(study, ["matrix", *others])
+    if not faults:
+        results = results_folder(study)
+        try:
+            plan = plan_of(study)
+        except SatError as error:
+            return [*found, Said("study", str(error), "problem")]
+        load = total_load(plan, results, Forecast(plan, images and images.n_images))
+        left = load.jobs - load.counts["done"]
+        text = f"{left:,} of {load.jobs:,} are left, with time limits of {load.minutes / 60:,.1f} h in all"
+        found.append(Said("jobs", f"{text}; 'sat plan' shows every stage"))
+        found += check_machine(study, load, results)
+    return found
