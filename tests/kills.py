@@ -98,10 +98,12 @@ def disturb(project: Project, reference: Project, kills: int, seed: int, longest
             sessions.append(run.pid or 0)
             account.starts += 1
             kind = ""
-            if sum(account.kills.values()) < kills:
+            if account.kills.total() < kills:
                 run.join(chance.uniform(0, longest))
                 kind = kill(run, chance.choice(KINDS), chance)
-                account.kills[kind] += bool(kind)
+                if kind:
+                    account.kills[kind] += 1
+                    print(f"{account.kills.total():>4}: {kind}, {len(before)} artefacts were finished", file=sys.stderr)
             run.join(600)
             if kind == "Snakemake alone" and chance.random() < 0.5:
                 wait_for_end(run.pid or 0)
@@ -121,7 +123,7 @@ def disturb(project: Project, reference: Project, kills: int, seed: int, longest
             if not kind and run.exitcode == 0:
                 account.ends += 1
                 account.compared += compare(project, reference, account.faults)
-                if account.faults or sum(account.kills.values()) >= kills:
+                if account.faults or account.kills.total() >= kills:
                     break
                 shutil.rmtree(project.results)
     account.seconds = time.monotonic() - began
