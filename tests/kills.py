@@ -71,7 +71,7 @@ class Account:
         return "\n".join([*(f"{name:<62}{value:>8}" for name, value in lines), *self.faults])
 
 
-def disturb(project: Project, reference: Project, kills: int, seed: int, longest: float = 8) -> Account:
+def disturb(project: Project, reference: Project, kills: int, seed: int, longest: float = 6) -> Account:
     """Kill runs of a study until there were enough kills, and let the last one come to its end.
 
     Parameters
@@ -85,7 +85,7 @@ def disturb(project: Project, reference: Project, kills: int, seed: int, longest
     seed : int
         Seed of moments and kinds.
     longest : float
-        Seconds after which a run is killed at the latest.
+        Seconds from the start of a run, or of its first job, after which it is killed at the latest.
     """
     account, chance, began = Account(), random.Random(seed), time.monotonic()
     log = project.folder / "run.log"
@@ -99,6 +99,9 @@ def disturb(project: Project, reference: Project, kills: int, seed: int, longest
             account.starts += 1
             kind = ""
             if account.kills.total() < kills:
+                # The start of a run may take longer than its jobs, so most moments count from the first job.
+                if chance.random() < 0.75:
+                    wait_for_job(run, 120)
                 run.join(chance.uniform(0, longest))
                 kind = kill(run, chance.choice(KINDS), chance)
                 if kind:
@@ -133,11 +136,7 @@ def disturb(project: Project, reference: Project, kills: int, seed: int, longest
 def kill(run: ForkServerProcess, kind: str, chance: random.Random) -> str:
     """Send SIGKILL to a run, or to a part of it, and return the kind of the kill; empty if the run has ended before."""
     main = run.pid or 0
-    jobs: list[int] = []
-    until = time.monotonic() + 5
-    while kind == "one job" and run.is_alive() and not jobs and time.monotonic() < until:
-        jobs = jobs_of(main)
-        time.sleep(0.01)
+    jobs = wait_for_job(run, 30) if kind == "one job" else []
     if not run.is_alive():
         return ""
     if jobs:
@@ -149,6 +148,15 @@ def kill(run: ForkServerProcess, kind: str, chance: random.Random) -> str:
         return kind
     end(main)
     return KINDS[0]
+
+
+def wait_for_job(run: ForkServerProcess, seconds: float) -> list[int]:
+    """Wait for a run to start a job; return the jobs that it runs."""
+    until, jobs = time.monotonic() + seconds, jobs_of(run.pid or 0)
+    while run.is_alive() and not jobs and time.monotonic() < until:
+        time.sleep(0.02)
+        jobs = jobs_of(run.pid or 0)
+    return jobs
 
 
 def processes(session: int) -> dict[int, int]:
@@ -166,7 +174,8 @@ def jobs_of(main: int) -> list[int]:
     """Processes that are jobs: children of the one that forks them, which is Snakemake's child that is no shell."""
     there = processes(main)
     words = {process: Path(f"/proc/{process}/cmdline") for process in there}
-    with contextlib.suppress(OSError):
+    # It may have ended, or not have a session of its own yet.
+    with contextlib.suppress(OSError, KeyError):
         own = words[main].read_bytes()
         servers = {
             process for process, parent in there.items() if parent == main and words[process].read_bytes() == own
@@ -254,7 +263,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--longest", type=float, default=8, help="seconds after which a run is killed at the latest")
+    parser.add_argument("--longest", type=float, default=6, help="seconds of a run, or of its jobs, until it is killed")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         reference = Project.new(Path(folder) / "undisturbed", TINY, ROWS)
