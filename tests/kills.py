@@ -134,14 +134,16 @@ def disturb(project: Project, reference: Project, kills: int, seed: int, longest
 
 
 def kill(run: ForkServerProcess, kind: str, chance: random.Random) -> str:
-    """Send SIGKILL to a run, or to a part of it, and return the kind of the kill; empty if the run has ended before."""
+    """Send SIGKILL to a run, or to a part of it, and return the kind of the kill; empty if it has ended before."""
     main = run.pid or 0
     jobs = wait_for_job(run, 30) if kind == "one job" else []
     if not run.is_alive():
         return ""
     if jobs:
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.kill(chance.choice(jobs), signal.SIGKILL)
+        except ProcessLookupError:
+            return ""
         return kind
     os.kill(main, signal.SIGKILL)
     if kind == "Snakemake alone":
