@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,27 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def sat(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line, called from a folder, without a process of its own."""
+    from sat.__main__ import main
+
+    monkeypatch.setattr("gc.disable", lambda: None)
+
+    def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(folder)
+        capsys.readouterr()
+        try:
+            status: Any = main(list(words))
+        except SystemExit as end:
+            status = end.code
+        return subprocess.CompletedProcess(words, status, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

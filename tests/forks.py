@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,13 @@ def snakemake(folder: Path, words: tuple[str, ...], environment: Mapping[str, st
     return subprocess.CompletedProcess(words, *apart(_snakemake, folder, words, dict(environment), seconds=900))
 
 
+def start(folder: Path, words: tuple[str, ...], environment: Mapping[str, str], log: Path) -> ForkServerProcess:
+    """Start Snakemake from a folder, in a session of its own that can be killed; return its main process."""
+    process = _server().Process(target=_in_session, args=(folder, words, dict(environment), log))
+    process.start()
+    return process
+
+
 def sat(
     folder: Path, words: tuple[str, ...], environment: Mapping[str, str], given: str
 ) -> subprocess.CompletedProcess[str]:
@@ -107,6 +114,13 @@ def _snakemake(folder: Path, words: tuple[str, ...], environment: dict[str, str]
         return _said(lambda: main(list(words)))
 
 
+def _in_session(folder: Path, words: tuple[str, ...], environment: dict[str, str], log: Path) -> None:
+    os.setsid()
+    status, output, errors = _snakemake(folder, words, environment)
+    log.write_text(output + errors)
+    os._exit(int(bool(status)))
+
+
 def _sat(folder: Path, words: tuple[str, ...], environment: dict[str, str], given: str) -> tuple[int, str, str]:
     _enter(folder, environment)
     with tempfile.TemporaryFile("w+") as stream:
@@ -120,6 +134,7 @@ def _enter(folder: Path, environment: Mapping[str, str]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # as the environment says
     # The library is that of the folder.
     forget("sat")
     sys.path[:] = [place for place in sys.path if place not in OURS]

@@ -9,26 +9,8 @@ import pytest
 import yaml
 
 from conftest import ROOT, ROWS
-from sat.__main__ import main
 from sat.study.plan import Plan
 from sat.study.study import load_study
-
-
-@pytest.fixture
-def sat(monkeypatch, capsys):
-    """The command line, called from a folder, without a process of its own."""
-    monkeypatch.setattr("gc.disable", lambda: None)
-
-    def call(folder, *words):
-        monkeypatch.chdir(folder)
-        capsys.readouterr()
-        try:
-            status = main(list(words))
-        except SystemExit as end:
-            status = end.code
-        return subprocess.CompletedProcess(words, status, *capsys.readouterr())
-
-    return call
 
 
 def rows_of(path):

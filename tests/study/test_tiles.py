@@ -1,5 +1,11 @@
 import random
 
+import pytest
+
+from conftest import ROWS, TINY
+from sat.errors import SatError
+from sat.study.plan import Plan
+from sat.study.study import load_study
 from sat.study.table import Model
 from sat.study.tiles import cut_tiles
 
@@ -33,3 +39,54 @@ def test_retired_models_keep_their_places():
     models = rows(*"abcd")
     retired = [model.model_copy(update={"use": model.model != "b"}) for model in models]
     assert cut_tiles(models, 2) == cut_tiles(retired, 2)
+
+
+OTHER = {"attack": {**TINY["attack"], "steps": 4}}
+
+
+def retired(**cells):
+    """The rows of the tiny study, with cells of the column `retired` for models that are not in use."""
+    return [
+        {**row, "use": "no" if row["model"] in cells else "yes", "retired": cells.get(row["model"], "")} for row in ROWS
+    ]
+
+
+def recipes(plan):
+    return {name: made.step.recipe for name, made in plan.artefacts().items()}
+
+
+def test_a_tile_holds_a_retired_model_while_its_set_is_the_one_it_was_retired_with(write_study):
+    plan = Plan(load_study([write_study()]))
+    set_then = plan.adversarial("resnet").step.recipe
+    rows = retired(resnet=set_then)
+    for settings in ({}, {"min_accuracy": 0.01}, {"compute": {"batch_size": 16}}):
+        kept = recipes(Plan(load_study([write_study(rows, **settings)])))
+        assert {name for name, recipe in recipes(plan).items() if kept.get(name) != recipe and "tiles" in name} == set()
+        assert kept["adversarial/resnet.h5"] == set_then
+    for settings in (OTHER, {"seed": 1}, {"images": {**TINY["images"], "attack_images": 20}}):
+        left = Plan(load_study([write_study(rows, **settings)]))
+        assert not [name for name in left.artefacts() if "resnet" in name]
+        assert left.needed == ("byobnet", "vit") and len(left.used_tiles) == 4
+        assert left.tile("c1-000", "c1-001").step.params["targets"] == ["byobnet"]
+        # What is made is what a study without the model makes, where the model had a place of its own.
+        assert (
+            left.tile("c1-001", "c1-001").step
+            == Plan(load_study([write_study(**settings)])).tile("c1-001", "c1-001").step
+        )
+
+
+def test_a_model_retired_by_hand_stays_and_one_in_use_ignores_the_column(write_study):
+    by_hand = Plan(load_study([write_study(retired(resnet=""), **OTHER)]))
+    assert by_hand.needed == ("byobnet", "resnet", "vit")
+    nothing = Plan(load_study([write_study(retired(resnet="none"))]))
+    assert nothing.needed == ("byobnet", "vit")
+    rows = [{**row, "retired": "none"} for row in ROWS]
+    again = recipes(Plan(load_study([write_study(rows)])))
+    plain = recipes(Plan(load_study([write_study()])))
+    assert {name for name in plain if plain[name] != again[name]} == {"study.json"}
+
+
+@pytest.mark.parametrize("cell", ["yes", "1.23E+15", "none none", "0123456789abcdef none"])
+def test_a_cell_that_the_command_did_not_write(write_study, cell):
+    with pytest.raises(SatError, match=r"models\.csv, row 2, column 'retired': .*'sat retire'"):
+        load_study([write_study(retired(resnet=cell))])

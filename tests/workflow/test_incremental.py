@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ADDED, ROWS
+from conftest import ADDED, ROWS, TINY
 from projects import ABSENT, ANALYSES, Project
 from sat.store import hdf5
 from sat.store.artefact import SEAL, write_sidecar
@@ -203,6 +203,71 @@ def test_retiring_a_model_reruns_similarity_and_below(project: Project, model: s
     assert project.state("tiles/**/*") == before
     assert model not in (project.results / "similarity/sat.csv").read_text()
     assert project.sat("verify").returncode == 0
+
+
+def own(project: Project, model: str) -> dict[str, tuple[int, str]]:
+    """State of the files of one model alone."""
+    folders = ("weights", "clean", "adversarial", "variants/weak/adversarial")
+    return {path: state for folder in folders for path, state in project.state(f"{folder}/{model}.*").items()}
+
+
+def held(project: Project, pattern: str) -> set[str]:
+    """Models that tiles hold."""
+    found = set()
+    for path in project.results.glob(pattern):
+        with h5py.File(path) as file:
+            found |= {*file["target"].asstr()[:], *file["source"].asstr()[:]}
+    return found
+
+
+@pytest.mark.parametrize("model", ["resnet", "vit"], ids=["among others in its tile", "alone in its tile"])
+def test_a_retired_model_is_not_attacked_again_when_the_attack_changes(project: Project, model: str):
+    before, tiles = own(project, model), project.state("tiles/**/*")
+    assert len(before) == 7, "three files with their sidecars, and a gate"
+    done = project.sat("retire", model)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rules(project.planned()) == {"study", "similarity", *ANALYSES}
+    project.run()
+    assert own(project, model) == before and project.state("tiles/**/*") == tiles
+    assert model not in (project.results / "similarity/sat.csv").read_text()
+    assert project.planned() == {} and project.sat("verify", "--full").returncode == 0
+
+    project.configure(attack={**TINY["attack"], "steps": 2})
+    planned = project.planned()
+    others = {row["model"] for row in ROWS} - {model}
+    assert rules(planned) == {"study", "attack", "evaluate", "similarity", *ANALYSES}
+    assert planned["attack"] == sorted(f"adversarial/{name}.h5" for name in others)
+    project.run()
+    assert own(project, model) == before
+    assert held(project, "tiles/c1-000/c1-000.h5") == others - ({"vit"} if model == "resnet" else set())
+    assert project.planned() == {} and project.sat("verify", "--full").returncode == 0
+
+    # Back again, the model has its weights and takes only its attack.
+    assert project.sat("retire", model, "--undo").returncode == 0
+    planned = project.planned()
+    assert planned["attack"] == [f"adversarial/{model}.h5"] and not {"train", "clean"} & set(planned)
+
+
+def test_a_model_retired_from_a_study_with_variants(project: Project):
+    """Each variant's tiles hold the model while the variant's own attack stays."""
+    weak = {"attack": {"eps": "12/255", "step": "4/255", "steps": 2}}
+    project.configure(variants={"weak": weak, "few": {"attack_images": 16}})
+    project.run()
+    assert project.sat("retire", "resnet").returncode == 0
+    assert rules(project.planned()) == {"study", "similarity", *ANALYSES, "ablation"}
+    before = own(project, "resnet")
+
+    # A change of the study's attack alone, then of the variant's alone: only sets of the others are made.
+    project.configure(attack={**TINY["attack"], "steps": 2})
+    assert project.planned()["attack"] == ["adversarial/byobnet.h5", "adversarial/vit.h5"]
+    project.configure(attack=TINY["attack"], variants={"weak": {"attack": {**weak["attack"], "steps": 1}}})
+    sets = ["variants/weak/adversarial/byobnet.h5", "variants/weak/adversarial/vit.h5"]
+    assert project.planned()["attack"] == sets
+    project.run()
+    assert own(project, "resnet") == before
+    assert held(project, "tiles/c1-000/c1-000.h5") == {"byobnet", "resnet"}
+    assert held(project, "variants/weak/tiles/c1-000/c1-000.h5") == {"byobnet"}
+    assert project.planned() == {} and project.sat("verify", "--full").returncode == 0
 
 
 DESCENDANTS = {

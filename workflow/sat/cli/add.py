@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.cli.tools import study_of, tables_of
     from sat.errors import SatError
     from sat.models.describe import describe
-    from sat.store.tables import append_rows
+    from sat.store.user_tables import append_rows
 
     study = study_of(arguments)
     tables = tables_of(arguments, study)

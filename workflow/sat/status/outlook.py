@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,6 +115,7 @@ def outlook(plan: Plan, results: Path) -> str:
         + _about_pairs(plan),
         *_about_images(plan, forecast),
         *_about_variants(plan),
+        *_about_retired(plan, forecast, {str(path.relative_to(results)) for path in map(Path, findings)}),
         *(f"Caution, {caution}" for caution in study.cautions),
         "",
         f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
@@ -168,6 +169,30 @@ def _about_variants(plan: Plan) -> list[str]:
     variants = plan.config.variants
     anew = sum(map(plan.attacks_anew, variants))
     return [f"Variants: {anew} of {len(variants)} attacked anew, the rest from the study's own tiles."] * bool(variants)
+
+
+def _about_retired(plan: Plan, forecast: Forecast, left: Container[str]) -> list[str]:
+    """What to know of the column `retired`."""
+    rows = plan.study.models
+    lines = []
+    if by_hand := [row.model for row in rows if not row.use and not row.retired and row.model in plan.needed]:
+        own = [made for name, made in plan.artefacts().items() if made.model in by_hand and name in left]
+        minutes = sum(needs.minutes for made in own if (needs := forecast.needs(made)))
+        cost = (
+            f"{len(own)} of their own jobs are left, limits {_number(minutes / 60)} h"
+            if own
+            else "no job of their own is left now"
+        )
+        lines.append(
+            f"Retired by hand: {', '.join(by_hand)}. Their tiles still hold them, so they are attacked again when the "
+            f"attack changes ({cost}). 'sat retire MODEL --study FILE' spares that."
+        )
+    if ignored := [row.model for row in rows if row.use and row.retired]:
+        lines.append(
+            f"In use, so their column 'retired' is ignored: {', '.join(ignored)}. 'sat retire MODEL --undo --study "
+            "FILE' empties it."
+        )
+    return lines
 
 
 def _number(value: float) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from operator import is_not
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from sat.errors import SatError
 from sat.store.artefact import Job
 from sat.store.files import replacing
 
@@ -91,55 +89,3 @@ def write_tables(job: Job, tables: Mapping[str, pd.DataFrame], **facts: Any) -> 
             else:
                 write_csv(table, temporary)
         job.finish(path, **facts)
-
-
-def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[], object]) -> list[str]:
-    """Append rows to a model table; the existing rows stay as they are.
-
-    Parameters
-    ----------
-    file : Path
-    rows : sequence of mapping
-        Cells by column.
-    check : callable
-        Function that is called after the rows are written. If it raises a SatError,
-        the table is restored.
-
-    Returns
-    -------
-    list of str
-        Columns that the table did not have before.
-
-    Raises
-    ------
-    SatError
-        If the table with the new rows is not valid.
-    """
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        text = stream.read()
-    ending = "\r\n" if "\r\n" in text else "\n"
-    lines = list(csv.reader(io.StringIO(text)))
-    header = [name.strip() for name in lines[0]]
-    added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in header]
-    output = io.StringIO()
-    writer = csv.writer(output, lineterminator=ending)
-    if added:
-        # Every line gets longer, so the whole table is rewritten.
-        writer.writerow([*lines[0], *added])
-        writer.writerows([*line, *([""] * len(added))] for line in lines[1:] if any(map(str.strip, line)))
-    else:
-        output.write(text if text.endswith("\n") else text + ending)
-        output.seek(0, io.SEEK_END)
-    writer.writerows([row.get(name, "") for name in [*header, *added]] for row in rows)
-    _rewrite(file, output.getvalue())
-    try:
-        check()
-    except SatError:
-        _rewrite(file, text)
-        raise
-    return added
-
-
-def _rewrite(file: Path, text: str) -> None:
-    with replacing(file) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")

@@ -119,8 +119,8 @@ class Forecast:
     def _tile(self, target: str, source: str, variant: str = "") -> Needs:
         """Needs of tiles/<target>/<source>.h5."""
         return resources.evaluate_needs(
-            [self._row(model) for model in self.plan.tiles[target]],
-            len(self.plan.tiles[source]),
+            [self._row(model) for model in self.plan.members(target, variant)],
+            len(self.plan.members(source, variant)),
             self.n_images["attack"],
             self.config.images.canvas,
             self.config.compute.batch_size,
@@ -201,6 +201,6 @@ class Forecast:
                 wide = 2 if self.plan.attack(artefact.variant).declaration.dtype == "int16" else 1
                 return round(PACKED * self._attacked(artefact.variant) * image * wide)
             case "evaluate":
-                tiles = self.plan.tiles
-                return 2 * self.n_images["attack"] * len(tiles[place["target"]]) * len(tiles[place["source"]])
+                targets, sources = (self.plan.members(place[name], artefact.variant) for name in ("target", "source"))
+                return 2 * self.n_images["attack"] * len(targets) * len(sources)
         return 0

@@ -20,6 +20,7 @@ from sat.study.attack import AttackSettings
 from sat.study.lock import raised
 from sat.study.lock import versions as locked_versions
 from sat.study.study import Study
+from sat.study.table import Model
 from sat.study.tiles import cut_tiles
 from sat.units.analysis import Analysis
 
@@ -88,13 +89,14 @@ class Plan:
         self.config = study.config
         self.digests = digests or {}
         self.versions = versions or locked_versions()
-        # A study that starts from a matrix has no tiles.
+        # Each model's place, whether its tile still holds it or not. A study that starts from a matrix has no tiles.
         self.tiles = {} if self.config.matrix else cut_tiles(study.models, self.config.tile_size)
         # The results are cached, since each is used many times: a thousand models have a million pairs.
         self.weights, self.pretrained = cache(self._weights), cache(self._pretrained)
         self.images, self.clean = cache(self._images), cache(self._clean)
         self.gradients = cache(self._gradients)
         self.adversarial, self.tile = cache(self._adversarial), cache(self._tile)
+        self.members = cache(self._members)
         self.similarity, self.analysis = cache(self._similarity), cache(self._analysis)
 
     def _made(
@@ -256,9 +258,22 @@ class Plan:
         path, job = f"{folder}adversarial/{model}.h5", f"{folder}attack/{model}"
         return self._made(path, job, "attack", params, inputs, variant, model=model)
 
+    def _members(self, tile: str, variant: str = "") -> tuple[str, ...]:
+        """Models that a tile of the study, or of one of its variants, holds.
+
+        A retired model stays, so that the tile is not made again, until its adversarial set would be another than the
+        one that it was retired with. A set's recipe does not depend on any tile.
+        """
+
+        def holds(row: Model) -> bool:
+            return row.use or not row.retired or self.adversarial(row.model, variant).step.recipe in row.retired
+
+        return tuple(name for name in self.tiles[tile] if holds(self.study.model[name]))
+
     def _tile(self, target: str, source: str, variant: str = "") -> Artefact:
         """tiles/<target tile>/<source tile>.h5 of the study, or of one of its variants."""
-        targets, sources, folder = self.tiles[target], self.tiles[source], variant_folder(variant)
+        targets, sources = self.members(target, variant), self.members(source, variant)
+        folder = variant_folder(variant)
         params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
         if target == source:
             # Every target is on the diagonal once, so its errors under noise are evaluated there.
@@ -281,9 +296,18 @@ class Plan:
         return tuple((target, source) for target in used for source in used)
 
     @cached_property
+    def attacked(self) -> dict[str, tuple[str, ...]]:
+        """Models that the tiles in use hold, sorted, by the variant with an attack of its own; the study's is ''."""
+        tiles = {tile for tile, _ in self.used_tiles}
+        return {
+            variant: tuple(sorted(model for tile in tiles for model in self.members(tile, variant)))
+            for variant in ("", *filter(self.attacks_anew, self.config.variants))
+        }
+
+    @cached_property
     def needed(self) -> tuple[str, ...]:
-        """Models in the tiles in use, sorted. A retired model keeps its place in its tile."""
-        return tuple(sorted({model for tile, _ in self.used_tiles for model in self.tiles[tile]}))
+        """Models that are attacked, sorted, those included that are retired and that a tile still holds."""
+        return tuple(sorted(set().union(*self.attacked.values())))
 
     def _similarity(self, variant: str = "") -> tuple[Artefact, ...]:
         """All files under similarity/ of the study, or of one of its variants, in the order of `SIMILARITY`."""
@@ -452,12 +476,13 @@ class Plan:
             yield self.weights(model)
             yield self.clean(model)
             yield self.gate(model)
-            yield self.adversarial(model)
+            if model in self.attacked[""]:
+                yield self.adversarial(model)
         yield from self.used_tiles_of("")
         yield from self.similarity("")
         for variant in self.config.variants:
             if self.attacks_anew(variant):
-                for model in self.needed:
+                for model in self.attacked[variant]:
                     yield self.adversarial(model, variant)
                 yield from self.used_tiles_of(variant)
             yield from self.similarity(variant)

@@ -410,19 +410,21 @@ def _check_columns(study: Study, where: str, tables: str) -> None:
 
 
 def _check_nets(study: Study, where: str) -> None:
-    """Attacks that can be made on all models that are attacked, retired ones in tiles with others included."""
+    """Attacks that can be made on all models that are attacked, those included that were retired by hand."""
     if not any(attack.declaration.nets != ANY for attack in study.attacks.values()):
         return
     tiles = cut_tiles(study.models, study.config.tile_size).values()
-    attacked = [study.model[name] for tile in tiles if any(study.model[one].use for one in tile) for name in tile]
+    used = [tile for tile in tiles if any(study.model[name].use for name in tile)]
+    # A model that 'sat retire' has retired is not attacked any more.
+    attacked = [row for tile in used for name in tile if (row := study.model[name]).use or not row.retired]
     for key, attack in study.attacks.items():
         others = [row for row in attacked if not attack.declaration.supports(row.architecture)]
         if others:
             rows = ", ".join(f"{row.model} ({row.architecture})" for row in others)
             raise SatError(
                 f"{where}: key '{key}.method': {attack.method} cannot attack {len(others)} of {len(attacked)} models: "
-                f"{rows}. Take these rows out of the model table (a row that is retired still is attacked with its "
-                "tile), or choose another method."
+                f"{rows}. Take these rows out of the model table (a row that was retired by hand is still attacked "
+                "with its tile; 'sat retire', called before the method changes, spares that), or choose another method."
             )
 
 

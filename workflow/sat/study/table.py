@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +32,8 @@ CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin")
 """Files of weights: safetensors, or a state dict that torch.save wrote."""
 OF_REFERENCE = ("released_name", "same_as", "checkpoint")
 """Columns without a field of their own that the comparison with a reference reads."""
+NOTHING = "none"
+"""What the column `retired` holds of a model of which there was nothing to keep."""
 CLOSE = 0.8
 """Likeness to a known column, from which on an unknown one is taken for a slip."""
 
@@ -83,6 +86,14 @@ def _use(text: str) -> bool:
     if text.lower() not in ("yes", "no"):
         raise ValueError(f"{text!r} is neither yes nor no")
     return text.lower() == "yes"
+
+
+def _retired(text: str) -> tuple[str, ...]:
+    """Recipes of adversarial sets, with spaces between, or a word for none."""
+    recipes = tuple(text.split())
+    if recipes != (NOTHING,) and not all(re.fullmatch("[0-9a-f]{16}", recipe) for recipe in recipes):
+        raise ValueError(f"{text!r} is not what 'sat retire' writes; empty this cell and call 'sat retire'")
+    return recipes
 
 
 def _channels(text: str) -> tuple[float, ...]:
@@ -151,7 +162,12 @@ class Model(BaseModel):
     cohort: Annotated[int, Field(ge=1, le=999_999), Cell(int, "a whole number from 1 to 999999")] = 1
     """Number of the group of models that were added together. A new cohort touches no file of an old one."""
     use: Annotated[bool, Cell(_use)] = True
-    """`yes` or `no`. `no` retires the model: it is left out of every result, and its files stay."""
+    """`yes` or `no`. `no` retires the model: it is left out of every result, and its files stay. Where `no` was typed
+    by hand, the model's tiles still hold it, so it is attacked again when the attack changes; `sat retire` spares
+    that."""
+    retired: Annotated[tuple[str, ...], Cell(_retired)] = ()
+    """Written by `sat retire`: the recipes of the model's adversarial sets, or `none`. The model's tiles hold it while
+    the study's recipe is one of them, and leave it out afterwards. Where `use` is `yes`, this is ignored."""
     input_size: Annotated[int | None, Field(ge=1), _WHOLE] = None
     """Side in pixels of the model's own input. Where it is empty, models trained here take the canvas, and others the
     size of their architecture."""
