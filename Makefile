@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint bench clean slurm-demo resume lock
+.PHONY: demo test install lint bench clean slurm-demo resume lock supported base-image
 
 demo: .venv/installed ## from images to report: the study of config.yaml
 	$(BIN)/snakemake --cores all --logger rich
@@ -22,6 +22,8 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakefmt --check Snakefile workflow/rules
 
+install: .venv/installed ## the environment alone, in .venv
+
 bench: .venv/installed-test ## every benchmark, a table each
 	$(BIN)/python benchmarks/run.py
 
@@ -32,6 +34,13 @@ slurm-demo: .venv/installed ## the tiny study of the tests on a SLURM of this ma
 PROFILE ?= slurm
 resume: .venv/installed ## cancel its SLURM jobs (WAIT=1: let them end), unlock, start again
 	$(BIN)/sat resume --profile $(PROFILE) $(if $(CONFIGFILE),--study $(CONFIGFILE)) $(if $(WAIT),--wait) -- $(MORE)
+
+supported: .venv/bin/python ## try the lowest and the highest supported versions: 10 GB, ENVIRONMENTS='lowest locked newest'
+	$(LOCKED) -r envs/requirements-lock.txt
+	$(BIN)/python tests/supported.py $(ENVIRONMENTS)
+
+base-image: ## write the digest of the container's base image to envs/sat.def; needs skopeo and its registry
+	skopeo inspect --raw docker://$$(sed -n 's/^# Tag: //p' envs/sat.def) | $(PYTHON) envs/base_image.py envs/sat.def
 
 # --universal: for every system and Python >= 3.11. Pins that still fit stay, unless UPGRADE='--upgrade' or
 # UPGRADE='--upgrade-package torch --upgrade-package torchvision' lets them go.
@@ -67,5 +76,5 @@ LOCKED := $(INSTALL) --require-hashes
 	$(LOCKED) --no-deps -r envs/requirements-peers.txt
 	touch $@
 
-clean: ## results, but not the installation
-	rm -rf results .snakemake
+clean: ## results and what `make supported` made, but not the installation
+	rm -rf results .snakemake .supported
