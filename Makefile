@@ -37,7 +37,7 @@ resume: .venv/installed ## cancel its SLURM jobs (WAIT=1: let them end), unlock,
 
 supported: .venv/bin/python ## try the lowest and the highest supported versions: 10 GB, ENVIRONMENTS='lowest locked newest'
 	$(LOCKED) -r envs/requirements-lock.txt
-	$(BIN)/python tests/supported.py $(ENVIRONMENTS)
+	PYTEST='$(PYTEST)' $(BIN)/python tests/supported.py $(ENVIRONMENTS)
 
 base-image: ## write the digest of the container's base image to envs/sat.def; needs skopeo and its registry
 	skopeo inspect --raw docker://$$(sed -n 's/^# Tag: //p' envs/sat.def) | $(PYTHON) envs/base_image.py envs/sat.def

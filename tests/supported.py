@@ -2,13 +2,14 @@
 
 `lowest` installs the lower bound of every package that pyproject.toml names, `locked` the versions of envs/, which are
 the highest that are supported. `newest`, tried only when it is named, installs what `pip install -e .` would. Every
-environment takes some 5 GB under .supported/, and `make clean` removes it.
+environment takes some 5 GB under .supported/, and `make clean` removes it. PYTEST holds more words for pytest.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -57,6 +58,7 @@ def make(name: str) -> Path:
     install = (UV, "pip", "install", "--quiet", "--python", folder)
     call(*install, *requirements(name))
     call(*install, *TOOLS)
+    call(*install, "--no-deps", "--require-hashes", "-r", "envs/requirements-peers.txt")
     return folder / "bin/python"
 
 
@@ -74,7 +76,17 @@ def attempt(name: str) -> bool:
     python = make(name)
     start = time.monotonic()
     environment = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "workflow")}
-    words = ["-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", *TESTS]
+    words = [
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "auto",
+        "-p",
+        "no:cacheprovider",
+        *TESTS,
+        *shlex.split(os.environ.get("PYTEST", "")),
+    ]
     passed = subprocess.run([python, *words], cwd=ROOT, env=environment).returncode == 0
     found = ", ".join(f"{package} {version}" for package, version in versions(python).items())
     minutes = (time.monotonic() - start) / 60
