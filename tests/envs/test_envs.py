@@ -178,7 +178,7 @@ def installed(clone):
         "PIP_CONFIG_FILE": os.devnull,
     }
     return subprocess.run(
-        ["make", ".venv/installed-test"], cwd=clone, env=environment, capture_output=True, text=True, timeout=120
+        ["make", ".venv/installed-test"], cwd=clone, env=environment, capture_output=True, text=True, timeout=600
     )
 
 
