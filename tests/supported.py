@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = ROOT / ".supported"
 UV = Path(sys.executable).with_name("uv")
-EXTRAS = ("--extra", "autoattack", "--extra", "torchattack")
+EXTRAS = ("--extra", "autoattack", "--extra", "torchattack", "--extra", "readers")
 TOOLS = ("pytest", "pytest-xdist", "foolbox")
 TESTS = (
     "tests/attacks",
@@ -43,7 +43,8 @@ def call(*words: str | Path, **options: object) -> None:
 def requirements(name: str) -> tuple[str | Path, ...]:
     """Choose the versions of an environment; return them as words for `uv pip install`."""
     if name == "locked":
-        return ("--require-hashes", "-r", "envs/requirements-build.txt", "-r", "envs/requirements.txt")
+        locks = [f"envs/requirements{part}.txt" for part in ("-build", "", "-test")]
+        return ("--require-hashes", *(word for lock in locks for word in ("-r", lock)))
     chosen = ENVIRONMENTS / f"{name}.txt"
     resolution = "lowest-direct" if name == "lowest" else "highest"
     words = ("--quiet", "--upgrade", "--resolution", resolution, "--python", sys.executable, "--output-file", chosen)
