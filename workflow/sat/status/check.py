@@ -171,7 +171,13 @@ def check_weights(study: Study, images: Images | None) -> Iterator[Said]:
     if study.config.matrix:
         return
     # Nothing up to here has imported torch.
-    by_source = {kind: [row for row in rows if row.source == kind] for kind in ("train", "hub", "checkpoint")}
+    own = [row for row in rows if row.module]
+    if own:
+        yield Said(
+            "weights", f"{len(own)} net(s) from code files, which run in jobs only: {_some([row.model for row in own])}"
+        )
+    theirs = [row for row in rows if not row.module]
+    by_source = {kind: [row for row in theirs if row.source == kind] for kind in ("train", "hub", "checkpoint")}
     if trained := by_source["train"]:
         yield Said("weights", f"{len(trained)} model(s) are trained here")
     checkpoints = [row for row in by_source["checkpoint"] if study.files[row.model].is_file()]
