@@ -163,12 +163,13 @@ def _check_modules(folder: Path) -> None:
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
     """Let Python import from a folder. Compiled files are neither read there nor written."""
-    prefix, sys.pycache_prefix = sys.pycache_prefix, str(folder.parent / ".none")
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    # The folder stays in the path, and nothing is compiled any more, since a net may import more when it runs. The
+    # files of a study have different names.
+    sys.dont_write_bytecode = True
     if str(folder) not in sys.path:
-        # It stays, since a net may import more when it runs. The files of a study have different names.
         sys.path.insert(0, str(folder))
+    prefix, sys.pycache_prefix = sys.pycache_prefix, str(folder.parent / ".none")
     try:
         yield
     finally:
-        sys.pycache_prefix, sys.dont_write_bytecode = prefix, writes
+        sys.pycache_prefix = prefix
