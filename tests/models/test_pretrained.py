@@ -8,6 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -264,3 +265,66 @@ def test_a_safetensors_header_that_claims_too_much(tmp_path):
     write_header(path, {HEAD: {"dtype": "F32", "shape": [1_500_000_000, 64], "data_offsets": [0, 384 * 10**9]}})
     said = apart(load_within, "test_resnet", str(path), 200)
     assert "cannot be read as a state dict" in said
+
+
+def plain_state():
+    return {name: value.contiguous() for name, value in classifier("test_resnet").net.state_dict().items()}
+
+
+def same(net, state):
+    return all((value == state[name]).all() for name, value in net.state_dict().items() if name in state)
+
+
+@pytest.mark.parametrize("name", ["net.th", "net.ckpt", "net.pth.tar", "net.t7"])
+def test_a_checkpoint_may_have_any_usual_suffix(tmp_path, write_study, name):
+    from sat.study.study import load_study
+
+    torch.save(plain_state(), tmp_path / name)
+    row = {"model": "a", "architecture": "test_resnet", "weights": name, "family": "x"}
+    study = load_study([write_study([row, {**row, "model": "b"}])])
+    assert same(load_checkpoint("test_resnet", study.files["a"]).net, plain_state())
+
+
+def test_counts_of_batches_may_be_missing(tmp_path):
+    state = {name: value for name, value in plain_state().items() if not name.endswith("num_batches_tracked")}
+    assert len(state) < len(plain_state())
+    torch.save(state, tmp_path / "old.pth")
+    assert same(load_checkpoint("test_resnet", tmp_path / "old.pth").net, state)
+    del state["fc.bias"]
+    torch.save(state, tmp_path / "old.pth")
+    with pytest.raises(SatError, match=r"1 missing keys \(fc\.bias\)"):
+        load_checkpoint("test_resnet", tmp_path / "old.pth")
+
+
+@pytest.mark.parametrize("kind", ["pth", "safetensors"])
+def test_lightning_s_prefix_is_taken_off_with_a_line(tmp_path, caplog, kind):
+    state = {f"model.{name}": value for name, value in plain_state().items()}
+    path = tmp_path / f"lightning.{kind}"
+    if kind == "pth":
+        torch.save({"state_dict": state, "epoch": 3, "callbacks": {"x": np.float64(1)}}, path)
+    else:
+        save_file(state, path)
+    with caplog.at_level("INFO", "sat"):
+        assert same(load_checkpoint("test_resnet", path).net, plain_state())
+    assert "the prefix 'model.' of all keys is taken off" in caplog.text
+
+
+def test_averaged_weights_are_told_and_can_be_chosen(tmp_path, caplog, write_study):
+    from sat.study.plan import Plan
+    from sat.study.study import load_study
+
+    plain = plain_state()
+    averaged = {name: value * 2 if value.is_floating_point() else value for name, value in plain.items()}
+    path = tmp_path / "both.pth"
+    torch.save({"state_dict": plain, "state_dict_ema": averaged}, path)
+    with caplog.at_level("INFO", "sat"):
+        assert same(load_checkpoint("test_resnet", path).net, plain)
+    assert "the plain ones are taken (the others: with #ema" in caplog.text
+    assert same(load_checkpoint("test_resnet", path, ema=True).net, averaged)
+    row = {"model": "a", "architecture": "test_resnet", "weights": "both.pth", "family": "x"}
+    study = load_study([write_study([row, {**row, "model": "b", "weights": "both.pth#ema"}])])
+    assert study.files["a"] == study.files["b"]
+    assert Plan(study).weights("b").step.params["ema"] is True and "ema" not in Plan(study).weights("a").step.params
+    torch.save(plain, path)
+    with pytest.raises(SatError, match="holds no averaged weights"):
+        load_checkpoint("test_resnet", path, ema=True)

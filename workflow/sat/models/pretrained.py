@@ -22,6 +22,8 @@ from sat.store.torch_file import Declared, TorchFile
 log = logging.getLogger("sat")
 FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of weight files in a repository of the hub, the preferred one first."""
+AVERAGED = ("state_dict_ema", "model_ema")
+"""Keys of averaged weights in a checkpoint, as timm writes them."""
 PAUSE = 2.0
 """Seconds before the second attempt. The pause doubles before each further attempt."""
 
@@ -221,6 +223,7 @@ def load_checkpoint(
     std: Sequence[float] | None = None,
     own: Own | None = None,
     classes: int | None = None,
+    ema: bool = False,
 ) -> Classifier:
     """Build a model around a user's checkpoint, which is a state dict with the architecture's own keys.
 
@@ -236,6 +239,8 @@ def load_checkpoint(
         Code file and arguments of a net that is not timm's.
     classes : int, optional
         Number of classes of such a net.
+    ema : bool
+        Whether to take the averaged weights, of a file that holds both.
 
     Returns
     -------
@@ -248,7 +253,7 @@ def load_checkpoint(
     """
     try:
         said = read_blueprint(path) if Path(path).suffix == ".safetensors" else None
-        state = open_state(path)
+        state = open_state(path, ema)
     except Exception as error:  # any error that a damaged or foreign file causes in torch, safetensors or pickle
         raise SatError(
             f"{path}: cannot be read as a state dict ({_line(error)}); save one with torch.save(net.state_dict(), ...) "
@@ -256,6 +261,7 @@ def load_checkpoint(
         ) from None
     if said:
         input_size, mean, std = input_size or said.input_size, mean or said.mean, std or said.std
+    state = _without_wrapper(state, path)
     shapes = state.shapes
     blueprint = plan_blueprint(architecture, classes or outputs(architecture, shapes), input_size, mean, std, own)
     classifier = build(blueprint)
@@ -263,7 +269,8 @@ def load_checkpoint(
     faults = [
         f"{len(keys)} {what} keys ({', '.join(sorted(keys)[:5])}{', ...' if len(keys) > 5 else ''})"
         for what, keys in (
-            ("missing", expected.keys() - shapes.keys()),
+            # PyTorch counts batches since 0.4.1; the count changes nothing of a trained net.
+            ("missing", {name for name in expected.keys() - shapes.keys() if not name.endswith("num_batches_tracked")}),
             ("unexpected", shapes.keys() - expected.keys()),
         )
         if keys
@@ -275,7 +282,7 @@ def load_checkpoint(
     ][:5]
     if faults:
         raise SatError(f"{path}: is no checkpoint of {architecture!r}: {'; '.join(faults)}.")
-    classifier.net.load_state_dict({name: state.read(name) for name in expected})
+    classifier.net.load_state_dict({name: state.read(name) for name in expected if name in shapes}, strict=False)
     _check_values(classifier.net, path)
     return classifier
 
@@ -290,14 +297,25 @@ class State:
     """Read the tensor of a name."""
 
 
-def open_state(path: Path | str) -> State:
+def _without_wrapper(state: State, path: Path | str) -> State:
+    """Take off the prefix that Lightning gives the keys of a net."""
+    if not state.shapes or not all(name.startswith("model.") for name in state.shapes):
+        return state
+    log.info("%s: the prefix 'model.' of all keys is taken off", path)
+    shapes = {name.removeprefix("model."): shape for name, shape in state.shapes.items()}
+    return State(shapes, lambda name: state.read(f"model.{name}"))
+
+
+def open_state(path: Path | str, ema: bool = False) -> State:
     """Open a checkpoint, and compare the sizes that it declares with those that it has.
 
     Parameters
     ----------
     path : path
         A .safetensors file, or a file of torch.save. A state dict under the key `state_dict` or `model` is taken. What
-        else is in the file, such as an optimiser's state or averaged weights, is not read and may be of any size.
+        else is in the file, such as an optimiser's state, is not read and may be of any size.
+    ema : bool
+        Whether to take the averaged weights instead, under `state_dict_ema` or `model_ema`.
 
     Returns
     -------
@@ -310,6 +328,8 @@ def open_state(path: Path | str) -> State:
         Any error that a damaged or foreign file causes in safetensors, zipfile or pickle.
     """
     if Path(path).suffix == ".safetensors":
+        if ema:
+            raise TypeError("a .safetensors file holds one set of weights; leave out #ema")
         # The library compares the header with the file.
         tensors = safe_open(path, "pt")
         names = clean_state_dict({name: name for name in tensors.keys()})  # noqa: SIM118 - it is no mapping
@@ -318,7 +338,14 @@ def open_state(path: Path | str) -> State:
     file = TorchFile(path)
     found = file.root
     if isinstance(found, dict):
-        found = next((found[key] for key in ("state_dict", "model") if key in found), found)
+        averaged = next((key for key in AVERAGED if isinstance(found.get(key), dict)), None)
+        if ema and not averaged:
+            raise TypeError(f"it holds no averaged weights, under {' or '.join(AVERAGED)}")
+        if averaged:
+            which, other = ("averaged", "without #ema") if ema else ("plain", "with #ema after the file's name")
+            log.info("%s: holds plain and averaged weights; the %s ones are taken (the others: %s)", path, which, other)
+        keys = (averaged,) if ema else ("state_dict", "model")
+        found = next((found[key] for key in keys if key in found), found)
     if not isinstance(found, dict):
         raise TypeError("it holds no state dict")
     for name, value in found.items():

@@ -32,7 +32,9 @@ def run(arguments: argparse.Namespace) -> None:
             f"model {params['model']!r}: {arguments.checkpoint} has changed since Snakemake started; run it again."
         )
     try:
-        classifier = load_checkpoint(path=arguments.checkpoint, classes=classes, **pop_net(params))
+        classifier = load_checkpoint(
+            path=arguments.checkpoint, classes=classes, ema=params.get("ema", False), **pop_net(params)
+        )
     except (SatError, TypeError) as error:
         raise SatError(f"model {params['model']!r}: {error}") from None
     save_weights(job, classifier, arguments.out, source_sha256=digest)

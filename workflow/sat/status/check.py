@@ -215,7 +215,7 @@ def _load(row: Any, path: Path, images: Images | None) -> None:
     """Load a checkpoint as its job does."""
     from sat.models.pretrained import load_checkpoint
 
-    blueprint = load_checkpoint(row.architecture, path, row.input_size, row.mean, row.std).blueprint
+    blueprint = load_checkpoint(row.architecture, path, row.input_size, row.mean, row.std, ema=row.ema).blueprint
     _check_classes(row.model, blueprint.num_classes, images)
 
 

@@ -186,6 +186,8 @@ class Plan:
             params["revision"] = row.revision
         elif row.source == "checkpoint":
             params["sha256"] = self.digests.get(model)
+            if row.ema:
+                params["ema"] = True
             files["checkpoint"] = model
         # A net of one's own has the study's classes, unless its row says another number.
         inputs = {"manifest": self.manifest} if "code" in params and not row.classes else {}

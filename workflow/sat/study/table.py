@@ -28,8 +28,10 @@ from sat.study.reading import read_csv
 from sat.study.section import check_name, check_printed_name, closest, did_you_mean, reason
 from sat.study.training import Training
 
-CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin")
-"""Files of weights: safetensors, or a state dict that torch.save wrote."""
+CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".th", ".ckpt", ".tar", ".t7")
+"""Files of weights: safetensors, or what torch.save writes. Nothing in them is executed."""
+EMA = "#ema"
+"""What follows the name of a checkpoint whose averaged weights are meant."""
 OF_REFERENCE = ("released_name", "same_as", "checkpoint")
 """Columns without a field of their own that the comparison with a reference reads."""
 NOTHING = "none"
@@ -74,7 +76,8 @@ def _name(text: str) -> str:
 
 
 def _weights(text: str) -> str:
-    if text in ("train", "hub", "code") or text.endswith(CHECKPOINTS) or (text.startswith("hub@") and text != "hub@"):
+    file = text.removesuffix(EMA)
+    if text in ("train", "hub", "code") or file.endswith(CHECKPOINTS) or (text.startswith("hub@") and text != "hub@"):
         return text
     raise ValueError(
         f"{text!r} is neither train, nor hub (or hub@REVISION), nor code, nor the path of a checkpoint "
@@ -155,8 +158,9 @@ class Model(BaseModel):
     `my_nets:resnet20`."""
     weights: Annotated[str, Cell(_weights)]
     """`train`; `hub`, or `hub@REVISION` to pin a commit of the repository; the path of a checkpoint, relative to the
-    table; or `code`, where the function of a code file returns a trained net. Then it takes an argument
-    `pretrained`, which is False when the net is built around weights that are stored already."""
+    table, with `#ema` after it for the averaged weights in it; or `code`, where the function of a code file returns a
+    trained net. Then it takes an argument `pretrained`, which is False when the net is built around weights that are
+    stored already."""
     family: Annotated[str, Cell()]
     """What the model is expected to be like, written before anything is measured."""
     cohort: Annotated[int, Field(ge=1, le=999_999), Cell(int, "a whole number from 1 to 999999")] = 1
@@ -216,6 +220,11 @@ class Model(BaseModel):
         kind, at, _ = self.weights.partition("@")
         named = self.weights in ("train", "code") or (kind == "hub" and (at or self.weights == kind))
         return kind if named else "checkpoint"
+
+    @property
+    def ema(self) -> bool:
+        """Whether the averaged weights of a checkpoint are meant."""
+        return self.source == "checkpoint" and self.weights.endswith(EMA)
 
     @property
     def module(self) -> str:
@@ -371,7 +380,7 @@ def read_tables(
                     _check_net(row, place, code or {})
                     rows.append(row)
                 if earlier == place and row.source == "checkpoint":
-                    checkpoints[row.model] = file.parent / Path(row.weights).expanduser()
+                    checkpoints[row.model] = file.parent / Path(row.weights.removesuffix(EMA)).expanduser()
                     with faults:
                         if row.use and not checkpoints[row.model].is_file():
                             raise SatError(
