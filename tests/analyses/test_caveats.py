@@ -26,14 +26,15 @@ def table_of(sat, affinity=None, rate=RATE, whitebox=WHITEBOX, accuracy=ACCURACY
 
 MEAN, APART = ("sat", "mean_whitebox"), ("sat", "accuracy_difference")
 REST, SOURCE = ("affinity", "accuracy_difference"), ("source_rate", "whitebox")
+CEILING = ("sat", "at_ceiling")
 
 
 def test_sat_that_follows_attack_strength_warns():
     success = list(WHITEBOX.values())
     table = table_of(matrix_of(lambda i, j: success[i] + success[j], NAMES))
-    assert table.index.tolist() == [MEAN, APART, REST, SOURCE]
+    assert table.index.tolist() == [MEAN, APART, REST, SOURCE, CEILING]
     assert table.loc[MEAN, "r"] == pytest.approx(1)
-    assert table["n"].tolist() == [28, 28, 28, 8]
+    assert table["n"].tolist() == [28, 28, 28, 8, 28]
     assert "SAT goes with the two models' mean white-box success (r = 1.00 over pairs" in table.loc[MEAN, "warning"]
     assert table.loc[APART, "warning"] == ""
 
@@ -75,8 +76,8 @@ def test_against_numpy_and_threshold():
 def test_a_constant_gives_nan_and_no_warning():
     matrix = matrix_of(lambda i, j: i + j, NAMES)
     table = table_of(matrix, whitebox=dict.fromkeys(NAMES, 0.3 - 0.1), accuracy=dict.fromkeys(NAMES, 0.8))
-    assert table["r"].isna().all() and (table["warning"] == "").all()
-    assert table_of(matrix_of(lambda i, j: 2.0, NAMES))["r"].isna().tolist() == [True, True, True, False]
+    assert table["r"].isna().all() and (table.drop(index=[CEILING])["warning"] == "").all()
+    assert table_of(matrix_of(lambda i, j: 2.0, NAMES))["r"].isna().tolist() == [True, True, True, False, True]
 
 
 @pytest.mark.filterwarnings("error")
@@ -86,6 +87,27 @@ def test_unknown_pairs_and_models_are_left_out():
     matrix.loc["a", "b"] = matrix.loc["b", "a"] = np.nan
     known = {name: value for name, value in WHITEBOX.items() if name != "h"}
     table = table_of(matrix, affinity, whitebox=known)
-    assert table["n"].tolist() == [20, 27, 0, 7] and np.isnan(table.loc[REST, "r"])
+    assert table["n"].tolist() == [20, 27, 0, 7, 27] and np.isnan(table.loc[REST, "r"])
     two = table_of(matrix.iloc[2:4, 2:4], affinity)
-    assert two["n"].tolist() == [1, 1, 0, 2] and two["r"].isna().all()
+    assert two["n"].tolist() == [1, 1, 0, 2, 1] and two["r"].isna().all()
+
+
+def test_an_attack_that_is_too_strong_to_tell_models_apart_warns():
+    random = np.random.default_rng(0)
+    rates = random.uniform(0.91, 0.95, (8, 8))
+    rates = (rates + rates.T) / 2
+    strong = table_of(matrix_of(lambda i, j: np.log(100 * rates[i, j]), NAMES)).loc[CEILING]
+    assert strong["share"] == 1 and "28 of 28 pairs transfer on more than 90 %" in strong["warning"]
+    # Half of the pairs below: no warning.
+    rates[:5, :] *= 0.5
+    rates[:, :5] = rates[:5, :].T
+    mixed = table_of(matrix_of(lambda i, j: np.log(100 * rates[i, j]), NAMES)).loc[CEILING]
+    assert mixed["share"] == 3 / 28 and mixed["warning"] == ""
+
+
+def test_few_pairs_give_no_warning():
+    names = NAMES[:3]
+    success = list(WHITEBOX.values())
+    table = table_of(matrix_of(lambda i, j: success[i] + success[j], names))
+    assert table.loc[MEAN, "r"] == pytest.approx(1) and table.loc[MEAN, "n"] == 3
+    assert (table["warning"] == "").all()

@@ -9,7 +9,11 @@ import pandas as pd
 
 from sat.statistics.correlation import pearson
 
-COLUMNS = ("of", "quantity", "n", "r", "warning")
+COLUMNS = ("of", "quantity", "n", "r", "share", "warning")
+CEILING = 90.0
+"""Per cent of images that transfer, above which a pair has hardly room for more: SAT ends at ln 100. Our choice."""
+FEWEST = 8
+"""Pairs or models from which on a correlation may warn."""
 
 
 def caveats(
@@ -44,9 +48,10 @@ def caveats(
     -------
     DataFrame
         of (sat, affinity: over pairs; source_rate: over models), quantity (mean_whitebox: mean of the two models'
-        white-box success; accuracy_difference: absolute difference of their accuracies; whitebox: the model's own),
-        n (pairs or models), r (Pearson's correlation; NaN where either side is constant or n is below 3), warning
-        (empty where there is none).
+        white-box success; accuracy_difference: absolute difference of their accuracies; whitebox: the model's own;
+        at_ceiling), n (pairs or models), r (Pearson's correlation; NaN where either side is constant or n is below 3,
+        and at_ceiling has none), share (of pairs whose mean transfer is above `CEILING`, at_ceiling only), warning
+        (empty where there is none, and for correlations of fewer than `FEWEST` pairs or models).
     """
     models = [str(model) for model in sat.index]
     first, second = np.triu_indices(len(models), 1)
@@ -66,6 +71,15 @@ def caveats(
     ):
         r = pearson(one, two)
         over = "models" if of == "source_rate" else "pairs"
-        warning = f"{words} (r = {r:.2f} over {over})" if abs(r) > threshold else ""
-        rows.append((of, quantity, int((~np.isnan(one) & ~np.isnan(two)).sum()), r, warning))
+        n = int((~np.isnan(one) & ~np.isnan(two)).sum())
+        warning = f"{words} (r = {r:.2f} over {over})" if abs(r) > threshold and n >= FEWEST else ""
+        rows.append((of, quantity, n, r, np.nan, warning))
+    known = pairs[~np.isnan(pairs)]
+    above = int((known > np.log(CEILING)).sum())
+    warning = (
+        f"{above} of {len(known)} pairs transfer on more than {CEILING:g} % of the images, so SAT is near its end and "
+        "can hardly tell them apart; a smaller eps would, such as half of it"
+    )
+    share = above / len(known) if len(known) else np.nan
+    rows.append(("sat", "at_ceiling", len(known), np.nan, share, warning if share > 0.5 else ""))
     return pd.DataFrame(rows, columns=list(COLUMNS))
