@@ -9,7 +9,7 @@ from sat.study.study import load_study
 
 TABLE = (
     '﻿"model","architecture",weights,family,use,"note"\r\n'
-    'resnet,test_resnet,train,conv,yes,"a comma, a ""quote"" and\r\na line"\r\n'
+    'resnet,test_resnet,train,conv,yes,"a comma, a ""quote"" and more"\r\n'
     "\r\n"
     'byobnet,"test_byobnet",train, conv ,"yes",plain\r\n'
     "vit,test_vit,train,vit,yes,"
@@ -70,7 +70,7 @@ def test_the_rest_of_the_table_stays_as_it_was_and_undo_brings_it_back(sat, writ
     assert sat(tmp_path, "retire", "byobnet", "--study", "study.yaml").returncode == 0
     expected = (
         TABLE.replace('"note"', '"note","retired"')
-        .replace('a line"', 'a line",')
+        .replace('and more"', 'and more",')
         .replace('conv ,"yes",plain', 'conv ,"no",plain,none')
     )
     assert table.read_bytes().decode() == expected + ","

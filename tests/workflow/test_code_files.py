@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -54,6 +55,15 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(locked_copy(shared / "code_files", make))
 
 
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """No other test meets the modules of these."""
+    yield
+    sys.dont_write_bytecode = False
+    for name in ("my_nets", "blocks"):
+        sys.modules.pop(name, None)
+
+
 @pytest.fixture
 def project(own: Project, tmp_path: Path) -> Project:
     return own.copy(tmp_path / "a copy")
@@ -69,7 +79,7 @@ def test_nets_are_the_users_own(own: Project, monkeypatch: pytest.MonkeyPatch) -
     finally:
         sys.path.remove(str(own.folder))
         for name in ("my_nets", "blocks"):
-            sys.modules.pop(name)
+            del sys.modules[name]
     net.load_state_dict(torch.load(own.folder / "saved.pth", weights_only=True))
     net.eval()
     with h5py.File(own.results / "images/eval.h5") as images, h5py.File(own.results / "clean/saved.h5") as clean:
@@ -80,8 +90,6 @@ def test_nets_are_the_users_own(own: Project, monkeypatch: pytest.MonkeyPatch) -
         assert (images["label"][:] == expected.argmax(1)).mean() > 0.8
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-2)
     assert load_classifier(own.results / "weights/trained.safetensors").net.fc.in_features == 48
-    for name in ("my_nets", "blocks"):
-        sys.modules.pop(name)
 
 
 def test_transfer_is_what_torchattacks_finds(own: Project, monkeypatch: pytest.MonkeyPatch) -> None:
