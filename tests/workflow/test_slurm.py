@@ -399,6 +399,21 @@ def test_resume_leaves_a_living_run_alone(cluster: Cluster, ready: Project) -> N
     assert [job.state for job in jobs(cluster, ready)] == ["CANCELLED"]
 
 
+def test_nets_of_a_code_file_run_in_jobs_where_the_command_consents(cluster: Cluster, tmp_path: Path) -> None:
+    example = ROOT / "examples/own_nets"
+    row = {"architecture": "my_nets:small", "weights": "saved.pth", "family": "own", "input_size": "32"}
+    rows = [{"model": model, **row, "mean": "0.5", "std": "0.5"} for model in ("one", "two")]
+    images = {**TINY["images"], "train_fraction": 0.5}
+    project = Project.new(tmp_path / "own", {**TINY, "images": images, "code": "my_nets.py", "compute": GPUS}, rows)
+    for name in ("my_nets.py", "blocks.py", "train.py"):
+        shutil.copy(example / name, project.folder / name)
+    subprocess.run([sys.executable, "train.py", "saved.pth", "0"], cwd=project.folder, check=True)
+    assert "SAT_TRUST_CODE" not in cluster.environment
+    run = Run(cluster, project, *attacks("one"), "--config", "trust_code=true")
+    assert run.wait() == 0, run.log[-6000:]
+    assert [job.state for job in jobs(cluster, project, "attack", "one")] == ["COMPLETED"]
+
+
 @pytest.mark.parametrize("name", ["slurm", "gpu"])
 def test_profiles_are_found_by_their_names(name: str, tmp_path: Path) -> None:
     assert (ROOT / name).readlink() == Path("profiles", name), "relative, so that a clone has it too"
