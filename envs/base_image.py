@@ -31,7 +31,7 @@ def pinned(definition: str, manifest: bytes) -> str:
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("schemaVersion") != 2 or not {"manifests", "config"} & set(content):
-        raise ValueError("Standard input is no manifest of an image (did skopeo fail?); nothing was changed.")
+        raise ValueError("Standard input holds no image manifest (did skopeo fail?), so nothing was changed.")
     tag = re.search(r"^# Tag: ([\w./-]+):[\w.-]+$", definition, re.MULTILINE)
     line = re.search(r"^From: \S+$", definition, re.MULTILINE)
     if not tag or not line:

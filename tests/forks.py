@@ -163,7 +163,7 @@ def _run_sat(words: list[str]) -> None:
     """What ``python -m sat`` does. Its streams are those of the process, and the hub's client reads its settings."""
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.argv = ["sat", *words]
-    sys.path.insert(0, os.environ["PYTHONPATH"])
+    sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)
     forget("huggingface_hub")
     runpy.run_module("sat", run_name="__main__", alter_sys=True)
 

@@ -100,7 +100,7 @@ def test_five_mistakes_are_all_named(write_study, tmp_path):
         "unknown key 'tile_sise'; did you mean tile_size?",
         "models.csv, row 2, column 'architecture': timm",
         "models.csv, row 3, column 'weights': there is no file",
-        "class1/2.png (it is no image of a known format",
+        "class1/2.png (its format is not known",
         "model 'other': tells 5 classes apart, and the images have 3",
     ):
         assert problems.count(words) == 1, (words, done.stdout)
@@ -190,7 +190,7 @@ def test_weights_that_are_not_those_of_the_architecture(write_study, tmp_path):
     write_study(rows)
     done = check(tmp_path, "study.yaml")
     assert done.returncode == 1 and "2 problem(s)." in done.stdout
-    assert "model 'one': " in done.stdout and "is no checkpoint of 'test_resnet'" in done.stdout
+    assert "model 'one': " in done.stdout and "is not a checkpoint of 'test_resnet'" in done.stdout
     assert "model 'two': " in done.stdout and "cannot be read as a state dict" in done.stdout
 
 

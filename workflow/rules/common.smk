@@ -20,7 +20,7 @@ from sat.store.artefact import is_made
 from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
-from sat.study.code import CONSENT, FOLDER, check_consent, consents, give_consent, keep_code
+from sat.study.code import CONSENT, COPIES, FOLDER, check_consent, consents, give_consent, keep_code
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan, variant_folder
 from sat.study.reading import read_config
@@ -109,7 +109,7 @@ def environment_prefix():
     path = f"{shlex.quote(sys.path[0])}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
     lines = [f"export PYTHONPATH={path} PYTHONSAFEPATH=1"]
     if study.code:
-        lines.append(f"export SAT_CODE={shlex.quote(f'{RESULTS}/{FOLDER}')}")
+        lines.append(f"export {COPIES}={shlex.quote(f'{RESULTS}/{FOLDER}')}")
     if consents():
         lines.append(f"export {CONSENT}=1")
     # By default, glibc returns the memory of every layer to the kernel, and asks for it again for the next layer.

@@ -59,6 +59,7 @@ def _find(plan: Plan, results: Path, path: str) -> Artefact:
 
 def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
     from sat.errors import SatError
+    from sat.study.code import COPIES, FOLDER
     from sat.study.plan import Artefact
 
     inputs = {
@@ -71,7 +72,7 @@ def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
     for path in outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
     # Nets of code files are made from the copy in the results.
-    os.environ["SAT_CODE"] = str(results / "code")
+    os.environ[COPIES] = str(results / FOLDER)
     files = {argument: str(plan.study.files.get(key, "")) for argument, key in made[0].files.items()}
     if made[0].step.stage in plan.analyses:
         from sat.stages.analysis import analyse

@@ -350,7 +350,7 @@ def _format(content: bytes) -> str:
     for name, (_, accept) in Image.OPEN.items():
         if accept and accept(content[:16]) is True:
             return f"its format is {name}"
-    return "it is no image of a known format" if content else "the file is empty"
+    return "its format is not known" if content else "the file is empty"
 
 
 def _open(content: bytes) -> Image.Image:

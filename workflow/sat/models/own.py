@@ -20,10 +20,7 @@ import torch
 from torch import nn
 
 from sat.errors import SatError
-from sat.study.code import CONSENT, FOLDER, KEY, consents, digest_of, read_copy
-
-COPIES = "SAT_CODE"
-"""Variable with the folder of the copies, results/<study>/code, for commands that Snakemake calls."""
+from sat.study.code import CONSENT, COPIES, FOLDER, KEY, consents, digest_of, read_copy
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def create_own(
             net = function(num_classes=num_classes, **options)
         except SatError:
             raise
-        except Exception as error:  # whatever the user's code raises
+        except Exception as error:  # the user's code may raise anything
             place = next((frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame), None)
             if isinstance(error, TypeError) and place and place.filename == __file__:
                 raise TypeError(str(error)) from None
@@ -120,7 +117,7 @@ def check_outputs(net: nn.Module, architecture: str, num_classes: int, size: int
     training = net.training
     try:
         found = net.eval()(torch.zeros(2, 3, size, size))
-    except Exception as error:  # whatever the user's code raises
+    except Exception as error:  # the user's code may raise anything
         raise SatError(
             f"net {architecture!r}: does not take images of shape (2, 3, {size}, {size}) ({type(error).__name__}: "
             f"{error}). Its column 'input_size' says the side."

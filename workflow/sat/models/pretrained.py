@@ -281,7 +281,7 @@ def load_checkpoint(
         if shapes[key] != expected[key]
     ][:5]
     if faults:
-        raise SatError(f"{path}: is no checkpoint of {architecture!r}: {'; '.join(faults)}.")
+        raise SatError(f"{path}: is not a checkpoint of {architecture!r}: {'; '.join(faults)}.")
     classifier.net.load_state_dict({name: state.read(name) for name in expected if name in shapes}, strict=False)
     _check_values(classifier.net, path)
     return classifier

@@ -16,7 +16,7 @@ import os
 import platform
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -136,8 +136,7 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
             stale = True
     if stale:
         log.warning("an earlier run on %s was killed; its locks are removed", results)
-    found = [mark for mark in snakemake.glob("incomplete/**/*") if mark.is_file() and mark.read_text() != STALE]
-    marks = {file: mark for mark in found if (file := _marked(mark))}
+    marks = _marks(snakemake, ours=False)
     kept = [file for file in marks if file.startswith(prefix) and finished(file)]
     for file in kept:
         marks[file].unlink()
@@ -148,7 +147,7 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
     return stale
 
 
-def mark_unrecorded(snakemake: Path, files: Iterable[str], stale: Callable[[str], bool]) -> None:
+def mark_unrecorded(snakemake: Path, files: Collection[str], stale: Callable[[str], bool]) -> None:
     """Have Snakemake make results again that are not as the study asks, where it has no record of them.
 
     Snakemake compares settings with its own records. It has none of what a job finished after Snakemake was killed, nor
@@ -159,20 +158,27 @@ def mark_unrecorded(snakemake: Path, files: Iterable[str], stale: Callable[[str]
     ----------
     snakemake : Path
         The folder .snakemake.
-    files : iterable of str
+    files : collection of str
         Results of the study.
     stale : callable
         Function that says whether a result was made by another step than the study asks for. It is called for
         results that are there and have no record.
     """
-    for file in files:
+    records, ours = snakemake / "metadata", _marks(snakemake, ours=True)
+    again = {file for file in files if Path(file).exists() and not _record(records, file).exists() and stale(file)}
+    for file in again - ours.keys():
         mark = _record(snakemake / "incomplete", file)
-        if Path(file).exists() and not _record(snakemake / "metadata", file).exists() and stale(file):
-            if not mark.exists():
-                mark.parent.mkdir(parents=True, exist_ok=True)
-                mark.write_text(STALE, encoding="utf-8")
-        elif mark.exists() and mark.read_text(encoding="utf-8") == STALE:
-            mark.unlink()
+        if not mark.exists():  # Snakemake's own says the same
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text(STALE, encoding="utf-8")
+    for file in (ours.keys() & set(files)) - again:
+        ours[file].unlink()
+
+
+def _marks(snakemake: Path, ours: bool) -> dict[str, Path]:
+    """Marks of incomplete files, by the file: our own, or those of Snakemake."""
+    found = (mark for mark in snakemake.glob("incomplete/**/*") if mark.is_file())
+    return {file: mark for mark in found if (mark.read_text() == STALE) == ours and (file := _marked(mark))}
 
 
 def _record(folder: Path, file: str) -> Path:

@@ -25,6 +25,8 @@ KEY = "trust_code"
 """The same among the words of a command: --config trust_code=true."""
 FOLDER = "code"
 """Folder of the copies, in the folder of the study's results."""
+COPIES = "SAT_CODE"
+"""Variable with the path of that folder, for commands that Snakemake calls."""
 
 
 @dataclass(frozen=True)

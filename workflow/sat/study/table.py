@@ -115,7 +115,7 @@ def _component(name: str, text: str) -> str:
 def _option(name: str, text: str) -> Any:
     """An argument of a net's function, read as a config file would."""
     if not name.isidentifier():
-        raise ValueError(f"{name!r} is no name of an argument")
+        raise ValueError(f"{name!r} is not a valid argument name")
     return _plain(text)
 
 
