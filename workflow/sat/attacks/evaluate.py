@@ -35,7 +35,7 @@ def evaluate(
     attacked: NDArray[np.bool_],
     batch: int | Batch,
     device: str = "cpu",
-) -> NDArray[np.int16]:
+) -> tuple[NDArray[np.int16], NDArray[np.float16]]:
     """Predict a source's adversarial images with a target.
 
     Parameters
@@ -54,8 +54,10 @@ def evaluate(
 
     Returns
     -------
-    int16 array, shape (n,)
+    prediction : int16 array, shape (n,)
         Predicted classes, -1 where the source was not attacked.
+    confidence : float16 array, shape (n,)
+        Softmax probability of the predicted class, NaN where the source was not attacked.
 
     Raises
     ------
@@ -63,6 +65,7 @@ def evaluate(
         If a logit is not finite.
     """
     prediction = np.full(len(images), ABSENT, np.int16)
+    sure = np.full(len(images), np.nan, np.float16)
     # The loop takes 16 batches at a time, so that 5,000 images of 224 px need not be in memory twice.
     size = 16 * (batch.size if isinstance(batch, Batch) else batch)
     for start in range(0, len(images), size):
@@ -70,5 +73,24 @@ def evaluate(
         chosen = np.flatnonzero(attacked[part]) + start
         if len(chosen):
             adversarial = perturb(images[chosen], perturbation[chosen])
-            prediction[chosen] = predict(classifier, adversarial, batch, device).argmax(1)
-    return prediction
+            logits = predict(classifier, adversarial, batch, device)
+            prediction[chosen] = logits.argmax(1)
+            sure[chosen] = confidence(logits)
+    return prediction, sure
+
+
+def confidence(logits: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Compute the softmax probability of the predicted class.
+
+    Parameters
+    ----------
+    logits : float array, shape (n, classes)
+
+    Returns
+    -------
+    float16 array, shape (n,)
+    """
+    values = np.asarray(logits, np.float32)
+    # The predicted class has the largest logit, so its exponential is 1 after that is subtracted.
+    total = np.exp(values - values.max(1, keepdims=True)).sum(1)
+    return np.asarray(1 / total, np.float16)

@@ -42,11 +42,14 @@ def run(arguments: argparse.Namespace) -> None:
     weights = job.input_group("weights", arguments.weights)
     sets = job.input_group("adversarial", arguments.adversarial)
     prediction = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
+    confidence = np.full(prediction.shape, np.nan, np.float16)
     noise, batch = params.get("noise"), batch_of(job)
     noise_prediction = np.full((len(targets), len(images)), ABSENT, np.int16)
     classifiers = [load_classifier(path, arguments.device) for path in weights]
 
-    def predictions(target: int, perturbation: NDArray[np.integer], attacked: NDArray[np.bool_]) -> NDArray[np.int16]:
+    def predictions(
+        target: int, perturbation: NDArray[np.integer], attacked: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int16], NDArray[np.float16]]:
         try:
             return evaluate(classifiers[target], images, perturbation, attacked, batch, arguments.device)
         except FloatingPointError as error:
@@ -55,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     if noise:
         random = random_noise(ids, images.shape[1:], noise)
         for target in range(len(targets)):
-            noise_prediction[target] = predictions(target, random, np.ones(len(images), bool))
+            noise_prediction[target], _ = predictions(target, random, np.ones(len(images), bool))
         del random  # it takes twice the memory of the images
     # Unpacking a set takes as long as a small model's predictions on it, so each set is read once.
     for source, path in enumerate(progress(sets, "sources", len(sets))):
@@ -67,9 +70,9 @@ def run(arguments: argparse.Namespace) -> None:
                 )
             perturbation, attacked = file["perturbation"][:], file["attacked"][:]
         for target in range(len(targets)):
-            prediction[target, source] = predictions(target, perturbation, attacked)
+            prediction[target, source], confidence[target, source] = predictions(target, perturbation, attacked)
     with hdf5.writing(arguments.out) as file:
-        file["prediction"] = prediction
+        file["prediction"], file["confidence"] = prediction, confidence
         file["target"], file["source"] = targets, sources
         if noise:
             file["noise_prediction"] = noise_prediction
