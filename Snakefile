@@ -29,6 +29,7 @@ if study.config.distillation:
 
 
 include: "workflow/rules/analyses.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -38,3 +39,4 @@ rule all:
         results("similarity/sat.csv"),
         results([f"clean/{model}.gate.json" for model in plan.needed]),
         results([path for unit in plan.analyses.values() for path in unit.outputs]),
+        results("report/atlas.html"),

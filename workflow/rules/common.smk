@@ -21,7 +21,7 @@ from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
 from sat.study.code import CONSENT, COPIES, FOLDER, check_consent, consents, give_consent, keep_code
-from sat.study.forecast import Forecast
+from sat.study.forecast import PAGES, Forecast
 from sat.study.plan import Plan, variant_folder
 from sat.study.reading import read_config
 from sat.study.resources import Needs

@@ -78,13 +78,11 @@ def _similar(pairs: pd.DataFrame) -> list[str]:
     return lines
 
 
-STEADY = 0.8
-"""Start agreement from which clusters are called firm, and share of draws from which a member's place is settled."""
-
-
 def _clusters(analysis: Path) -> list[str]:
     """Print the clusters of SAT and of affinity, with what the study's own tables say of each."""
     import pandas as pd
+
+    from sat.report.wording import STEADY, support
 
     clusters = read_table(analysis / "clusters.csv")
     choice = read_table(analysis / "choose_k.csv")
@@ -102,7 +100,7 @@ def _clusters(analysis: Path) -> list[str]:
         k = int(table[column].max())
         mates = pd.DataFrame({key: one[one["of"] == of].set_index("model")["mates"] for key, one in draws.items()})
         settled = mates.min(axis=1) >= STEADY
-        head, support = _support(choice[choice["of"] == of].set_index("k"), k, bool(settled.all()))
+        head, supported = support(choice[choice["of"] == of].set_index("k"), k, bool(settled.all()))
         lines += ["", f"Clusters of {name} (k = {k}, as configured; {head}):"]
         for number, members in table.groupby(column)["model"]:
             firm = [model for model in members if settled[model]]
@@ -111,7 +109,7 @@ def _clusters(analysis: Path) -> list[str]:
             unsure = [model for model in members if model not in firm]
             parts = [", ".join(firm)] * bool(firm) + [f"(unsure: {', '.join(unsure)})"] * bool(unsure)
             lines.append(f"  {number}: {' '.join(parts)}")
-        lines.append(f"  {support}")
+        lines.append(f"  {supported}")
         if not settled.all():
             again = " and ".join(
                 f"{share.min():.0%} to {share.max():.0%} of other {key}" for key, share in mates.items()
@@ -126,49 +124,18 @@ def _clusters(analysis: Path) -> list[str]:
     return lines
 
 
-def _support(choice: pd.DataFrame, k: int, settled: bool) -> tuple[str, str]:
-    """Say how firm k clusters are, and how many clusters the data support."""
-    if k not in choice.index:
-        return "firmness unknown", f"k = {k} cannot be compared with other numbers of clusters"
-    agreement = choice.loc[k, "start_agreement"]
-    firm = "firm" if settled and agreement >= STEADY else "not firm"
-    best = choice["silhouette"].idxmax()
-    gap = choice.index[choice["largest_gap"]].tolist()
-    support = (
-        f"largest gap at k = {', '.join(map(str, gap)) or 'none'}; "
-        f"silhouette {choice.loc[k, 'silhouette']:.2f}, best {choice.loc[best, 'silhouette']:.2f} at k = {best}"
-    )
-    return f"{firm}: start agreement {agreement:.2f}", support
-
-
 def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], similar: pd.DataFrame) -> list[str]:
     """List reasons why a study's numbers may mean less than they seem to."""
+    from sat.report.wording import cautions
+
     models = read_table(results / "similarity/models.csv").set_index("model")
-    warnings = [
-        f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {config.min_whitebox:g}; "
-        "a stronger attack would raise its rates as a source"
-        for name in models.index[models["low_whitebox"]]
-    ]
-    warnings += [
-        f"{name}: accuracy {value:.3f} < min_accuracy {config.min_accuracy:g}" for name, value in inaccurate.items()
-    ]
-    if "off_published" in models:
-        warnings += [
-            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; are weights, "
-            "classes and preprocessing right?"
-            for row in models[models["off_published"]].itertuples()
-        ]
-    if config.attack.declaration.selection == "first_success":
-        warnings.append(
-            f"{config.attack.method} keeps the adversarial images of its first success, which may transfer less: "
-            "do not compare this matrix with one from another attack"
-        )
-    weak = int((~similar["above_noise"]).sum())
-    one = int((similar["above_noise"] & (similar["directions_above"] == 1)).sum())
-    if weak or one:
-        kept = int((similar["noise_p_holm"] <= (1 - config.confidence) / 2).sum())
-        warnings.append(
-            f"{weak} of {len(similar)} pairs are not above random noise of the same size, and {one} more are above it "
-            f"in one direction only; {kept} are above it after Holm's adjustment for the number of pairs"
-        )
-    return warnings
+    return cautions(
+        models,
+        similar,
+        inaccurate,
+        min_whitebox=config.min_whitebox,
+        min_accuracy=config.min_accuracy,
+        confidence=config.confidence,
+        method=config.attack.method,
+        first_success=config.attack.declaration.selection == "first_success",
+    )

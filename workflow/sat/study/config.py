@@ -106,6 +106,14 @@ class Distillation(Section):
     """Trainings with each teacher, and without one: the k-th of all begin alike and see the images in one order."""
 
 
+class Atlas(Section):
+    """The page report/atlas.html."""
+
+    example_bytes: Annotated[int, Field(ge=0)] = 4_000_000
+    """Largest total size of the adversarial examples that the page holds, in bytes; 0 for none. Examples of every
+    model's nearest and farthest other model come first, so a small budget still shows some of every model."""
+
+
 class Compute(Section):
     """Where and how jobs run. Nothing here changes a result by more than float rounding, so nothing reruns."""
 
@@ -207,6 +215,7 @@ class Core(Section):
     """Level of all intervals."""
     distillation: Distillation | None = None
     """Which teachers a student gains from, and how that goes with SAT; without it nothing is distilled."""
+    atlas: Atlas = Atlas()
     compute: Compute = Compute()
 
 

@@ -24,6 +24,11 @@ PACKED = 0.5
 """Size of packed perturbations as a share of their raw size: 0.12 to 0.43 was measured on photographs, and 0.51 on
 digits (benchmarks/RESULTS.md)."""
 
+PAGES = {"examples": Needs(3000, 60), "atlas": Needs(4000, 30)}
+"""Needs of choosing adversarial examples, whose job hashes all adversarial sets, and of the page report/atlas.html."""
+ATLAS_BYTES = 5_000_000
+"""Size of the page without its examples."""
+
 
 class Forecast:
     """Estimates for a study, from its config and its model tables only.
@@ -171,6 +176,8 @@ class Forecast:
                 return self.tile(place["target"], place["source"], artefact.variant)
             case "distil":
                 return self.distil(place["teacher"])
+            case "examples" | "atlas":
+                return PAGES[artefact.step.stage]
         if artefact.step.stage in self.plan.analyses:
             unit = self.plan.analyses[artefact.step.stage]
             return Needs(unit.mem_mb, unit.minutes)
@@ -202,5 +209,11 @@ class Forecast:
                 return round(PACKED * self._attacked(artefact.variant) * image * wide)
             case "evaluate":
                 targets, sources = (self.plan.members(place[name], artefact.variant) for name in ("target", "source"))
-                return 2 * self.n_images["attack"] * len(targets) * len(sources)
+                # Classes and probabilities.
+                return 4 * self.n_images["attack"] * len(targets) * len(sources)
+            case "examples":
+                return self.config.atlas.example_bytes
+            case "atlas":
+                examples = self.config.atlas.example_bytes if self.plan.has_examples else 0
+                return ATLAS_BYTES + examples * 4 // 3
         return 0

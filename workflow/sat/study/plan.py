@@ -98,6 +98,7 @@ class Plan:
         self.adversarial, self.tile = cache(self._adversarial), cache(self._tile)
         self.members = cache(self._members)
         self.similarity, self.analysis = cache(self._similarity), cache(self._analysis)
+        self.pages = cache(self._pages)
 
     def _made(
         self,
@@ -128,7 +129,8 @@ class Plan:
     def describe(self) -> Artefact:
         """study.json."""
         # The section `compute` is left out: how jobs run changes no result, and their sidecars record it.
-        params = json.loads(self.study.model_dump_json(exclude={"config": {"compute"}}))
+        # The section `atlas` is recorded by the examples' own step.
+        params = json.loads(self.study.model_dump_json(exclude={"config": {"compute", "atlas"}}))
         return self._made("study.json", "study/study", "study", params)
 
     @cached_property
@@ -505,7 +507,7 @@ class Plan:
 
     @cached_property
     def _artefacts(self) -> dict[str, Artefact]:
-        return {artefact.path: artefact for artefact in (*self._pipeline(), *self.answers())}
+        return {artefact.path: artefact for artefact in (*self._pipeline(), *self.answers(), *self.pages())}
 
     def jobs(self) -> dict[str, list[Artefact]]:
         """Group the artefacts by the name of the job that makes them, in the order of the flow.
@@ -522,6 +524,31 @@ class Plan:
         for artefact in self.artefacts().values():
             found.setdefault(artefact.job, []).append(artefact)
         return found
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether the study has adversarial images, and its page shows some."""
+        return not self.config.matrix and self.config.atlas.example_bytes > 0
+
+    def _pages(self) -> tuple[Artefact, ...]:
+        """The adversarial examples, if the study has any, and report/atlas.html, which nothing is made from."""
+        shown: list[Artefact] = []
+        if self.has_examples:
+            used = self.study.used
+            inputs: Inputs = {
+                "sat": self.similarity()[SIMILARITY.index("sat.csv")],
+                "manifest": self.manifest,
+                "attack_images": self.images("attack"),
+                "eval_images": self.images("eval"),
+                "clean": [self.clean(model) for model in used],
+                "adversarial": [self.adversarial(model) for model in used],
+                "tiles": self.used_tiles_of(""),
+            }
+            params = {"models": list(used), "bytes": self.config.atlas.example_bytes}
+            shown = [self._made("report/examples.parquet", "report/examples", "examples", params, inputs)]
+        tables = [*(self.matrix if self.config.matrix else self.similarity()), *self.answers()]
+        inputs = {"study": self.describe(), "tables": tables, **({"examples": shown[0]} if shown else {})}
+        return (*shown, self._made("report/atlas.html", "report/atlas", "atlas", {}, inputs))
 
     def answers(self) -> list[Artefact]:
         """The artefacts that analyses make, which are the purpose of a study."""

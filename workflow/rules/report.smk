@@ -1,0 +1,59 @@
+# The page that shows a study's results. Nothing is made from it.
+EXAMPLES = ["report/examples.parquet"] if plan.has_examples else []
+
+
+if EXAMPLES:
+
+    rule examples:
+        input:
+            **made(
+                sat="similarity/sat.csv",
+                manifest="images/manifest.csv",
+                attack_images="images/attack.h5",
+                eval_images="images/eval.h5",
+                clean=[f"clean/{model}.h5" for model in study.used],
+                adversarial=[f"adversarial/{model}.h5" for model in study.used],
+                tiles=[f"tiles/{target}/{source}.h5" for target, source in plan.used_tiles],
+            ),
+        output:
+            **makes(examples="report/examples.parquet"),
+        log:
+            f"{RESULTS}/logs/report/examples.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/report/examples.tsv"
+        conda:
+            ENV
+        resources:
+            **needs(PAGES["examples"]),
+        params:
+            step=lambda wildcards: plan.pages()[0].json,
+        shell:
+            command(
+                "examples --sat {input.sat:q} --manifest {input.manifest:q} --attack-images {input.attack_images:q}"
+                " --eval-images {input.eval_images:q} --clean {input.clean:q} --adversarial {input.adversarial:q}"
+                " --tiles {input.tiles:q} --out {output.examples:q}",
+            )
+
+
+rule atlas:
+    input:
+        # study.json is its own sidecar.
+        study=results("study.json"),
+        **made(tables=lambda wildcards: paths_of(plan.pages()[-1].inputs["tables"]), examples=EXAMPLES),
+    output:
+        **makes(atlas="report/atlas.html"),
+    log:
+        f"{RESULTS}/logs/report/atlas.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/atlas.tsv"
+    conda:
+        ENV
+    resources:
+        **needs(PAGES["atlas"]),
+    params:
+        step=lambda wildcards: plan.pages()[-1].json,
+    shell:
+        command(
+            "atlas --study {input.study:q} --tables {input.tables:q} --examples {input.examples:q}"
+            " --out {output.atlas:q}",
+        )

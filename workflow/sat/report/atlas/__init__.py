@@ -1,0 +1,1 @@
+"""The page report/atlas.html: what a study found, in one file that needs no network."""
