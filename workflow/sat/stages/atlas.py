@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> None:
     tables = job.input_group("tables", arguments.tables)
     examples = [job.input("examples", path) for path in arguments.examples]
     job.ready()
-    page = make_page(read_results(study, tables, examples[0] if examples else None))
+    columns = job.step.params["columns"]
+    page = make_page(read_results(study, tables, examples[0] if examples else None, columns))
     with replacing(arguments.out) as temporary:
         Path(temporary).write_text(page, encoding="utf-8")
     log.info("%s: %.1f MB", arguments.out, len(page) / 1e6)

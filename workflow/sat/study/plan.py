@@ -548,7 +548,10 @@ class Plan:
             shown = [self._made("report/examples.parquet", "report/examples", "examples", params, inputs)]
         tables = [*(self.matrix if self.config.matrix else self.similarity()), *self.answers()]
         inputs = {"study": self.describe(), "tables": tables, **({"examples": shown[0]} if shown else {})}
-        return (*shown, self._made("report/atlas.html", "report/atlas", "atlas", {}, inputs))
+        return (
+            *shown,
+            self._made("report/atlas.html", "report/atlas", "atlas", {"columns": self.study.columns}, inputs),
+        )
 
     def answers(self) -> list[Artefact]:
         """The artefacts that analyses make, which are the purpose of a study."""

@@ -24,6 +24,8 @@ class Results:
     """The study's settings, as study.json holds them."""
     rows: Mapping[str, Mapping[str, Any]]
     """The model table's row of every model in use."""
+    columns: Mapping[str, Mapping[str, str]]
+    """Groupings and components, by column and model."""
     tables: Mapping[str, pd.DataFrame]
     """Tables by name: those of similarity/ and analysis/. A matrix has the models' names as index."""
     figures: Mapping[str, bytes] = field(default_factory=dict)
@@ -38,22 +40,10 @@ class Results:
         """Names of the models, in the order of the matrix."""
         return [str(name) for name in self.tables["sat"].index]
 
-    @property
-    def columns(self) -> dict[str, dict[str, str]]:
-        """What the model table says of each model: its family, groupings and components."""
-        found: dict[str, dict[str, str]] = {"family": {}}
-        for name in self.models:
-            row = self.rows.get(name, {})
-            found["family"][name] = row.get("family") or ""
-            inferred, released = row.get("components") or {}, row.get("released") or {}
-            if self.config.get("components") == "released":
-                inferred = {**inferred, **{key: value for key, value in released.items() if value}}
-            for column, value in {**(row.get("groups") or {}), **inferred}.items():
-                found.setdefault(column, {})[name] = "" if value is None else str(value)
-        return {column: cells for column, cells in found.items() if any(cells.values())}
 
-
-def read_results(study: Path, paths: Sequence[Path], examples: Path | None) -> Results:
+def read_results(
+    study: Path, paths: Sequence[Path], examples: Path | None, columns: Mapping[str, Mapping[str, str]]
+) -> Results:
     """Read the results.
 
     Parameters
@@ -63,6 +53,8 @@ def read_results(study: Path, paths: Sequence[Path], examples: Path | None) -> R
     paths : sequence of Path
         Tables and figures.
     examples : Path or None
+    columns : mapping of str to mapping
+        Groupings and components of the models, by column.
 
     Returns
     -------
@@ -78,6 +70,7 @@ def read_results(study: Path, paths: Sequence[Path], examples: Path | None) -> R
     return Results(
         asked["config"],
         {row["model"]: row for row in asked["models"] if row["use"]},
+        columns,
         tables,
         figures,
         None if examples is None else read_table(examples),

@@ -1,0 +1,197 @@
+"""The page: template, style and script, filled with a study's results."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sat import units
+from sat.report.atlas.data import MOST_ROWS, MOST_SVG, payload, to_json
+from sat.report.atlas.finding import Statement, statements, surest
+from sat.report.atlas.methods import attack_words, bibtex, methods
+from sat.report.atlas.plots import PALETTES, library, plots
+from sat.report.atlas.results import Results
+from sat.report.wording import cautions
+from sat.units.analysis import Shown
+
+HERE = Path(__file__).parent
+CAPTIONS = Path(__file__).resolve().parents[3] / "report"
+OWN = {
+    "models": Shown("Models", "accuracy and white-box success"),
+    "most_similar": Shown("Similarity", "most similar pairs"),
+}
+"""Tables of the pipeline; those of the analyses are in their declarations."""
+SECTIONS = ("Models", "Similarity", "Clusters", "Stability", "Groups", "Components", "Ensembles", "Distillation")
+"""Sections in reading order; others follow in alphabetical order."""
+
+
+@dataclass
+class Entry:
+    """A table, a figure, or both, with the answer that they give."""
+
+    name: str
+    title: str
+    table: str = ""
+    figure: str = ""
+    """The figure as a data URI."""
+    answers: list[Statement] = field(default_factory=list)
+    caption: str = ""
+    too_large: str = ""
+
+
+def make_page(results: Results) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    str
+        HTML. It holds all scripts, styles, numbers and images, and is the same for the same results.
+    """
+    config = results.config
+    found = statements(results.tables, config)
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["words"] = _words
+    data = {**payload(results), "palettes": PALETTES}
+    return environment.get_template("page.html").render(
+        study=config["study"],
+        matrix=bool(config.get("matrix")),
+        n_models=len(results.models),
+        n_images=_n_images(results),
+        attack="" if config.get("matrix") else attack_words(config),
+        surest=surest(found),
+        rest=[one for one in found if not one.open and one not in surest(found)],
+        open=[one for one in found if one.open],
+        cautions=_cautions(results),
+        sections=sections(results, found),
+        settings=yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True),
+        software=results.software,
+        methods=methods(results),
+        bibtex=bibtex(),
+        most_rows=MOST_ROWS,
+        # Only our own files and JSON without markup are put in as they are.
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+        bokeh=Markup(library()),
+        data=Markup(to_json(data)),
+        plots=Markup(to_json(plots())),
+    )
+
+
+def _n_images(results: Results) -> str:
+    """How many images the models were attacked on."""
+    if "models" not in results.tables:
+        return ""
+    attacked = results.tables["models"]["n_attacked"]
+    low, high = int(attacked.min()), int(attacked.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _cautions(results: Results) -> list[str]:
+    """Reasons to be careful: those of the summary, and the warnings about confounders."""
+    config, tables = results.config, results.tables
+    found: list[str] = []
+    if "models" in tables and "most_similar" in tables:
+        models, similar = tables["models"].set_index("model"), tables["most_similar"]
+        low = models.loc[models["accuracy"] < config["min_accuracy"], "accuracy"]
+        method = config["attack"]["method"]
+        declared = units.declarations("attacks").get(method)
+        found += cautions(
+            models,
+            similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()],
+            low.to_dict(),
+            min_whitebox=config["min_whitebox"],
+            min_accuracy=config["min_accuracy"],
+            confidence=config["confidence"],
+            method=method,
+            first_success=declared is not None and declared.selection == "first_success",
+        )
+    if "caveats" in tables:
+        warnings = tables["caveats"]["warning"]
+        found += [str(text) for text in warnings[warnings.notna() & (warnings != "")]]
+    return found
+
+
+def sections(results: Results, found: Iterable[Statement]) -> list[tuple[str, list[Entry]]]:
+    """Arrange the tables and figures that the study has, in reading order.
+
+    Parameters
+    ----------
+    results : Results
+    found : iterable of Statement
+        Answers, by the names of their tables.
+
+    Returns
+    -------
+    list of (str, list of Entry)
+        Headings with what stands below them.
+    """
+    declared = dict(units.declarations("analyses"))
+    shown: list[tuple[str, str, Shown]] = [("table", name, place) for name, place in OWN.items()]
+    for unit in declared.values():
+        shown += [("table", name, place) for name, place in unit.tables.items() if place]
+        shown += [("figure", name, place) for name, place in unit.figures.items()]
+    answers: dict[str, list[Statement]] = {}
+    for one in found:
+        answers.setdefault(one.topic, []).append(one)
+    made: dict[str, dict[str, Entry]] = {}
+    for kind, name, place in shown:
+        if name not in (results.tables if kind == "table" else results.figures):
+            continue
+        entries = made.setdefault(place.section, {})
+        entry = entries.setdefault(
+            name, Entry(name, place.title, answers=answers.get(name, []), caption=_caption(name))
+        )
+        if kind == "table":
+            entry.table = name
+            entry.too_large = _too_long(name, results.tables[name])
+        else:
+            _add_figure(entry, results.figures[name])
+    order = [*SECTIONS, *sorted(set(made) - set(SECTIONS))]
+    return [(section, list(made[section].values())) for section in order if section in made]
+
+
+def _too_long(name: str, frame: pd.DataFrame) -> str:
+    if len(frame) <= MOST_ROWS:
+        return ""
+    folder = "similarity" if name in OWN else "analysis"
+    return f"The first {MOST_ROWS:,} of {len(frame):,} rows; {folder}/{name}.csv has them all."
+
+
+def _add_figure(entry: Entry, svg: bytes) -> None:
+    if len(svg) > MOST_SVG:
+        entry.too_large += f" The figure is too large for this page; see figures/{entry.name}.svg."
+    else:
+        entry.figure = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+def _caption(name: str) -> str:
+    """The caption of a table or figure, as it stands in the report; empty if there is none."""
+    path = next((path for end in ("", "_figure") if (path := CAPTIONS / f"{name}{end}.rst").exists()), None)
+    if path is None:
+        return ""
+    # A block in braces is for Snakemake's report alone.
+    text = re.sub(r"\{%.*?%\}.*?\{% endif %\}|\{[{%].*?[%}]\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return " ".join(text.split())
+
+
+def _words(text: str) -> Markup:
+    """Make HTML of the markup that captions use: ``code``, *emphasis*, and links, of which the text is kept."""
+    safe = str(Markup.escape(text))
+    safe = re.sub(r"`([^`]+?) &lt;[^`]*?&gt;`_", r"\1", safe)
+    safe = re.sub(r"``(.+?)``", r"<code>\1</code>", safe)
+    return Markup(re.sub(r"\*([^*\s][^*]*?)\*", r"<em>\1</em>", safe))

@@ -1,0 +1,135 @@
+"""The two plots of the page: the matrix and the map. The page's script fills them; here is how they look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from bokeh.embed import json_item
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    CustomJS,
+    FixedTicker,
+    LinearColorMapper,
+    Range1d,
+)
+from bokeh.palettes import Cividis256, Viridis256
+from bokeh.plotting import figure
+from bokeh.resources import Resources
+
+PALETTES = {"viridis": list(Viridis256), "cividis": list(Cividis256)}
+"""Both are readable with any colour vision, and in grey."""
+
+
+def library() -> str:
+    """Bokeh's script, which the page holds."""
+    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
+
+
+def plots() -> dict[str, Any]:
+    """The plots as JSON values for ``Bokeh.embed.embed_item``, the same in every process.
+
+    Returns
+    -------
+    dict
+        The items `matrix` and `map`.
+    """
+    return {"matrix": _numbered(json_item(_matrix(), "matrix-plot")), "map": _numbered(json_item(_map(), "map-plot"))}
+
+
+def _matrix() -> figure:
+    ranges = {
+        "x_range": Range1d(0, 1, bounds="auto", name="matrix-x"),
+        # The first model stands at the top.
+        "y_range": Range1d(1, 0, bounds="auto", name="matrix-y"),
+    }
+    plot = figure(
+        name="matrix",
+        width=760,
+        height=700,
+        sizing_mode="scale_width",
+        tools="pan,wheel_zoom,box_zoom,reset,save",
+        x_axis_location="above",
+        **ranges,
+    )
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = False
+    plot.grid.visible = False
+    plot.background_fill_color = "#ffffff"
+    for axis in (plot.xaxis, plot.yaxis):
+        axis.ticker = FixedTicker(ticks=[])
+        axis.major_label_text_font_size = "10px"
+        axis.major_tick_in = 0
+    plot.xaxis.major_label_orientation = np.pi / 2
+    mapper = LinearColorMapper(palette=Viridis256, low=0, high=1, nan_color="#ffffff", name="matrix-colours")
+    cells = ColumnDataSource(
+        {"image": [np.zeros((1, 1), np.float32)], "x": [0], "y": [0], "dw": [1], "dh": [1]}, name="matrix-cells"
+    )
+    plot.image("image", "x", "y", "dw", "dh", source=cells, color_mapper=mapper)
+    marks = ColumnDataSource({name: [] for name in ("left", "right", "top", "bottom")}, name="matrix-marks")
+    plot.quad("left", "right", "top", "bottom", source=marks, fill_alpha=0, line_color="#d55e00", line_width=2)
+    plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=14), "right")
+    where = {"mousemove": "hover(cb_obj.x, cb_obj.y, cb_obj.sx, cb_obj.sy)", "mouseleave": "leave()"}
+    for event, call in {**where, "tap": "tap(cb_obj.x, cb_obj.y)"}.items():
+        plot.js_on_event(event, CustomJS(code=f"window.satAtlas.{call}"))
+    return plot
+
+
+def _map() -> figure:
+    plot = figure(
+        name="map",
+        width=760,
+        height=520,
+        sizing_mode="scale_width",
+        tools="tap,lasso_select,box_select,pan,wheel_zoom,reset,save",
+        active_drag="box_select",
+    )
+    plot.toolbar.logo = None
+    plot.grid.visible = False
+    plot.axis.visible = False
+    columns = ("x", "y", "name", "colour", "marker", "index")
+    source = ColumnDataSource({name: [] for name in columns}, name="map-points")
+    plot.scatter(
+        "x",
+        "y",
+        source=source,
+        marker="marker",
+        fill_color="colour",
+        line_color="#333333",
+        size=11,
+        nonselection_fill_alpha=0.25,
+        nonselection_line_alpha=0.25,
+    )
+    plot.text(
+        "x", "y", "name", source=source, x_offset=8, y_offset=4, text_font_size="11px", nonselection_text_alpha=0.3
+    )
+    source.selected.js_on_change("indices", CustomJS(code="window.satAtlas.chosen(cb_obj.indices)"))
+    return plot
+
+
+def _numbered(item: Any) -> Any:
+    """Number the ids of models anew, since Bokeh counts them over all plots of a process."""
+    known: dict[str, str] = {}
+
+    def find(value: Any) -> None:
+        if isinstance(value, dict):
+            if isinstance(name := value.get("id"), str):
+                known.setdefault(name, f"p{len(known)}")
+            for part in value.values():
+                find(part)
+        elif isinstance(value, list | tuple):
+            for part in value:
+                find(part)
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: known.get(part, part) if _names(key, part) else renamed(part) for key, part in value.items()}
+        return [renamed(part) for part in value] if isinstance(value, list | tuple) else value
+
+    def _names(key: str, part: Any) -> bool:
+        return key in ("id", "root_id") and isinstance(part, str)
+
+    find(item)
+    return renamed(item)
