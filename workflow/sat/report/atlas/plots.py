@@ -85,6 +85,8 @@ def _map() -> figure:
         sizing_mode="scale_width",
         tools="tap,lasso_select,box_select,pan,wheel_zoom,reset,save",
         active_drag="box_select",
+        x_range=Range1d(0, 1),
+        y_range=Range1d(0, 1),
     )
     plot.toolbar.logo = None
     plot.grid.visible = False
