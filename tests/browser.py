@@ -93,9 +93,7 @@ class Tab:
     def resize(self, width: int, height: int) -> None:
         """Give the window a size; below 500 px it is a phone."""
         phone = width < 500
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
 
     def wait(self, condition: str, seconds: float = 10) -> None:
         """Wait until a condition in JavaScript holds."""

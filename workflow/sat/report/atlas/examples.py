@@ -201,10 +201,8 @@ def draw(
             for model in (one.source, one.target):
                 before += [named(int(clean[model].prediction[row])), float(clean[model].confidence[row])]
             after = [named(one.source_class), one.source_p, named(one.target_class), one.target_p]
-            rows.append(
-                (one.source, one.target, one.kind, str(names[row]), named(int(labels[row])))
-                + (*before, *after, packed["", row], packed[one.source, row])
-            )
+            about = (one.source, one.target, one.kind, str(names[row]), named(int(labels[row])))
+            rows.append((*about, *before, *after, packed["", row], packed[one.source, row]))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     probabilities = [name for name in COLUMNS if name.endswith("_p")]
     return table.astype(dict.fromkeys(probabilities, float))

@@ -152,8 +152,8 @@ def _clusters(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
             yield Statement(
                 "clusters",
                 f"The {k} clusters of {name} are firm.",
-                f"Over other {' and '.join(draws)}, every model stays with its cluster in at least {least.min():.0%} of "
-                f"the draws ({firm.partition(': ')[2]}).".replace("%", " %"),
+                f"Over other {' and '.join(draws)}, every model stays with its cluster in at least "
+                f"{100 * least.min():.0f} % of the draws ({firm.partition(': ')[2]}).",
                 margin=least.min() - STEADY,
             )
         else:
@@ -161,7 +161,7 @@ def _clusters(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
             yield Statement(
                 "clusters",
                 f"Which models form clusters of {name}",
-                f"The {k} clusters are {firm.replace(':', ' (')}"
+                f"The {k} clusters are {firm.replace(': ', ' (')}"
                 + (")." if ":" in firm else ".")
                 + (f" {_listed(unsure)} often change clusters with other {' or '.join(draws)}." if unsure else ""),
                 open=True,
@@ -349,8 +349,9 @@ def _mistakes(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         if len(above):
             yield Statement(
                 "mistakes",
-                f"Fooled models tend to make their source's mistake: in {100 * same / fooled:.0f} % of the cases they "
-                f"predict the same wrong class, and {100 * chance / fooled:.0f} % would be expected from the true class.",
+                f"Fooled models tend to make their source's mistake: they predict the same wrong class in "
+                f"{100 * same / fooled:.0f} % of the cases; {100 * chance / fooled:.0f} % would be expected from the "
+                "true class.",
                 f"{len(above):,} of {known:,} pairs share more mistakes than expected, by Holm's test.",
                 margin=len(above) / known,
             )

@@ -24,8 +24,10 @@ function show(value, share = false) {
   if (share) return `${(100 * value).toFixed(1)} %`;
   if (Number.isInteger(value)) return value.toLocaleString("en-GB");
   const size = Math.abs(value);
-  return size !== 0 && (size < 0.001 || size >= 1e6) ? value.toExponential(2) : String(+value.toFixed(size < 0.1 ? 4 : 2));
+  if (size === 0 || (size >= 0.01 && size < 1e6)) return value.toFixed(2);
+  return size < 0.0001 || size >= 1e6 ? value.toExponential(1) : value.toPrecision(2);
 }
+const exact = (value) => typeof value === "number" && !Number.isInteger(value) ? String(+value.toPrecision(4)) : show(value);
 const interval = (low, high, share = false) => known(low) && known(high) ? `${show(low, share)} to ${show(high, share)}` : "";
 
 /* --- pairs */
@@ -232,10 +234,14 @@ function drawMap() {
     colour: shown.map((k) => look.get(k)[0]), marker: shown.map((k) => look.get(k)[1]),
   };
   const figure = find("map");
-  for (const [range, values] of [[figure.x_range, source.data.x], [figure.y_range, source.data.y]]) {
-    const low = Math.min(...values), high = Math.max(...values), margin = 0.12 * (high - low) || 1;
-    range.setv({ start: low - margin, end: high + margin, reset_start: low - margin, reset_end: high + margin });
-  }
+  /* Distances are as long across as up. */
+  const wide = figure.inner_width / figure.inner_height || 1.5;
+  const ends = [source.data.x, source.data.y].map((values) => [Math.min(...values), Math.max(...values)]);
+  const half = 0.58 * Math.max(ends[1][1] - ends[1][0], (ends[0][1] - ends[0][0]) / wide) || 1;
+  [figure.x_range, figure.y_range].forEach((range, k) => {
+    const middle = (ends[k][0] + ends[k][1]) / 2, reach = k ? half : half * wide;
+    range.setv({ start: middle - reach, end: middle + reach, reset_start: middle - reach, reset_end: middle + reach });
+  });
   selectOnMap();
 }
 
@@ -394,7 +400,7 @@ function fillTable(host) {
   function draw() {
     const fits = (row) => !wanted || table.columns.some((column) => column.values[row] !== null && String(column.values[row]).toLowerCase().includes(wanted));
     const found = order.filter(fits);
-    body.replaceChildren(...found.slice(0, most).map((row) => el("tr", {}, ...table.columns.map((column, k) => el("td", { class: numeric[k] ? "number" : undefined }, show(column.values[row]))))));
+    body.replaceChildren(...found.slice(0, most).map((row) => el("tr", {}, ...table.columns.map((column, k) => el("td", { class: numeric[k] ? "number" : undefined }, exact(column.values[row]))))));
     note.textContent = `${Math.min(most, found.length)} of ${found.length} rows shown`;
     more.hidden = found.length <= most;
   }

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
 import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -122,7 +121,7 @@ def _cautions(results: Results) -> list[str]:
         )
     if "caveats" in tables:
         warnings = tables["caveats"]["warning"]
-        found += [str(text) for text in warnings[warnings.notna() & (warnings != "")]]
+        found += [text[:1].upper() + text[1:] for text in map(str, warnings[warnings.notna() & (warnings != "")])]
     return found
 
 

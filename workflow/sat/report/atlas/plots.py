@@ -41,15 +41,16 @@ def plots() -> dict[str, Any]:
 
 def _matrix() -> figure:
     ranges = {
-        "x_range": Range1d(0, 1, bounds="auto", name="matrix-x"),
+        "x_range": Range1d(0, 1, name="matrix-x"),
         # The first model stands at the top.
-        "y_range": Range1d(1, 0, bounds="auto", name="matrix-y"),
+        "y_range": Range1d(1, 0, name="matrix-y"),
     }
     plot = figure(
         name="matrix",
         width=760,
-        height=700,
+        height=740,
         sizing_mode="scale_width",
+        toolbar_location="below",
         tools="pan,wheel_zoom,box_zoom,reset,save",
         x_axis_location="above",
         **ranges,
@@ -83,6 +84,7 @@ def _map() -> figure:
         width=760,
         height=520,
         sizing_mode="scale_width",
+        toolbar_location="below",
         tools="tap,lasso_select,box_select,pan,wheel_zoom,reset,save",
         active_drag="box_select",
         x_range=Range1d(0, 1),
