@@ -322,10 +322,14 @@ function openPair(i, j) {
   parts.push(simpleTable(["", "value", `${level} interval`], body, "similarity of the pair"));
   if (measures.has("directed_rate")) {
     const common = pair("n_both_correct", i, j);
-    const way = (a, b) => [`${names[a]} → ${names[b]}`, `${show(pair("directed_n_fooled", a, b))} of ${show(common)}`, show(pair("directed_rate", a, b), true),
-      interval(pair("directed_rate_low", a, b), pair("directed_rate_high", a, b), true), show(pair("directed_noise_rate", a, b), true),
-      pair("directed_above_noise", a, b) === 1 ? "yes" : "no"];
-    parts.push(el("h4", {}, "Both directions"), el("div", { class: "scroll", tabindex: "0" }, simpleTable(["made on → tried on", "images that fool", "rate", `${level} interval`, "errors under noise", "above noise"], [way(i, j), way(j, i)], "both directions")));
+    const ways = [[i, j], [j, i]], both = (read) => ways.map(([a, b]) => read(a, b));
+    parts.push(el("h4", {}, "Both directions"), simpleTable(["made on → tried on", ...both((a, b) => `${names[a]} → ${names[b]}`)], [
+      ["images that fool", ...both((a, b) => `${show(pair("directed_n_fooled", a, b))} of ${show(common)}`)],
+      ["rate", ...both((a, b) => show(pair("directed_rate", a, b), true))],
+      [`${level} interval`, ...both((a, b) => interval(pair("directed_rate_low", a, b), pair("directed_rate_high", a, b), true))],
+      ["errors under random noise", ...both((a, b) => show(pair("directed_noise_rate", a, b), true))],
+      ["above noise", ...both((a, b) => (pair("directed_above_noise", a, b) === 1 ? "yes" : "no"))],
+    ], "both directions"));
     parts.push(el("h4", {}, "Adversarial examples"), ...exampleParts(i, j));
   }
   open(`${names[i]} and ${names[j]}`, parts, `#pair=${encodeURIComponent(names[i])}&${encodeURIComponent(names[j])}`);
@@ -455,7 +459,7 @@ function fromAddress() {
   if (kind === "pair" && found.length === 2 && found.every((k) => k >= 0)) openPair(...found);
 }
 
-window.satAtlas = { hover, leave, tap, chosen, state };
+window.satAtlas = { hover, leave, tap, chosen, state, pair, find, rows: () => rows };
 drawMatrix();
 drawMap();
 fromAddress();

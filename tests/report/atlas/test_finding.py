@@ -1,0 +1,169 @@
+"""Statements of the finding follow from numbers; the tables here are made so that the truth is known."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sat.report.atlas.finding import Statement, p_words, statements, surest
+
+CONFIG = {"confidence": 0.95, "min_whitebox": 0.9, "matrix": None}
+
+
+def similar(values: dict[tuple[str, str], tuple[float, float, float]], **more: object) -> pd.DataFrame:
+    """A table of pairs with SAT and the ends of its interval."""
+    rows = [(*pair, *numbers) for pair, numbers in values.items()]
+    frame = pd.DataFrame(rows, columns=["model_a", "model_b", "sat", "sat_low", "sat_high"])
+    return frame.assign(above_noise=True, noise_p_holm=1e-6, **more)
+
+
+def of(tables: dict[str, pd.DataFrame], topic: str, **config: object) -> tuple[list[Statement], list[Statement]]:
+    """The sure and the open statements of a topic."""
+    found = [one for one in statements(tables, {**CONFIG, **config}) if one.topic == topic]
+    return [one for one in found if not one.open], [one for one in found if one.open]
+
+
+def test_models_are_each_others_nearest_only_where_no_other_interval_reaches_theirs():
+    apart = {("a", "b"): (3, 2.9, 3.1), ("a", "c"): (2, 1.9, 2.1), ("b", "c"): (2, 1.9, 2.1)}
+    sure, unsure = of({"most_similar": similar(apart)}, "most_similar")
+    assert [one.text for one in sure] == [
+        "a and b are each other's most similar models (SAT 3.00, 95 % interval 2.90 to 3.10)."
+    ]
+    assert "2.10" in sure[0].sure
+    # The nearest of c is a or b, and nothing tells which.
+    assert [one.text for one in unsure] == ["Which model is most similar to c"]
+    touching = {**apart, ("b", "c"): (2.5, 2.0, 2.95)}
+    sure, unsure = of({"most_similar": similar(touching)}, "most_similar")
+    # The pair of b and c reaches into the interval of a and b.
+    assert sure == []
+    assert "b" in unsure[0].text
+
+
+def test_a_pair_that_is_not_above_noise_is_no_finding():
+    apart = {("a", "b"): (3, 2.9, 3.1), ("a", "c"): (2, 1.9, 2.1), ("b", "c"): (2, 1.9, 2.1)}
+    pairs = similar(apart)
+    pairs["above_noise"] = pairs["sat"] < 3
+    assert of({"most_similar": pairs}, "most_similar")[0] == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nearest_models_agree_with_brute_force_on_random_intervals(seed: int):
+    random = np.random.default_rng(seed)
+    names = [f"m{number}" for number in range(9)]
+    values = {}
+    for pair in combinations(names, 2):
+        middle = random.uniform(0, 4)
+        values[pair] = (middle, middle - random.uniform(0, 0.1), middle + random.uniform(0, 0.1))
+    sure, unsure = of({"most_similar": similar(values)}, "most_similar")
+
+    def around(name: str) -> list[tuple[str, str]]:
+        return sorted((pair for pair in values if name in pair), key=lambda pair: -values[pair][0])
+
+    def settled(name: str) -> bool:
+        best, *rest = around(name)
+        return all(values[best][1] > values[pair][2] for pair in rest)
+
+    wanted = {p for p in values if all(around(name)[0] == p and settled(name) for name in p)}
+    assert wanted, "the case must hold something to find"
+    assert {tuple(one.text.split(" are ")[0].split(" and ")) for one in sure} == wanted
+    unsettled = [name for name in names if not settled(name)]
+    assert bool(unsure) == bool(unsettled) and all(name in unsure[0].text for name in unsettled[:5])
+
+
+def test_a_matrix_from_a_file_says_that_it_has_no_intervals():
+    sure, unsure = of({"sat": pd.DataFrame([[1.0]])}, "sat", matrix="sat.csv")
+    assert sure == []
+    assert "no intervals" in unsure[0].sure
+
+
+def clusters(mates: float, agreement: float) -> dict[str, pd.DataFrame]:
+    names = ["a", "b", "c", "d"]
+    table = pd.DataFrame({"model": names, "cluster": [1, 1, 2, 2], "cluster_affinity": [1, 1, 2, 2]})
+    choice = pd.DataFrame({"of": ["sat", "affinity"], "k": 2, "start_agreement": agreement, "silhouette": 0.5})
+    choice["largest_gap"] = True
+    draws = [pd.DataFrame({"of": of, "model": names, "mates": [mates, 1.0, 1.0, 1.0]}) for of in ("sat", "affinity")]
+    return {"clusters": table, "choose_k": choice, "membership": pd.concat(draws)}
+
+
+@pytest.mark.parametrize(("mates", "agreement", "firm"), [(0.8, 0.8, True), (0.79, 1.0, False), (1.0, 0.79, False)])
+def test_clusters_are_firm_from_the_threshold_on(mates: float, agreement: float, firm: bool):
+    sure, unsure = of(clusters(mates, agreement), "clusters")
+    assert (len(sure), len(unsure)) == ((2, 0) if firm else (0, 2))
+    if firm:
+        assert sure[0].text == "The 2 clusters of SAT are firm."
+        assert "at least 80 %" in sure[0].sure
+    else:
+        assert f"(start agreement {agreement:.2f})" in unsure[0].sure
+        assert ("a often change" in unsure[0].sure) == (mates < 0.8)
+
+
+def test_groups_need_an_adjusted_p_and_an_interval_above_zero():
+    row = {"column": "family", "half_contrast": 1.0, "low": 0.2, "high": 1.8, "p": 0.001, "p_adjusted": 0.01}
+    assert len(of({"groups_overall": pd.DataFrame([row])}, "groups_overall")[0]) == 1
+    for change in ({"p_adjusted": 0.06}, {"low": -0.1}, {"half_contrast": -1.0, "low": -1.8, "high": -0.2}):
+        sure, unsure = of({"groups_overall": pd.DataFrame([{**row, **change}])}, "groups_overall")
+        assert (sure, len(unsure)) == ([], 1)
+
+
+def test_the_most_fragile_model_stands_out_or_is_open():
+    table = pd.DataFrame({"model": ["a", "b"], "fragility": [2.0, 1.0], "fragility_low": [1.8, 0.8]})
+    table["fragility_high"] = [2.2, 1.2]
+    for name in ("", "_low", "_high"):
+        table[f"strength{name}"] = table[f"fragility{name}"] * [1, 1.9]
+    sure, unsure = of({"effects": table}, "effects")
+    assert [one.text.split(" ")[0] for one in sure] == ["a"]
+    assert "overlaps with b" in unsure[0].sure
+
+
+def test_white_box_success_below_the_threshold_names_the_models():
+    table = pd.DataFrame({"model": ["a", "b", "c"], "whitebox": 0.0, "whitebox_low": [0.7, 0.85, 0.95]})
+    table["whitebox_high"] = [0.8, 0.95, 0.99]
+    sure, unsure = of({"models": table}, "models")
+    assert sure[0].text.startswith("White-box success is below 0.9 for a, so a stronger attack would raise its rates")
+    assert "strong enough on b" in unsure[0].text
+    sure, unsure = of({"models": table[table["model"] == "c"]}, "models")
+    assert "at least 95 %" in sure[0].text and not unsure
+
+
+def test_noise_counts_pairs_after_holm():
+    pairs = similar({("a", "b"): (3, 2, 4), ("a", "c"): (3, 2, 4), ("b", "c"): (1, 0, 2)})
+    pairs["noise_p_holm"] = [0.025, 0.026, 0.9]
+    sure, unsure = of({"most_similar": pairs}, "most_similar_noise")
+    assert sure[0].text.startswith("1 of 3 pairs") and "the other 2 pairs" in unsure[0].text
+
+
+def test_correlations_are_adjusted_for_their_number():
+    table = pd.DataFrame({"measure": list("abcd"), "of": "affinity", "spearman": [0.5, 0.6, 0.1, 0.2]})
+    table["mantel_p"] = [0.0124, 0.0126, 0.5, 0.6]
+    sure, unsure = of({"measures": table}, "measures")
+    # Four tests: 4 x 0.0124 is below 0.05, and 4 x 0.0126 is above it, though its correlation is larger.
+    assert [one.text for one in sure] == ["Affinity goes with the measure a (rank correlation 0.50)."]
+    assert unsure[0].text == "Whether affinity goes with b, c and d"
+
+
+def test_ensembles_need_every_size():
+    table = pd.DataFrame(
+        {"size": [2, 3], "of": "affinity", "partial_spearman": [-0.4, -0.3], "partial_p": [0.01, 0.02]}
+    )
+    assert len(of({"ensembles_relation": table}, "ensembles_relation")[0]) == 1
+    for change in ({"partial_p": [0.01, 0.03]}, {"partial_spearman": [-0.4, 0.3]}):
+        assert of({"ensembles_relation": table.assign(**change)}, "ensembles_relation")[0] == []
+
+
+def test_the_surest_are_of_different_topics_first():
+    made = [Statement(topic, f"{topic}{k}", "") for topic in "abc" for k in range(3)]
+    made.insert(0, Statement("z", "open", "", open=True))
+    assert [one.text for one in surest(made)] == ["a0", "b0", "c0", "a1", "b1"]
+    assert [one.text for one in surest(made, 2)] == ["a0", "b0"]
+
+
+def test_no_tables_make_no_statement_but_the_missing_intervals():
+    assert [one.topic for one in statements({}, CONFIG)] == ["sat"]
+
+
+@pytest.mark.parametrize(("p", "words"), [(0.0001, "p < 0.001"), (0.042, "p = 0.042"), (0.5358, "p = 0.54")])
+def test_p_values_are_written_with_sensible_digits(p: float, words: str):
+    assert p_words(p) == words
