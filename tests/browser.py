@@ -112,6 +112,16 @@ class Tab:
         """Move the mouse."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press at a place, move in steps, and let go at another."""
+        self.move(*start)
+        for step in range(12):
+            x, y = (one + (other - one) * min(step / 10, 1) for one, other in zip(start, end, strict=True))
+            kind = "mousePressed" if step == 0 else "mouseReleased" if step == 11 else "mouseMoved"
+            self.call(
+                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=int(step < 11), clickCount=1
+            )
+
     def type(self, text: str) -> None:
         """Type into the element that has the focus."""
         self.call("Input.insertText", text=text)

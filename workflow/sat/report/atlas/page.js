@@ -469,6 +469,10 @@ addEventListener("hashchange", fromAddress);
   const documents = views.map((view) => [...view][0].model.document);
   plots = { document: { get_model_by_name: (name) => documents.map((one) => one.get_model_by_name(name)).find(Boolean) } };
   const figure = find("matrix");
+  /* A finger that moves over a plot on a phone scrolls the page; a button below the plot gives it back to the plot. */
+  if (matchMedia("(max-width: 600px)").matches) {
+    for (const plot of [figure, find("map")]) for (const tool of plot.toolbar.tools) if (tool.active && tool.type !== "TapTool") tool.active = false;
+  }
   for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => drawTicks());
   drawMatrix();
   drawMap();

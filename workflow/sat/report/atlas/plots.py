@@ -51,7 +51,8 @@ def _matrix() -> figure:
         height=740,
         sizing_mode="scale_width",
         toolbar_location="below",
-        tools="pan,wheel_zoom,box_zoom,reset,save",
+        tools="box_zoom,pan,wheel_zoom,reset,save",
+        active_drag="box_zoom",
         x_axis_location="above",
         **ranges,
     )
