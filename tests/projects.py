@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ABSENT = {"ablation", "components", "components_null", "distillation", "reference", "retraining"}
 """Analyses that a study with images does not have, unless its config or its table asks for them."""
 ANALYSES = set(names("analyses")) - ABSENT
-"""Rules after similarity, in a study with images and without components."""
+"""Analyses of a study with images and without components."""
+PAGES = {"examples", "atlas"}
+"""Rules after the analyses of such a study."""
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 

@@ -130,7 +130,7 @@ def test_the_version_of_an_attack_changes_what_is_made_with_it(write_study):
         after = recipes(given, **raised)
         return {name for name in before if before[name] != after[name]}
 
-    ablation = {"analysis/ablation.csv", "analysis/ablation_pairs.csv", "figures/ablation.svg"}
+    ablation = {"analysis/ablation.csv", "analysis/ablation_pairs.csv", "figures/ablation.svg", "report/atlas.html"}
     own = {name for name in before if name.startswith("variants/fast/")}
     assert differ(attacks__fgsm=2) == own | ablation
     assert differ(attacks__mi_fgsm=2) == set()
@@ -150,6 +150,7 @@ def test_the_version_of_a_measure_changes_the_measures_alone(write_study):
         "analysis/measures_separation.csv",
         "analysis/measures_pairs.csv",
         "figures/measures.svg",
+        "report/atlas.html",
     }
     assert recipes(given, measures__jensen_shannon=2) == before
     assert Plan(given, versions={**versions(), "measures/cka": 2}).analysis("measures")[0].step.params["versions"] == {
@@ -162,7 +163,7 @@ def test_the_command_lists_and_settles_units(capsys):
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == list(entries())
     assert main(["stages", "bump", "attacks/pgd"]) == 1
-    assert "no such stage or unit: attacks/pgd; there are attack, " in capsys.readouterr().err
+    assert "no such stage or unit: attacks/pgd; there are atlas, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_fault_of_the_table_names_file_row_and_column(write_study, row, place,
     ("change", "words"),
     [
         ({"min-accuracy": 0.5}, ["unknown key 'min-accuracy'", "write min_accuracy."]),
-        ({"atack": {}}, ["unknown key 'atack'", "did you mean attack?"]),
+        ({"atack": {}}, ["unknown key 'atack'", "did you mean attack"]),
         ({"attack": {"step-size": 5}}, ["unknown key 'attack.step-size'", "did you mean step"]),
         ({"attack.steps": 5}, ["unknown key 'attack.steps'", "write attack: {steps: 5}."]),
         ({"attack.step-size": 5}, ["unknown key 'attack.step-size'", "write attack: {KEY: 5}", "steps"]),

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from conftest import ADDED, ROWS, TINY
-from projects import ABSENT, ANALYSES, Project
+from projects import ABSENT, ANALYSES, PAGES, Project
 from sat.store import hdf5
 from sat.store.artefact import SEAL, write_sidecar
 from sat.store.files import file_digest
@@ -26,7 +26,7 @@ from sat.study.study import load_study
 
 pytestmark = pytest.mark.slow
 
-BELOW = {"similarity", *ANALYSES, "all"}
+BELOW = {"similarity", *ANALYSES, *PAGES, "all"}
 ARTEFACTS = "{images,weights,clean,adversarial,tiles}/**/*"
 
 
@@ -71,6 +71,8 @@ NEW = {
     **{name: [f"analysis/{name}.csv"] for name in sorted(ANALYSES - {"clusters", "figures"})},
     "figures": ["figures/clustermap.svg"],
     "study": ["study.json"],
+    "examples": ["report/examples.parquet"],
+    "atlas": ["report/atlas.html"],
 }
 
 
@@ -197,7 +199,7 @@ def test_a_re_sorted_table_reruns_nothing(project: Project):
 @pytest.mark.parametrize("model", ["resnet", "vit"], ids=["among others in its tile", "alone in its tile"])
 def test_retiring_a_model_reruns_similarity_and_below(project: Project, model: str):
     project.write_table([{**row, "use": "no" if row["model"] == model else "yes"} for row in ROWS])
-    assert rules(project.planned()) == {"study", "similarity", *ANALYSES}
+    assert rules(project.planned()) == {"study", "similarity", *ANALYSES, *PAGES}
     before = project.state("tiles/**/*")
     project.run()
     assert project.state("tiles/**/*") == before
@@ -226,7 +228,7 @@ def test_a_retired_model_is_not_attacked_again_when_the_attack_changes(project: 
     assert len(before) == 7, "three files with their sidecars, and a gate"
     done = project.sat("retire", model)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert rules(project.planned()) == {"study", "similarity", *ANALYSES}
+    assert rules(project.planned()) == {"study", "similarity", *ANALYSES, *PAGES}
     project.run()
     assert own(project, model) == before and project.state("tiles/**/*") == tiles
     assert model not in (project.results / "similarity/sat.csv").read_text()
@@ -235,7 +237,7 @@ def test_a_retired_model_is_not_attacked_again_when_the_attack_changes(project: 
     project.configure(attack={**TINY["attack"], "steps": 2})
     planned = project.planned()
     others = {row["model"] for row in ROWS} - {model}
-    assert rules(planned) == {"study", "attack", "evaluate", "similarity", *ANALYSES}
+    assert rules(planned) == {"study", "attack", "evaluate", "similarity", *ANALYSES, *PAGES}
     assert planned["attack"] == sorted(f"adversarial/{name}.h5" for name in others)
     project.run()
     assert own(project, model) == before
@@ -254,7 +256,7 @@ def test_a_model_retired_from_a_study_with_variants(project: Project):
     project.configure(variants={"weak": weak, "few": {"attack_images": 16}})
     project.run()
     assert project.sat("retire", "resnet").returncode == 0
-    assert rules(project.planned()) == {"study", "similarity", *ANALYSES, "ablation"}
+    assert rules(project.planned()) == {"study", "similarity", *ANALYSES, *PAGES, "ablation"}
     before = own(project, "resnet")
 
     # A change of the study's attack alone, then of the variant's alone: only sets of the others are made.
@@ -271,7 +273,7 @@ def test_a_model_retired_from_a_study_with_variants(project: Project):
 
 
 DESCENDANTS = {
-    "study": {"study"},
+    "study": {"study", "atlas"},
     "manifest": {"manifest", "images", "train", "clean", "gate", "attack", "evaluate", *BELOW},
     "images": {"images", "train", "clean", "gate", "attack", "evaluate", *BELOW},
     "train": {"train", "clean", "gate", "attack", "evaluate", *BELOW},
@@ -287,9 +289,11 @@ DESCENDANTS = {
     "attack": {"attack", "evaluate", *BELOW},
     "evaluate": {"evaluate", *BELOW},
     "similarity": BELOW,
-    "clusters": {"clusters", "ensembles", "stability", "figures", "all"},
-    "effects": {"effects", "figures", "all"},
-    **{name: {name} for name in ANALYSES - {"clusters", "effects"}},
+    "clusters": {"clusters", "ensembles", "stability", "figures", "atlas", "all"},
+    "effects": {"effects", "figures", "atlas", "all"},
+    **{name: {name, "atlas"} for name in ANALYSES - {"clusters", "effects"}},
+    "examples": set(PAGES),
+    "atlas": {"atlas"},
     # This study has no matrix of others, and no student.
     **{name: set() for name in {"matrix", "distil"} | ABSENT},
 }
@@ -304,17 +308,17 @@ def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Pr
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"eps_s": 0.5}, {"study", *BELOW}),
-        ({"min_whitebox": 0.5}, {"study", *BELOW}),
-        ({"min_accuracy": 0.01}, {"study", "gate"}),
-        ({"clusters": {"k": 3}}, {"study", "clusters", "ensembles", "stability", "figures"}),
-        ({"ensembles": {"sizes": [2]}}, {"study", "ensembles"}),
-        ({"measures": ["agreement"]}, {"study", "measures"}),
-        ({"resampling": {"replicates": 50}}, {"study", "stability"}),
-        ({"groups": ["family", "architecture"]}, {"study", "groups", "figures"}),
-        ({"tile_size": 1}, {"study", "evaluate", *BELOW}),
-        ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "attack", "evaluate", *BELOW}),
-        ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study"}),
+        ({"eps_s": 0.5}, {"study", "atlas", *BELOW}),
+        ({"min_whitebox": 0.5}, {"study", "atlas", *BELOW}),
+        ({"min_accuracy": 0.01}, {"study", "atlas", "gate"}),
+        ({"clusters": {"k": 3}}, {"study", "atlas", "clusters", "ensembles", "stability", "figures"}),
+        ({"ensembles": {"sizes": [2]}}, {"study", "atlas", "ensembles"}),
+        ({"measures": ["agreement"]}, {"study", "atlas", "measures"}),
+        ({"resampling": {"replicates": 50}}, {"study", "atlas", "stability"}),
+        ({"groups": ["family", "architecture"]}, {"study", "atlas", "groups", "figures"}),
+        ({"tile_size": 1}, {"study", "atlas", "evaluate", *BELOW}),
+        ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "atlas", "attack", "evaluate", *BELOW}),
+        ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study", "atlas"}),
         ({"compute": {"batch_size": 64, "threads": 2, "max_megapixels": 9}}, set()),
         ({"compute": {"device": "cuda"}}, set()),
     ],
@@ -325,16 +329,16 @@ def test_a_setting_reruns_what_depends_on_it(project: Project, change: dict[str,
 
 
 KEYS = {
-    "min_accuracy=0.01": {"study", "gate"},
-    "eps_s=0.5": {"study", *BELOW},
-    "min_whitebox=0.5": {"study", *BELOW},
-    "confidence=0.9": {"study", *BELOW},
-    "tile_size=1": {"study", "evaluate", *BELOW},
-    "attack={eps: 16/255, step: 8/255, steps: 3}": {"study", "attack", "evaluate", *BELOW},
-    "clusters={k: 3}": {"study", "clusters", "ensembles", "stability", "figures"},
-    "ensembles={sets: 7}": {"study", "ensembles"},
-    "resampling={replicates: 50}": {"study", "stability"},
-    "measures=[agreement]": {"study", "measures"},
+    "min_accuracy=0.01": {"study", "atlas", "gate"},
+    "eps_s=0.5": {"study", "atlas", *BELOW},
+    "min_whitebox=0.5": {"study", "atlas", *BELOW},
+    "confidence=0.9": {"study", "atlas", *BELOW},
+    "tile_size=1": {"study", "atlas", "evaluate", *BELOW},
+    "attack={eps: 16/255, step: 8/255, steps: 3}": {"study", "atlas", "attack", "evaluate", *BELOW},
+    "clusters={k: 3}": {"study", "atlas", "clusters", "ensembles", "stability", "figures"},
+    "ensembles={sets: 7}": {"study", "atlas", "ensembles"},
+    "resampling={replicates: 50}": {"study", "atlas", "stability"},
+    "measures=[agreement]": {"study", "atlas", "measures"},
 }
 """Settings, each with what a change of it alone reruns."""
 
@@ -416,7 +420,7 @@ def test_verify_knows_what_is_stale_when_snakemake_has_forgotten(project: Projec
     names = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
     similarity = {f"similarity/{name}" for name in names}
     plan = Plan(load_study([project.folder / "config.yaml"]))
-    below = {name for name in plan.artefacts() if name.startswith(("analysis/", "figures/"))}
+    below = {name for name in plan.artefacts() if name.startswith(("analysis/", "figures/", "report/"))}
     assert len(below) > 20 and found == tiles | similarity | below
     # The command that it prints repairs everything, and runs nothing else.
     command = output.strip().splitlines()[-1].split()

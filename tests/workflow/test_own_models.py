@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 
 from conftest import TINY
 from hub import serve
-from projects import ANALYSES, SNAKEMAKE, Project, locked_copy
+from projects import ANALYSES, PAGES, SNAKEMAKE, Project, locked_copy
 
 pytestmark = pytest.mark.slow
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -294,4 +294,5 @@ def test_list_of_attack_images(project: Project) -> None:
         "evaluate",
         "similarity",
         *ANALYSES,
+        *PAGES,
     } | ({"study"} & project.planned().keys())

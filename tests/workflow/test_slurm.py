@@ -18,7 +18,7 @@ import pytest
 
 from cluster import WITHOUT_ACCOUNTING, Cluster, NoSlurm, SlurmJob, most_at_once, overlapping, wait_for
 from conftest import ROOT, ROWS, TINY
-from projects import ANALYSES, SNAKEMAKE, Project, locked_copy
+from projects import ANALYSES, PAGES, SNAKEMAKE, Project, locked_copy
 
 pytestmark = pytest.mark.slow
 
@@ -173,7 +173,7 @@ def test_the_whole_study_is_what_a_machine_alone_makes(cluster: Cluster, finishe
     found = jobs(cluster, project)
     counts = {rule: sum(job.rule == rule for job in found) for rule in {job.rule for job in found}}
     on_gpus = {"train": 3, "clean": 3, "attack": 3, "evaluate": 4}
-    without = {"images": 3, "similarity": 1, **dict.fromkeys(ANALYSES, 1)}
+    without = {"images": 3, "similarity": 1, **dict.fromkeys(ANALYSES | PAGES, 1)}
     assert counts == on_gpus | without, "study, manifest and gates run beside Snakemake itself"
     assert all(job.state == "COMPLETED" for job in found)
     with_gpu = [job for job in found if job.rule in on_gpus]

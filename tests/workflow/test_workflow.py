@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, ROWS, TINY
-from projects import ANALYSES, SNAKEMAKE, Project
+from projects import ANALYSES, PAGES, SNAKEMAKE, Project
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -92,7 +92,7 @@ def test_a_fault_of_the_study_is_one_paragraph_before_any_job(tmp_path: Path):
 
 def test_settings_on_the_command_line(finished: Project, project: Project):
     assert "attack" in project.planned("--config", "attack={steps: 4}")
-    assert set(project.planned("--config", "eps_s=0.5")) == {"study", "similarity", *ANALYSES}
+    assert set(project.planned("--config", "eps_s=0.5")) == {"study", "similarity", *ANALYSES, *PAGES}
 
 
 def test_a_study_stands_alone(project: Project):
