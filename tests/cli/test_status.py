@@ -37,7 +37,7 @@ def jobs_of(plan):
 def test_before_anything_ran(write_study, tmp_path):
     study = load_study([write_study()])
     text = str(progress(Plan(study), tmp_path / "results/tiny", tmp_path / ".snakemake"))
-    # study, manifest, 3 kinds of images, 4 jobs a model, 4 tiles, similarity, the analyses, and the page with its examples.
+    # study, manifest, 3 kinds of images, 4 jobs a model, 4 tiles, similarity, the analyses, and the pages.
     jobs = 1 + 1 + 3 + 4 * 3 + 4 + 1 + len(ANALYSES | PAGES)
     assert f"Study tiny: 0 of {jobs} jobs done." in text and "No log of Snakemake" in text
     assert counts(text)["attack"] == (3, 0, 0, 0, 3) and counts(text)["total"] == (jobs, 0, 0, 0, jobs)

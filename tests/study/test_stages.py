@@ -130,7 +130,8 @@ def test_the_version_of_an_attack_changes_what_is_made_with_it(write_study):
         after = recipes(given, **raised)
         return {name for name in before if before[name] != after[name]}
 
-    ablation = {"analysis/ablation.csv", "analysis/ablation_pairs.csv", "figures/ablation.svg", "report/atlas.html"}
+    ablation = {"analysis/ablation.csv", "analysis/ablation_pairs.csv", "figures/ablation.svg"}
+    ablation |= {"report/atlas.html", "report/landing.rst"}
     own = {name for name in before if name.startswith("variants/fast/")}
     assert differ(attacks__fgsm=2) == own | ablation
     assert differ(attacks__mi_fgsm=2) == set()
@@ -151,6 +152,7 @@ def test_the_version_of_a_measure_changes_the_measures_alone(write_study):
         "analysis/measures_pairs.csv",
         "figures/measures.svg",
         "report/atlas.html",
+        "report/landing.rst",
     }
     assert recipes(given, measures__jensen_shannon=2) == before
     assert Plan(given, versions={**versions(), "measures/cka": 2}).analysis("measures")[0].step.params["versions"] == {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from browser import dump
+from browser import browsing, dump
 from projects import ROOT, Project, locked_copy
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
     def make(folder: Path) -> None:
         project = Project.new(folder)
         project.run()
-        (folder / "results/digits/report").mkdir()
         project.run("--report", "results/digits/report/report.html")
 
     project = Project(locked_copy(shared / "demo", make))
@@ -128,6 +128,21 @@ def test_the_report_opens_in_a_browser_without_a_network(demo: Project, tmp_path
     for name in ("clustermap.svg", "tsne.svg", "sat.csv", "most_similar.csv", "models.csv", "clusters.csv"):
         assert name in text, name
     assert "Look for light blocks" in text, "captions"
+    assert "The finding" in dom and 'href="atlas.html"' in dom and "are each other's most similar models" in dom
+
+
+def test_the_page_is_made_again_with_the_same_bytes_and_needs_no_network(demo: Project, matrix: pd.DataFrame):
+    assert "report/atlas.html: the same" in demo.sat("rerun", "results/digits/report/atlas.html").stdout
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, browsing(Path(profile)) as tab:
+        tab.open(demo.results / "report/atlas.html", "document.documentElement.dataset.ready")
+        models = json.loads(tab.run("JSON.stringify(JSON.parse(document.getElementById('data').textContent).models)"))
+        assert models == list(matrix.index)
+        tab.run("location.hash = 'pair=vit&vit2'")
+        tab.wait("document.querySelectorAll('.example canvas[data-most]').length > 0")
+        said = tab.text("#detail")
+        assert f"{matrix.loc['vit', 'vit2']:.2f}" in said and "not recorded" not in said
+        tab.screenshot("atlas-demo")
+        assert tab.complaints == [] and all(url.startswith("file:") for url in tab.requests)
 
 
 def test_the_picture_in_the_readme_is_small_and_of_this_study():

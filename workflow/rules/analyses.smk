@@ -4,7 +4,11 @@
 ANALYSE = command("analysis", more="{input:q}\n{output:q}\n{resources.files}\n")
 
 
-report: "../report/study.rst"
+# The page's rule writes the first page of the report from the tables. Snakemake reads it when it makes the report.
+LANDING = Path(RESULTS, "report/landing.rst").absolute()
+
+
+report: str(LANDING) if LANDING.exists() else "../report/study.rst"
 
 
 for name, unit in plan.analyses.items():

@@ -37,11 +37,11 @@ if EXAMPLES:
 
 rule atlas:
     input:
+        **made(tables=lambda wildcards: paths_of(plan.pages()[-1].inputs["tables"]), examples=EXAMPLES),
         # study.json is its own sidecar.
         study=results("study.json"),
-        **made(tables=lambda wildcards: paths_of(plan.pages()[-1].inputs["tables"]), examples=EXAMPLES),
     output:
-        **makes(atlas="report/atlas.html"),
+        **makes(atlas="report/atlas.html", landing="report/landing.rst"),
     log:
         f"{RESULTS}/logs/report/atlas.log",
     benchmark:
@@ -55,5 +55,5 @@ rule atlas:
     shell:
         command(
             "atlas --study {input.study:q} --tables {input.tables:q} --examples {input.examples:q}"
-            " --out {output.atlas:q}",
+            " --atlas {output.atlas:q} --landing {output.landing:q}",
         )

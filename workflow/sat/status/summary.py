@@ -38,6 +38,7 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
         ("matrix", "similarity/sat.csv"),
         ("pair table", "similarity/pairs.parquet"),
         ("figures", "figures/"),
+        ("page", "report/atlas.html"),
         ("report", "report/report.html"),
     ):
         if (results / name).exists():

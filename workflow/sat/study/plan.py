@@ -531,7 +531,7 @@ class Plan:
         return not self.config.matrix and self.config.atlas.example_bytes > 0
 
     def _pages(self) -> tuple[Artefact, ...]:
-        """The adversarial examples, if the study has any, and report/atlas.html, which nothing is made from."""
+        """The adversarial examples, if the study has any, and the pages, which nothing is made from."""
         shown: list[Artefact] = []
         if self.has_examples:
             used = self.study.used
@@ -548,10 +548,8 @@ class Plan:
             shown = [self._made("report/examples.parquet", "report/examples", "examples", params, inputs)]
         tables = [*(self.matrix if self.config.matrix else self.similarity()), *self.answers()]
         inputs = {"study": self.describe(), "tables": tables, **({"examples": shown[0]} if shown else {})}
-        return (
-            *shown,
-            self._made("report/atlas.html", "report/atlas", "atlas", {"columns": self.study.columns}, inputs),
-        )
+        atlas = self._made("report/atlas.html", "report/atlas", "atlas", {"columns": self.study.columns}, inputs)
+        return (*shown, atlas, replace(atlas, path="report/landing.rst"))
 
     def answers(self) -> list[Artefact]:
         """The artefacts that analyses make, which are the purpose of a study."""

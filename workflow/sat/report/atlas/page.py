@@ -68,10 +68,7 @@ def make_page(results: Results) -> str:
     data = {**payload(results), "palettes": PALETTES}
     return environment.get_template("page.html").render(
         study=config["study"],
-        matrix=bool(config.get("matrix")),
-        n_models=len(results.models),
-        n_images=_n_images(results),
-        attack="" if config.get("matrix") else attack_words(config),
+        about=about(results),
         surest=surest(found),
         rest=[one for one in found if not one.open and one not in surest(found)],
         open=[one for one in found if one.open],
@@ -91,13 +88,15 @@ def make_page(results: Results) -> str:
     )
 
 
-def _n_images(results: Results) -> str:
-    """How many images the models were attacked on."""
+def about(results: Results) -> str:
+    """Say in a sentence what the study is: models, images and attack."""
+    models = f"{len(results.models)} models"
     if "models" not in results.tables:
-        return ""
+        return f"{models}, from an existing matrix."
     attacked = results.tables["models"]["n_attacked"]
     low, high = int(attacked.min()), int(attacked.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    images = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{models}, {images} attacked images each, attacked with {attack_words(results.config)}."
 
 
 def _cautions(results: Results) -> list[str]:
