@@ -39,4 +39,4 @@ rule all:
         results("similarity/sat.csv"),
         results([f"clean/{model}.gate.json" for model in plan.needed]),
         results([path for unit in plan.analyses.values() for path in unit.outputs]),
-        results("report/atlas.html"),
+        results(["report/atlas.html", "report/landing.rst"]),

@@ -10,6 +10,9 @@ from sat.report.atlas.finding import statements, surest
 from sat.report.atlas.page import about, sections
 from sat.report.atlas.results import Results
 
+LONGEST = 5000
+"""Characters of a line; docutils refuses lines of more than 10,000."""
+
 
 def make_landing(results: Results) -> str:
     """Write the page.
@@ -26,18 +29,17 @@ def make_landing(results: Results) -> str:
     found = statements(results.tables, results.config)
     title = escaped(str(results.config["study"]))
     lines = [title, "=" * len(title), "", escaped(about(results)), ""]
-    lines += [
-        "The page `atlas.html <atlas.html>`__ beside this report shows everything: the matrix, every model, every "
-    ]
-    lines += ["pair with adversarial images, and all tables.", ""]
+    lines += ["The page `atlas.html <atlas.html>`__ beside this report shows everything: the matrix, all models, all"]
+    lines += ["pairs with adversarial images, and all tables.", ""]
     lines += ["**The finding**", ""]
     lines += [f"* **{escaped(one.text)}** {escaped(one.sure)}" for one in surest(found)] or ["* Nothing is sure."]
     if unsure := [f"* **{escaped(one.text)}.** {escaped(one.sure)}" for one in found if one.open]:
         lines += ["", "**What could not be said, and why**", "", *unsure]
     picture = results.figures.get("clustermap", b"")
     if 0 < len(picture) <= MOST_SVG:
-        lines += ["", f".. image:: data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"]
-        lines += ["   :alt: the matrix"]
+        uri = f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
+        parts = [uri[start : start + LONGEST] for start in range(0, len(uri), LONGEST)]
+        lines += ["", f".. image:: {parts[0]}", *(f"   {part}" for part in parts[1:]), "   :alt: the matrix"]
     names = [escaped(name) for name, _ in sections(results, found)]
     lines += ["", f"The sections of this report, in reading order: {', '.join(names)}."]
     return "\n".join([*lines, ""])
