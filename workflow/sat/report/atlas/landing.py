@@ -47,5 +47,5 @@ def make_landing(results: Results) -> str:
 
 def escaped(text: str) -> str:
     """Escape text, so that it is neither markup of reStructuredText nor of Jinja."""
-    plain = re.sub(r"([^A-Za-z0-9\s.,;:%()])", r"\\\1", " ".join(text.split()))
+    plain = re.sub(r"([^A-Za-z0-9\s.,;%()])", r"\\\1", " ".join(text.split()))
     return plain.replace("{", '{{ "{" }}')
