@@ -107,12 +107,12 @@ def _add_numbers(add: Any, frame: pd.DataFrame | None, key: str, title: str, nam
     add(key, title, _by_model(frame, key, names), share=share, **ends)
 
 
-def _by_model(frame: pd.DataFrame, column: str, names: Sequence[str]) -> list[float | None]:
+def _by_model(frame: pd.DataFrame, column: str, names: Sequence[str]) -> list[Any]:
     values = frame.set_index("model")[column].reindex(names)
     return [None if pd.isna(value) else _short(value) for value in values]
 
 
-def _firmness(results: Results, of: str) -> list[float | None]:
+def _firmness(results: Results, of: str) -> list[Any]:
     """Least share of draws in which a model stays with the members of its cluster."""
     draws = [results.tables[name] for name in ("membership", "stability_membership") if name in results.tables]
     if not draws:

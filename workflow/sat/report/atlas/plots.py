@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from bokeh.core.types import ID
 from bokeh.embed import json_item
 from bokeh.models import (
     BasicTicker,
-    ColorBar,
+    ColorBar,  # type: ignore[attr-defined]
     ColumnDataSource,
     CustomJS,
     FixedTicker,
@@ -36,16 +37,14 @@ def plots() -> dict[str, Any]:
     dict
         The items `matrix` and `map`.
     """
-    return {"matrix": _numbered(json_item(_matrix(), "matrix-plot")), "map": _numbered(json_item(_map(), "map-plot"))}
-
-
-def _matrix() -> figure:
-    ranges = {
-        "x_range": Range1d(0, 1, name="matrix-x"),
-        # The first model stands at the top.
-        "y_range": Range1d(1, 0, name="matrix-y"),
+    return {
+        "matrix": _numbered(json_item(_matrix(), ID("matrix-plot"))),
+        "map": _numbered(json_item(_map(), ID("map-plot"))),
     }
-    plot = figure(
+
+
+def _matrix() -> Any:
+    plot: Any = figure(
         name="matrix",
         width=760,
         height=740,
@@ -54,7 +53,9 @@ def _matrix() -> figure:
         tools="box_zoom,pan,wheel_zoom,reset,save",
         active_drag="box_zoom",
         x_axis_location="above",
-        **ranges,
+        x_range=Range1d(start=0, end=1, name="matrix-x"),
+        # The first model stands at the top.
+        y_range=Range1d(start=1, end=0, name="matrix-y"),
     )
     plot.toolbar.logo = None
     plot.toolbar.autohide = False
@@ -79,8 +80,8 @@ def _matrix() -> figure:
     return plot
 
 
-def _map() -> figure:
-    plot = figure(
+def _map() -> Any:
+    plot: Any = figure(
         name="map",
         width=760,
         height=520,
@@ -88,8 +89,8 @@ def _map() -> figure:
         toolbar_location="below",
         tools="tap,lasso_select,box_select,pan,wheel_zoom,reset,save",
         active_drag="box_select",
-        x_range=Range1d(0, 1),
-        y_range=Range1d(0, 1),
+        x_range=Range1d(start=0, end=1),
+        y_range=Range1d(start=0, end=1),
     )
     plot.toolbar.logo = None
     plot.grid.visible = False
