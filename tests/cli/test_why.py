@@ -64,6 +64,15 @@ def test_results_that_were_moved_elsewhere_can_be_asked(finished: Project, tmp_p
     assert "source digits" in here.stdout
 
 
+def test_a_renamed_folder_of_results_is_not_mistaken_for_the_one_that_has_its_name_now(project: Project):
+    kept = project.results.parent / "before"
+    project.results.rename(kept)
+    shutil.copytree(kept, project.results)
+    shutil.copy(project.results / "adversarial/resnet.h5.json", project.results / "adversarial/vit.h5.json")
+    assert project.sat("why", "results/before/similarity/sat.csv").returncode == 0
+    assert project.sat("why", "results/tiny/similarity/sat.csv").returncode == 1
+
+
 def test_what_is_not_as_it_was_read_is_named(project: Project):
     def faults(*words: str) -> list[str]:
         done = project.sat("why", "results/tiny/similarity/sat.csv", *words)

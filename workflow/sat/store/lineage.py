@@ -36,7 +36,8 @@ class Origin:
 def find_recorded(consumer: Path | str, recorded: str) -> Path | None:
     """Find an input by the path that a sidecar records, near the artefact that was made from it.
 
-    Recorded paths are relative to the folder that holds `results/`, and the folder may have moved since.
+    Recorded paths are relative to the folder that holds `results/`. That folder, or the folder of the study in it, may
+    have another name or place by now, so the input is looked for in the nearest folder above its consumer.
 
     Parameters
     ----------
@@ -50,7 +51,9 @@ def find_recorded(consumer: Path | str, recorded: str) -> Path | None:
     Path or None
         Path of the input; None if its sidecar is nowhere above the consumer.
     """
-    there = (parent / recorded for parent in Path(consumer).resolve().parents)
+    # A recorded path begins with results/<study>/.
+    names = (Path(*Path(recorded).parts[2:]), Path(recorded))
+    there = (parent / name for parent in Path(consumer).resolve().parents for name in names)
     return next((path for path in there if sidecar_path(path).is_file()), None)
 
 
