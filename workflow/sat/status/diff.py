@@ -111,7 +111,7 @@ def _measured(first: Side, second: Side) -> list[str]:
     ours, theirs = (read_settings(side.results / MATRIX) for side in (first, second) if side.results)
     if ours is None or theirs is None:
         return ["a matrix that comes from a file: nothing is known of its images and attack"]
-    return [f"measured with {change}" for change in differences(theirs, ours)]
+    return [f"{second.name} was measured with {change}" for change in differences(ours, theirs)]
 
 
 def _made_by(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
