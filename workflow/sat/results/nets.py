@@ -44,14 +44,14 @@ def check_trusted(folder: Folder, model: str, architecture: str, digest: str, tr
     module = architecture.partition(":")[0]
     raise SatError(
         f"model {model!r}: its net {architecture!r} is made by code that came with the study, "
-        f"{folder.path / FOLDER / digest / module}.py (digest {digest[:12]}), and runs with all your rights. Read it. If "
-        "you trust it, call sat.open_study(..., trust_code=True)."
+        f"{folder.path / FOLDER / digest / module}.py (digest {digest[:12]}), and runs with all your rights. Read it. "
+        "If you trust it, call sat.open_study(..., trust_code=True)."
     )
 
 
 @contextmanager
 def _consent(given: bool) -> Iterator[None]:
-    """Let code files run within the block if the caller trusts them, and no longer: another study may be opened next."""
+    """Let code files run within the block if the caller trusts them, and not after it."""
     before = os.environ.get(CONSENT)
     if given:
         os.environ[CONSENT] = "1"

@@ -72,7 +72,7 @@ def _recorded(results: Path) -> Study:
     except ValidationError as error:
         raise SatError(
             f"{results / 'study.json'}: was written by a version of sat with other settings "
-            f"({str(error.errors(include_url=False)[0]['msg'])}). Run snakemake again, which writes it anew."
+            f"({error.errors(include_url=False)[0]['msg']}). Run snakemake again, which writes it anew."
         ) from None
 
 
@@ -84,7 +84,7 @@ def _results_of(study: Study, file: Path) -> Path:
         if found.is_dir():
             return found
     raise SatError(
-        f"{file}: study {study.name!r} has no results yet: there is no folder results/{study.name} in {here}, above it, "
+        f"{file}: study {study.name!r} has no results yet: no folder results/{study.name} is in {here}, above it, "
         f"or near the file. Run: snakemake -c2 --configfile {file}"
     )
 
@@ -93,6 +93,4 @@ def _nearby(path: Path) -> str:
     """Folders of results near a path, for messages."""
     places = (path / "results", path, path.parent, Path("results"))
     found = sorted({str(each.parent) for place in places for each in place.glob("*/study.json")})
-    return (
-        f"There are {', '.join(found[:5])}." if found else "'snakemake' makes results in the folder where it is called."
-    )
+    return f"There are {', '.join(found[:5])}." if found else "'snakemake' makes results where it is called."

@@ -75,7 +75,7 @@ class Folder:
     def remedy(self, name: str) -> str:
         """Say how a file that is missing is made."""
         if name in self.plan.artefacts():
-            return f"the study has not been run to its end. Run snakemake with its config file, or only: snakemake {self.path / name}"
+            return "the study has not been run to its end. Run snakemake with its config file."
         return f"study {self.study.name!r} does not ask for it."
 
     def check(self, name: str) -> dict[str, Any]:

@@ -70,10 +70,9 @@ class Tables(Mapping[str, "pd.DataFrame"]):
         return {table: name for name, unit in declared.items() for table in unit.tables}
 
     def _why(self, name: str) -> str:
-        path = self._folder.path / f"analysis/{name}.csv"
         maker = self._makers()[name]
         if maker in self._folder.plan.analyses:
-            return f"it has not been made yet. Run snakemake with the study's config file, or only: snakemake {path}."
+            return self._folder.remedy(f"analysis/{name}.csv")
         unit = units.declarations("analyses")[maker]
         if not unit.wanted(self._folder.study):
             return "the study's config file does not ask for this analysis; config.yaml explains its keys."
