@@ -70,8 +70,8 @@ def test_predictions_are_those_of_all_tiles(finished, results):
     found = results.predictions
     images = by_hand(finished, "images/attack.h5")
     assert found.dims == ("target", "source", "image")
-    assert found["target"].values.tolist() == found["source"].values.tolist() == MODELS
-    assert (found["image"].values == images["id"]).all() and (found["label"].values == images["label"]).all()
+    assert found["target"].to_numpy().tolist() == found["source"].to_numpy().tolist() == MODELS
+    assert (found["image"].to_numpy() == images["id"]).all() and (found["label"].to_numpy() == images["label"]).all()
     tiles = sorted(finished.results.glob("tiles/*/*.h5"))
     assert len(tiles) == 4
     seen = 0
@@ -79,10 +79,10 @@ def test_predictions_are_those_of_all_tiles(finished, results):
         tile = by_hand(finished, path.relative_to(finished.results))
         for row, target in enumerate(tile["target"].astype(str)):
             for column, source in enumerate(tile["source"].astype(str)):
-                assert (found.sel(target=target, source=source).values == tile["prediction"][row, column]).all()
+                assert (found.sel(target=target, source=source).to_numpy() == tile["prediction"][row, column]).all()
                 seen += 1
     assert seen == 9
-    whole = found.values
+    whole = found.to_numpy()
     assert whole.shape == (3, 3, 48) and whole.dtype == np.int16
     right = np.stack([by_hand(finished, f"clean/{name}.h5")["attack_prediction"] == images["label"] for name in MODELS])
     assert ((whole == -1) == ~right).all(), "-1 where the source did not attack, whoever the target is"
@@ -99,10 +99,10 @@ def test_predictions_are_those_of_all_tiles(finished, results):
     ],
 )
 def test_any_selection_is_that_of_the_whole_array(results, pick):
-    whole = results.predictions.values
+    whole = results.predictions.to_numpy()
     wanted = [np.atleast_1d(np.arange(size)[part]) for size, part in zip(whole.shape, pick, strict=True)]
     axes = tuple(0 if isinstance(part, int) else slice(None) for part in pick)
-    assert (results.predictions[pick].values == whole[np.ix_(*wanted)][axes]).all()
+    assert (results.predictions[pick].to_numpy() == whole[np.ix_(*wanted)][axes]).all()
 
 
 def test_only_the_tiles_that_a_selection_touches_are_read(project):
@@ -122,7 +122,7 @@ def test_clean_predictions_and_images_are_those_of_the_files(finished, results):
     images = by_hand(finished, "images/attack.h5")
     for name in MODELS:
         found = results.clean.sel(model=name)
-        assert (found.values == by_hand(finished, f"clean/{name}.h5")["attack_prediction"]).all()
+        assert (found.to_numpy() == by_hand(finished, f"clean/{name}.h5")["attack_prediction"]).all()
     assert (results.labels == images["label"]).all()
     found = results.images("attack")
     assert found.image.dtype == np.uint8 and (found.image == images["image"]).all()
@@ -177,7 +177,7 @@ def test_bytes_that_no_sidecar_vouches_for_are_refused(project):
     results = library.open_study(project.results)
     path = project.results / "similarity/sat.csv"
     path.write_text(path.read_text().replace("4", "5", 1))
-    with pytest.raises(SatError, match="its content is not what its sidecar sat.csv.json says"):
+    with pytest.raises(SatError, match=r"its content is not what its sidecar sat\.csv\.json says"):
         _ = results.matrix
     # An analysis of the matrix that lay there before is stale as soon as another one lies there.
     sidecar = project.results / "similarity/sat.csv.json"
@@ -223,11 +223,7 @@ def test_provenance_leads_down_to_images_weights_and_code(finished, results):
         results.provenance("similarity/sta.csv")
 
 
-def test_representations_are_short_and_escaped(project):
-    rows = [{**row, "model": row["model"]} for row in [{"model": "a"}]]
-    assert rows
-    results = library.open_study(project.results)
-    results.study.model_config  # noqa: B018
+def test_representations_are_short(results):
     for shown in (results, results.tables, results.pair("vit", "resnet"), results.provenance("similarity/sat.csv")):
         assert len(repr(shown).splitlines()) < 12 and "<table>" in shown._repr_html_()
 
@@ -238,7 +234,7 @@ def test_tables_need_neither_torch_nor_snakemake(finished):
         f"import sat, sys\nr = sat.open_study({str(finished.results)!r})\n"
         "r.matrix, r.affinity, r.pairs, r.models, r.clusters, r.tables['groups'], repr(r), r.provenance('study.json')\n"
         f"print([name for name in {heavy} if name in sys.modules])\n"
-        "r.predictions.sel(target='vit', source='resnet').values, r.images(), r.adversarial('vit'), r.pair('vit', 'resnet')\n"
+        "r.predictions.sel(target='vit', source='resnet').to_numpy(), r.images(), r.adversarial('vit')\n"
         "r.pair('vit', 'resnet').examples()\n"
         "print([name for name in ('torch', 'timm', 'snakemake', 'matplotlib') if name in sys.modules])"
     )

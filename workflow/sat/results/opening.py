@@ -43,6 +43,15 @@ def open_study(study: Path | str, *, config: Mapping[str, Any] | None = None, tr
     ------
     SatError
         If there are no such results.
+
+    Examples
+    --------
+    >>> import sat
+    >>> r = sat.open_study("results/tiny")
+    >>> r.matrix.shape
+    (3, 3)
+    >>> sorted(r.tables)[:3]
+    ['caveats', 'choose_k', 'clusters']
     """
     path = Path(study).expanduser()
     if path.name == "study.json":

@@ -38,6 +38,24 @@ class StudyResults:
         Name of a variant of the study; empty for the study itself.
     trust_code : bool
         Whether the study's own code files may run.
+
+    Examples
+    --------
+    >>> import sat
+    >>> r = sat.open_study("results/tiny")
+    >>> r
+    study    tiny
+    results  results/tiny
+    models   3: byobnet, resnet, vit
+    images   digits, canvas 32 px
+    attack   pgd_linf, eps 24/255
+    tables   ...
+    >>> r.predictions.dims
+    ('target', 'source', 'image')
+    >>> r.predictions.sel(target="vit", source="resnet").shape
+    (48,)
+    >>> r.images("attack")
+    ImageSet(48 images (3, 32, 32), uint8, 10 classes)
     """
 
     def __init__(self, folder: Folder, variant: str = "", trust_code: bool = False) -> None:
