@@ -20,8 +20,60 @@ class Table:
     """What each column holds, in their order. A name with `{}` stands for several columns, such as one a model."""
 
 
-_MATRIX = {"model": "name of the row's model", "{model}": "value of the row's and the column's model"}
 _INTERVAL = "end of its interval at the study's `confidence`"
+_COMMON = {
+    "model": "name of the model",
+    "model_a": "first model of the pair, by name",
+    "model_b": "second model of the pair",
+    "family": "the model's family, as in the model table",
+    "sat": "SAT of the pair: natural logarithm of the mean transfer success in per cent",
+    "affinity": "affinity of the pair: log-odds beyond what the two models' own levels predict",
+    "of": "`sat` or `affinity`: which of them the row is about",
+    "n_models": "number of models",
+    "n_pairs": "number of pairs of different models",
+    "p": "p-value, two-sided, from permutations of models",
+    "note": "why there is no value, or only some; empty otherwise",
+    "rank": "rank, 1 for the largest",
+    "rank_best": "best rank that the intervals allow",
+    "rank_worst": "worst rank that the intervals allow",
+    "tied": "whether the intervals allow another rank",
+    "cluster": "number of the model's cluster; 1 is the largest",
+    "quantity": "name of the quantity",
+    "value": "its value",
+}
+
+
+def common(*names: str) -> dict[str, str]:
+    """Columns that mean the same in many tables, by name."""
+    return {name: _COMMON[name] for name in names}
+
+
+def interval(name: str, how: str = "") -> dict[str, str]:
+    """The two ends of the interval of a column."""
+    told = f"{_INTERVAL}{f' ({how})' if how else ''}"
+    return {f"{name}_low": f"lower {told}", f"{name}_high": f"upper {told}"}
+
+
+HALF_CONTRASTS = {
+    "n_values": "number of values that two models or more have",
+    "n_models": "number of their models",
+    **{
+        f"{name}{suffix}": told
+        for suffix in ("", "_equal")
+        for name, told in {
+            "half_contrast": "how much more alike a pair of one value is than a pair of two, in log-odds",
+            "low": "lower end of its interval (jackknife over models)",
+            "high": "upper end of its interval (jackknife over models)",
+            "p": "p-value, two-sided, from permutations of models",
+            "p_adjusted": "the same, for all rows at once",
+        }.items()
+    },
+    **common("note"),
+}
+"""Columns of `sat.statistics.contrasts.overall_contrasts`."""
+
+
+_MATRIX = {"model": "name of the row's model", "{model}": "value of the row's and the column's model"}
 TABLES = {
     "images/manifest.csv": Table(
         "One row for each image of the data set.",
