@@ -95,7 +95,7 @@ def list_images(study: Study) -> tuple[Dataset, Images]:
 
 def _split(study: Study, listing: Listing, root: str) -> Images:
     """Count the images of every split, as the stages choose them."""
-    from sat.images.images import attack_count, read_list, split_indices, training_images
+    from sat.images.images import attack_count, eval_count, read_list, split_indices, training_images
 
     settings = study.config.images
     if not len(listing.names):
@@ -107,6 +107,7 @@ def _split(study: Study, listing: Listing, root: str) -> Images:
     )
     if not len(evaluation):
         raise SatError("key 'images.train_fraction': no image is left for the evaluation; lower it.")
+    evaluation = evaluation[: eval_count(settings.eval_images, len(evaluation))]
     if settings.id_list:
         file = study.files["images.attack_images"]
         # If the file is not there, the study's check has said so.
