@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import h5py
+import hdf5plugin  # noqa: F401 - h5py reads images with it
 import numpy as np
 import pytest
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from sat import units
 from sat.errors import SatError
+from sat.statistics.published import MARGIN, STANDARD_ERRORS
 from sat.store.step import ALONE, Step, group_recipe
 from sat.study.attack import AttackSettings
 from sat.study.lock import raised
@@ -331,6 +332,7 @@ class Plan:
         }
         if published:
             params |= {"published_top1": published, "max_published_gap": self.config.max_published_gap}
+            params["above_published"] = {"margin": MARGIN, "errors": STANDARD_ERRORS}
         if variant and (count := self.config.variants[variant].attack_images):
             params["attack_images"] = count
         inputs: Inputs = {
