@@ -50,6 +50,8 @@ class Forecast:
         total = N_DIGITS if images.source == "digits" else UNKNOWN_IMAGES
         train = UNKNOWN_TRAINING if images.train_folder else round(images.train_fraction * total)
         evaluation = total if images.train_folder else total - train
+        if isinstance(images.eval_images, int):
+            evaluation = min(evaluation, images.eval_images)
         attack = UNKNOWN_LISTED if images.id_list else images.attack_images
         return {
             "train": train,
