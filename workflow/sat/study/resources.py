@@ -1,4 +1,8 @@
-"""Memory and time that jobs ask for, estimated from the numbers of the model table.
+"""Memory and time that jobs ask for, estimated from three numbers of each network.
+
+The numbers are the columns n_parameters, gmacs and input_size of the model table, or
+facts in the sidecar of the model's weights (`sat.study.forecast`). Where a number is
+known from neither, that of a ResNet-50 is assumed.
 
 The estimates are upper bounds, because a job that is killed for its memory costs more
 than memory that is not used. Rules ask for them thousands of times while Snakemake
@@ -119,16 +123,14 @@ CUDA_SLOWER = 4.0
 
 LEAST_MINUTES = 10
 
-# --- rows without numbers, such as the small networks of the digits demo
-UNKNOWN_CLEAN = (3000, 30)
-UNKNOWN_ATTACK = (4000, 120)
-UNKNOWN_EVALUATE = (4000, 120)
-UNKNOWN_TRAINING = (3000, 60)
-UNKNOWN_WEIGHTS = (3000, 30)
+# --- networks of which nothing is known yet: a ResNet-50
+ASSUMED_PARAMETERS = 25_600_000
+ASSUMED_GMACS = 4.1
+"""Billion multiply-accumulates per image of 224 x 224. For other sizes, they are in proportion to the pixels."""
 
 
 class Row(Protocol):
-    """The part of a row of the model table that the estimates use."""
+    """What the estimates use of a network; a row of the model table has it, and `Size`."""
 
     @property
     def n_parameters(self) -> int | None:
@@ -141,6 +143,20 @@ class Row(Protocol):
     @property
     def input_size(self) -> int | None:
         """Side in pixels of the model's own input."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """The numbers of a network, from wherever they are known."""
+
+    n_parameters: int | None = None
+    gmacs: float | None = None
+    input_size: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether memory and time can be estimated."""
+        return self.n_parameters is not None and self.gmacs is not None
 
 
 @dataclass(frozen=True)
@@ -169,7 +185,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class _Net:
-    """A row with known numbers, and the sizes that follow from them."""
+    """A network, and the sizes that follow from its numbers."""
 
     weights_mb: float
     gmacs: float
@@ -179,14 +195,15 @@ class _Net:
     """How often a weight is used on an image, in thousands."""
 
     @classmethod
-    def of(cls, model: Row, canvas: int) -> _Net | None:
-        if model.n_parameters is None or model.gmacs is None:
-            return None
+    def of(cls, model: Row, canvas: int) -> _Net:
+        pixels = _pixels(model.input_size or canvas)
+        parameters = model.n_parameters or ASSUMED_PARAMETERS
+        gmacs = model.gmacs or ASSUMED_GMACS * pixels
         return cls(
-            weights_mb=BYTES_PER_PARAMETER * model.n_parameters / 1e6,
-            gmacs=model.gmacs,
-            pixels=_pixels(model.input_size or canvas),
-            uses=min(1e6 * model.gmacs / model.n_parameters, MOST_USES),
+            weights_mb=BYTES_PER_PARAMETER * parameters / 1e6,
+            gmacs=gmacs,
+            pixels=pixels,
+            uses=min(1e6 * gmacs / parameters, MOST_USES),
         )
 
     @property
@@ -238,9 +255,7 @@ def weights_needs(model: Row) -> Needs:
     -------
     Needs
     """
-    if model.n_parameters is None:
-        return _needs(UNKNOWN_WEIGHTS[0], 60 * UNKNOWN_WEIGHTS[1])
-    weights = BYTES_PER_PARAMETER * model.n_parameters / 1e6
+    weights = BYTES_PER_PARAMETER * (model.n_parameters or ASSUMED_PARAMETERS) / 1e6
     return _needs(BASE_MB + FORWARD_MB + WEIGHTS_COPIES * weights, START_SECONDS + weights / DOWNLOAD_MB)
 
 
@@ -269,8 +284,6 @@ def training_needs(
     """
     held = min(_canvas_mb(images, canvas), HELD_IMAGES_MB) + _canvas_mb(batch * CANVAS_BYTES, canvas)
     net = _Net.of(model, canvas)
-    if net is None:
-        return _needs(_unknown(UNKNOWN_TRAINING[0], device) + held, 60 * UNKNOWN_TRAINING[1])
     memory = _base_mb(device, threads) + held + TRAINING_COPIES * net.weights_mb
     if device != "cuda":
         memory += GRADIENT_MB + TRAINING_FACTOR * batch * net.gradient_mb
@@ -317,11 +330,9 @@ def distil_needs(
     """
     memory, minutes = float(training.mem_mb), float(training.minutes)
     for row, count in ((student, evaluated), (teacher, images)):
-        net = _Net.of(row, canvas) if row else None
-        if net is None:
-            memory += 0 if row is None else UNKNOWN_CLEAN[0] - BASE_MB
-            minutes += 0 if row is None else UNKNOWN_CLEAN[1]
+        if row is None:
             continue
+        net = _Net.of(row, canvas)
         minutes += net.seconds(count, batch, device, threads) / 60
         memory += 2 * net.weights_mb
         if device != "cuda":
@@ -356,8 +367,6 @@ def clean_needs(
     at_once = _at_once(images, batch)
     held = _canvas_mb(at_once * CANVAS_BYTES, canvas) + LOGIT_BYTES * images * classes / 1e6
     net = _Net.of(model, canvas)
-    if net is None:
-        return _needs(_unknown(UNKNOWN_CLEAN[0], device) + held, 60 * UNKNOWN_CLEAN[1])
     memory = _base_mb(device, threads) + held + 2 * net.weights_mb
     if device != "cuda":
         memory += FORWARD_MB + at_once * net.forward_mb
@@ -392,8 +401,6 @@ def attack_needs(
     at_once = _at_once(images, batch)
     held = _canvas_mb(at_once * CANVAS_BYTES + DIGEST_IMAGES, canvas)
     net = _Net.of(model, canvas)
-    if net is None:
-        return _needs(_unknown(UNKNOWN_ATTACK[0], device) + held, 60 * UNKNOWN_ATTACK[1])
     memory = _base_mb(device, threads) + held + 2 * net.weights_mb
     if device != "cuda":
         memory += GRADIENT_MB + at_once * net.gradient_mb
@@ -445,19 +452,16 @@ def evaluate_needs(
     reading_bytes, bytes_then = NOISE_BYTES if diagonal or wide else TILE_BYTES
     predicting = images * bytes_then + chunk * CHUNK_BYTES + at_once * CANVAS_BYTES
     held = _canvas_mb(max(images * reading_bytes, predicting), canvas)
-    known = [net for net in (_Net.of(model, canvas) for model in targets) if net is not None]
-    weights = [net.weights_mb for net in known]
+    nets = [_Net.of(model, canvas) for model in targets]
+    weights = [net.weights_mb for net in nets]
     # While a target is read, the targets before it are in memory already.
     memory = _base_mb(device, threads) + held + sum(weights) + max(weights, default=0.0)
     if device != "cuda":
-        memory += FORWARD_MB + at_once * max((net.forward_mb for net in known), default=0.0)
+        memory += FORWARD_MB + at_once * max((net.forward_mb for net in nets), default=0.0)
     rounds = n_sources + diagonal
     reading = IO_SECONDS * _pixels(canvas) * images * (1 + rounds)
     seconds = START_SECONDS * (1 + len(targets) / 8) + reading
-    seconds += sum(net.seconds(images * rounds, batch, device, threads) for net in known)
-    if len(known) < len(targets):
-        memory = max(memory, _unknown(UNKNOWN_EVALUATE[0], device) + held)
-        seconds += 60 * UNKNOWN_EVALUATE[1]
+    seconds += sum(net.seconds(images * rounds, batch, device, threads) for net in nets)
     return _needs(memory, seconds)
 
 
@@ -467,10 +471,6 @@ def _needs(mem_mb: float, seconds: float) -> Needs:
 
 def _base_mb(device: str, threads: int) -> float:
     return (CUDA_MB if device == "cuda" else BASE_MB) + THREAD_MB * (threads - 1)
-
-
-def _unknown(mem_mb: int, device: str) -> int:
-    return max(mem_mb, CUDA_MB) if device == "cuda" else mem_mb
 
 
 def _at_once(images: int, batch: int) -> int:
