@@ -21,7 +21,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from sat.models.classifier import create_net
-from sat.models.macs import count_macs
+from sat.models.sizes import count_macs
 from sat.study.components import COMPONENTS, NONE, join
 
 NORMALISATIONS = {

@@ -126,7 +126,7 @@ def classes_of(job: Job, manifest: str) -> int:
 def save_weights(job: Job, classifier: Classifier, path: str, **facts: Any) -> None:
     """Write weights/<model>.safetensors and its sidecar, with what training or fetching found, and the net's size."""
     from sat.models.classifier import save_classifier
-    from sat.models.macs import size_facts
+    from sat.models.sizes import size_facts
     from sat.store.files import replacing
 
     with replacing(path) as temporary:

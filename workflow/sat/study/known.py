@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +49,13 @@ class Known:
         """Numbers of a model's network: those of its row, or else those that its weights' sidecar records."""
         if model not in self._sizes:
             row = self.plan.study.model[model]
-            size = Size(row.n_parameters, row.gmacs, row.input_size)
-            if not size.known:
-                facts = self._facts(self.plan.weights(model), NET)
-                if not facts and self.plan.study.fine_tuned(model):
-                    facts = self._facts(self.plan.pretrained(model), NET)
-                parameters, gmacs, side = (_number(facts, name) for name in ("n_parameters", "gmacs", "input_size"))
-                size = Size(
-                    row.n_parameters or (round(parameters) if parameters else None),
-                    row.gmacs or gmacs,
-                    row.input_size or (round(side) if side else None),
-                )
-            if not size.known:
+            facts = self._facts(self.plan.weights(model), NET)
+            if not facts and self.plan.study.fine_tuned(model):
+                facts = self._facts(self.plan.pretrained(model), NET)
+            counted = {field.name: _number(facts, field.name) for field in fields(Size)}
+            given = {name: getattr(row, name) for name in ("n_parameters", "gmacs", "input_size")}
+            size = Size(**{**counted, **{name: value for name, value in given.items() if value}})
+            if not facts:
                 return size
             self._sizes[model] = size
         return self._sizes[model]
@@ -105,12 +102,13 @@ class Known:
             count = _number(self._facts(artefact), "n_images")
             if count is None:
                 return None
-            self._counts[name] = round(count)
+            self._counts[name] = int(count)
         return self._counts[name]
 
     def _facts(self, artefact: Artefact, names: Iterable[str] | None = None) -> Mapping[str, Any]:
         """Facts of an artefact's sidecar, if it was made with the params, or those of some names, that the plan has."""
-        if self.results is None:
+        # Before anything is made, Snakemake asks many thousand times, so the usual answer must be quick.
+        if self.results is None or not os.path.exists(f"{self.results}/{artefact.path}.json"):
             return {}
         try:
             sidecar = read_sidecar(self.results / artefact.path)
@@ -124,7 +122,7 @@ class Known:
         return facts
 
 
-def _number(facts: Mapping[str, Any], name: str) -> float | None:
+def _number(facts: Mapping[str, Any], name: str) -> Any:
     """A number above 0 among facts; None if there is none."""
     found = facts.get(name)
     return found if isinstance(found, int | float) and found > 0 else None

@@ -1,18 +1,18 @@
-"""Memory and time that jobs ask for, estimated from three numbers of each network.
+"""Memory and time that jobs ask for, estimated from a few numbers of each network.
 
-The numbers are the columns n_parameters, gmacs and input_size of the model table, or
-facts in the sidecar of the model's weights (`sat.study.forecast`). Where a number is
-known from neither, that of a ResNet-50 is assumed.
+n_parameters, gmacs and input_size are columns of the model table, or facts in the
+sidecar of the model's weights, as is the memory for an image (`sat.study.known`). Where
+a number is known from neither, that of a ResNet-50 is assumed.
 
 The estimates are upper bounds, because a job that is killed for its memory costs more
 than memory that is not used. Rules ask for them thousands of times while Snakemake
 parses the rules, so nothing here imports torch or opens a file.
 
 The memory is that of a job on one CPU thread, with the thresholds of glibc that
-workflow/rules/common.smk sets. Only three numbers are known of each network, and
-networks with the same three numbers differ by a factor of four in the memory for a
-gradient. So the bound of a lean network (ResNet-50, ViT) is two to four times what it
-takes.
+workflow/rules/common.smk sets. Before a model's weights are made, only three numbers
+are known of it, and networks with the same three numbers differ by a factor of four in
+the memory for a gradient. So the bound of a lean network (ResNet-50, ViT) is two to
+four times what it takes. Once they are made, it is one to two and a half times.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 # --- memory, in MB of 10^6 bytes; measured with torch 2.12.1 and timm 1.0.31 on one thread of an AMD EPYC
 BASE_MB = 800
@@ -62,6 +61,13 @@ HELD_IMAGES_MB = 1074
 """Memory for training images that are kept (sat.store.hdf5.IN_MEMORY). If there are more, they are read from the file.
 """
 REFERENCE_SIZE = 224
+
+# Once a model's weights are made, the memory of its tensors for an image is known. More is taken: the rearranged inputs
+# of convolutions, what a backward pass makes, and the holes that aligned tensors leave in glibc's heap.
+FORWARD_FACTOR = 2.0
+"""In a forward pass; 1.0 to 1.8 was measured."""
+GRADIENT_FACTOR = 2.0
+"""With a gradient; 1.0 to 1.5 was measured."""
 
 CANVAS_BYTES = 24
 """Bytes per value of the canvas in the current batch: uint8, int16 and float copies of image, perturbation and
@@ -129,29 +135,20 @@ ASSUMED_GMACS = 4.1
 """Billion multiply-accumulates per image of 224 x 224. For other sizes, they are in proportion to the pixels."""
 
 
-class Row(Protocol):
-    """What the estimates use of a network; a row of the model table has it, and `Size`."""
-
-    @property
-    def n_parameters(self) -> int | None:
-        """Parameters."""
-
-    @property
-    def gmacs(self) -> float | None:
-        """Billion multiply-accumulates per image, at the model's own input size."""
-
-    @property
-    def input_size(self) -> int | None:
-        """Side in pixels of the model's own input."""
-
-
 @dataclass(frozen=True)
 class Size:
     """The numbers of a network, from wherever they are known."""
 
     n_parameters: int | None = None
+    """Parameters."""
     gmacs: float | None = None
+    """Billion multiply-accumulates per image, at the model's own input size."""
     input_size: int | None = None
+    """Side in pixels of the model's own input."""
+    forward_mb: float | None = None
+    """Memory of the tensors of a forward pass for one image, counted (`sat.models.sizes`)."""
+    gradient_mb: float | None = None
+    """The same with what a gradient with respect to the image needs."""
 
     @property
     def known(self) -> bool:
@@ -191,32 +188,26 @@ class _Net:
     gmacs: float
     pixels: float
     """Number of pixels of the model's own input, in units of 224 x 224."""
-    uses: float
-    """How often a weight is used on an image, in thousands."""
+    forward_mb: float
+    """Memory for the activations of a forward pass, per image."""
+    gradient_mb: float
+    """Memory for the activations of forward and backward pass with frozen weights, per image."""
 
     @classmethod
-    def of(cls, model: Row, canvas: int) -> _Net:
+    def of(cls, model: Size, canvas: int) -> _Net:
         pixels = _pixels(model.input_size or canvas)
         parameters = model.n_parameters or ASSUMED_PARAMETERS
         gmacs = model.gmacs or ASSUMED_GMACS * pixels
-        return cls(
-            weights_mb=BYTES_PER_PARAMETER * parameters / 1e6,
-            gmacs=gmacs,
-            pixels=pixels,
-            uses=min(1e6 * gmacs / parameters, MOST_USES),
-        )
-
-    @property
-    def forward_mb(self) -> float:
-        """Memory for the activations of a forward pass, per image."""
-        return FORWARD_MB_PER_IMAGE * self.pixels
-
-    @property
-    def gradient_mb(self) -> float:
-        """Memory for the activations of forward and backward pass with frozen weights, per image."""
-        return self.pixels * (
-            GRADIENT_MB_PER_IMAGE + GRADIENT_MB_PER_ROOT_GMAC * math.sqrt(self.gmacs) + GRADIENT_MB_PER_USE * self.uses
-        )
+        if model.forward_mb and model.gradient_mb:
+            forward, gradient = FORWARD_FACTOR * model.forward_mb, GRADIENT_FACTOR * model.gradient_mb
+        else:
+            # How often a weight is used on an image, in thousands.
+            uses = min(1e6 * gmacs / parameters, MOST_USES)
+            forward = FORWARD_MB_PER_IMAGE * pixels
+            gradient = pixels * (
+                GRADIENT_MB_PER_IMAGE + GRADIENT_MB_PER_ROOT_GMAC * math.sqrt(gmacs) + GRADIENT_MB_PER_USE * uses
+            )
+        return cls(BYTES_PER_PARAMETER * parameters / 1e6, gmacs, pixels, forward, gradient)
 
     def seconds(self, images: float, batch: int, device: str, threads: int) -> float:
         """Time of the forward passes of some images."""
@@ -244,12 +235,12 @@ def images_needs(images: int, canvas: int) -> Needs:
     return _needs(memory, START_SECONDS + images * (DECODE_SECONDS + IO_SECONDS * _pixels(canvas)))
 
 
-def weights_needs(model: Row) -> Needs:
+def weights_needs(model: Size) -> Needs:
     """Estimate the needs of fetching or converting weights, on the CPU.
 
     Parameters
     ----------
-    model : Row
+    model : Size
 
     Returns
     -------
@@ -260,13 +251,13 @@ def weights_needs(model: Row) -> Needs:
 
 
 def training_needs(
-    model: Row, images: int, canvas: int, batch: int, epochs: int, device: str = "cpu", threads: int = 1
+    model: Size, images: int, canvas: int, batch: int, epochs: int, device: str = "cpu", threads: int = 1
 ) -> Needs:
     """Estimate the needs of training a model on the study's own images.
 
     Parameters
     ----------
-    model : Row
+    model : Size
     images : int
         Number of training images.
     canvas : int
@@ -294,8 +285,8 @@ def training_needs(
 
 def distil_needs(
     training: Needs,
-    student: Row,
-    teacher: Row | None,
+    student: Size,
+    teacher: Size | None,
     images: int,
     evaluated: int,
     canvas: int,
@@ -309,8 +300,8 @@ def distil_needs(
     ----------
     training : Needs
         Needs of training the student alone.
-    student : Row
-    teacher : Row, optional
+    student : Size
+    teacher : Size, optional
         The teacher, which sees every training image in every epoch.
     images : int
         Number of training images, times the number of epochs.
@@ -341,13 +332,13 @@ def distil_needs(
 
 
 def clean_needs(
-    model: Row, images: int, canvas: int, batch: int, device: str = "cpu", threads: int = 1, classes: int = CLASSES
+    model: Size, images: int, canvas: int, batch: int, device: str = "cpu", threads: int = 1, classes: int = CLASSES
 ) -> Needs:
     """Estimate the needs of predicting the evaluation images.
 
     Parameters
     ----------
-    model : Row
+    model : Size
     images : int
         Number of evaluation images.
     canvas : int
@@ -375,13 +366,13 @@ def clean_needs(
 
 
 def attack_needs(
-    model: Row, images: int, canvas: int, batch: int, steps: int, device: str = "cpu", threads: int = 1
+    model: Size, images: int, canvas: int, batch: int, steps: int, device: str = "cpu", threads: int = 1
 ) -> Needs:
     """Estimate the needs of attacking a model, which keeps no more than one batch in memory.
 
     Parameters
     ----------
-    model : Row
+    model : Size
     images : int
         Number of attack images. The model is assumed to get all of them right.
     canvas : int
@@ -411,7 +402,7 @@ def attack_needs(
 
 
 def evaluate_needs(
-    targets: Sequence[Row],
+    targets: Sequence[Size],
     n_sources: int,
     images: int,
     canvas: int,
@@ -425,7 +416,7 @@ def evaluate_needs(
 
     Parameters
     ----------
-    targets : sequence of Row
+    targets : sequence of Size
         The tile's targets, whose weights are all in memory.
     n_sources : int
         Number of the tile's sources.
