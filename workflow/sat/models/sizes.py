@@ -122,9 +122,9 @@ def size_facts(classifier: Classifier) -> dict[str, Any]:
     try:
         classifier.requires_grad_(False).eval()
         image = torch.zeros(1, 3, side, side, device=classifier.mean.device)
-        facts["gmacs"] = round(count_macs(classifier.net, image) / 1e9, 6)
-        facts["forward_mb"] = round(activation_mb(classifier, gradient=False), 3)
-        facts["gradient_mb"] = round(activation_mb(classifier, gradient=True), 3)
+        facts["gmacs"] = count_macs(classifier.net, image) / 1e9
+        facts["forward_mb"] = activation_mb(classifier, gradient=False)
+        facts["gradient_mb"] = activation_mb(classifier, gradient=True)
     except Exception as error:  # the user's net may do anything, and these are only for estimates
         log.warning("operations and memory cannot be counted (%s: %s)", type(error).__name__, error)
     return facts
