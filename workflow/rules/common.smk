@@ -74,11 +74,11 @@ def go_on(plan):
 
 try:
     give_consent(config, sys.argv if workflow.is_main_process else None)
-    study = build_study(config, files or [CLONE / "config.yaml"])
+    study = build_study(config, files or [CLONE / "config.yaml"], consents() and workflow.is_main_process)
     RESULTS = f"results/{study.name}"
     running = workflow.is_main_process and runs_jobs(sys.argv)
     if running:
-        check_consent(study.own_nets, study.code)
+        check_consent(study.own, study.code)
         hold_run(Path(RESULTS))
         keep_code(study.code.values(), Path(RESULTS))
     # Jobs on a cluster parse this file too. They use the digests that the main process has registered.

@@ -241,11 +241,10 @@ def config_type(known: Units) -> type[Config]:
     """
     if known is ours():
         return Config
-    own = [
-        known.analyses[name].settings for kind, _, name in (e.partition("/") for e in known.code) if kind == "analyses"
-    ]
+    entries = [entry.split("/") for entry in known.code]
+    own: list[Any] = [known.analyses[name].settings for kind, name in entries if kind == "analyses"]
     attack = attack_settings(known.attacks)
-    made = create_model("Config", __base__=(*filter(None, own), Config), attack=(attack, attack()))
+    made: type[Config] = create_model("Config", __base__=(*filter(None, own), Config), attack=(attack, attack()))
     made.units = known
     return made
 

@@ -18,13 +18,12 @@ import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, create_model, model_validator
 from pydantic.fields import FieldInfo
 
+from sat.study.code import KINDS
 from sat.study.section import Name, Section
 from sat.units.analysis import Analysis, Shown
 from sat.units.attack import ANY, Attack, Norm, Selection
 from sat.units.measure import Interval, Measure, Needs
 
-KINDS = {"Attack": "attacks", "Measure": "measures", "Analysis": "analyses"}
-"""Kind of unit by the name of its declaration."""
 TYPES: dict[str, Any] = {
     **{kind.__name__: kind for kind in (bool, int, float, str)},
     **{f"list[{kind.__name__}]": list[kind] for kind in (bool, int, float, str)},  # type: ignore[valid-type]
@@ -107,7 +106,7 @@ class Setting(Written):
     def field(self) -> tuple[Any, FieldInfo]:
         """The key in the form of pydantic's `create_model`."""
         kind = Literal[tuple(self.choices)] if self.choices else Union[tuple(TYPES[name] for name in self.types)]  # noqa: UP007
-        bounds: dict[str, Any] = dict(self.bounds)
+        bounds: dict[str, Any] = {**self.bounds}  # type: ignore[dict-item]
         return kind, pydantic.Field(self.default, description=self.doc, **bounds)
 
 
@@ -119,7 +118,7 @@ def _section(settings: Settings) -> type[Section]:
     try:
         made = create_model("Settings", __base__=Section, **{name: one.field() for name, one in settings.items()})  # type: ignore[call-overload]
         made.model_validate({name: one.default for name, one in settings.items()})
-    except (TypeError, pydantic.PydanticUserError, pydantic.ValidationError) as error:
+    except (TypeError, NameError, pydantic.PydanticUserError, pydantic.ValidationError) as error:
         raise ValueError(f"the settings make no section: {str(error).splitlines()[0]}") from None
     return made  # type: ignore[no-any-return]
 
@@ -222,7 +221,8 @@ Declared: TypeAdapter[WrittenAttack | WrittenMeasure | WrittenAnalysis] = TypeAd
     Annotated[WrittenAttack | WrittenMeasure | WrittenAnalysis, pydantic.Field(discriminator="kind")]
 )
 """A declaration as it is written."""
-_WRITTEN: dict[type, type[Written]] = {Attack: WrittenAttack, Measure: WrittenMeasure, Analysis: WrittenAnalysis}
+WRITTEN: dict[type, type[Written]] = {Attack: WrittenAttack, Measure: WrittenMeasure, Analysis: WrittenAnalysis}
+"""How each declaration is written."""
 
 
 def describe(unit: Attack | Measure | Analysis) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def describe(unit: Attack | Measure | Analysis) -> dict[str, Any]:
         If something in it cannot be written, with the field.
     """
     written: dict[str, Any] = {"kind": KINDS[type(unit).__name__]}
-    known = _WRITTEN[type(unit)].model_fields
+    known = WRITTEN[type(unit)].model_fields
     for one in fields(unit):
         value = getattr(unit, one.name)
         if value == _default(one):
@@ -320,6 +320,7 @@ def _setting(name: str, found: FieldInfo) -> dict[str, Any]:
         raise ValueError(f"{where}: {str(error).splitlines()[0]}") from None
     if repr(made) != repr(found):
         raise ValueError(
-            f"{where} is declared with more than a type, a default, bounds ({', '.join(names)}) and a docstring: {found}"
+            f"{where} is declared with more than a type, a default, bounds ({', '.join(names)}) and a docstring: "
+            f"{found}"
         )
     return written
