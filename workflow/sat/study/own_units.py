@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,10 +26,7 @@ from sat.study.config import Config
 from sat.study.lock import pipeline
 from sat.study.section import check_name, explain
 from sat.units import PACKAGE, SINGULAR, Units, names, ours
-from sat.units.analysis import Analysis
-from sat.units.attack import Attack
 from sat.units.declared import Declared
-from sat.units.measure import Measure
 
 DECLARED = "units.json"
 """File of the declarations, in the folder of the study's results."""
@@ -61,47 +57,78 @@ def read_units(code: Mapping[str, CodeFile], results: Path, may_run: bool) -> Un
     SatError
         If a name or a key is taken, a file cannot be imported, or a declaration is missing or not valid.
     """
-    own = [file for file in code.values() if file.kind]
-    for file in own:
-        _check_name(file)
+    own = {f"{file.kind}/{file.module}": file for file in code.values() if file.kind}
+    for entry, file in own.items():
+        _check_name(entry, f"key 'code': {file.path}")
     check_name(results.name)
     known = _read(results / DECLARED)
-    if new := [file for file in own if file.digest not in known or (may_run and _fault(known[file.digest], file))]:
-        if not may_run:
-            raise SatError(_unknown(new))
-        known = _declare(new, results)
+    new = [
+        file
+        for entry, file in own.items()
+        if file.digest not in known or (may_run and _fault(entry, known[file.digest]))
+    ]
+    if new and not may_run:
+        raise SatError(_unknown(new))
+    if new:
+        found = _declare(new, results)
+        known = {**_read(results / DECLARED), **found}
         with replacing(results / DECLARED) as temporary:
-            kept = {**_read(results / DECLARED), **known}
-            temporary.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        known = kept
-    made: dict[str, dict[str, Any]] = {kind: {} for kind in SINGULAR}
-    for file in own:
-        if fault := _fault(known[file.digest], file):
+            temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    for entry, file in own.items():
+        if fault := _fault(entry, known[file.digest]):
             raise SatError(
-                f"{results / DECLARED}: the declaration of {file.path} is not valid: {fault}. Delete the file. A "
-                f"command with --config {KEY}=true writes it again."
+                f"{results / DECLARED}: the declaration of {file.path} is not valid: {fault}. A command with --config "
+                f"{KEY}=true writes it again."
             )
-        made[file.kind][file.module] = _make(known[file.digest])
-    base = ours()
-    units = Units(
-        {**base.attacks, **made["attacks"]},
-        {**base.measures, **made["measures"]},
-        {**base.analyses, **made["analyses"]},
-        {f"{file.kind}/{file.module}": file.digest for file in own},
-    )
-    _check_together(units, code)
+    written = {entry: known[file.digest] for entry, file in own.items()}
+    units = _make(written, {entry: file.digest for entry, file in own.items()})
+    for entry, file in own.items():
+        _check_together(units, entry, f"key 'code': {file.path}")
     return units
 
 
-def _check_name(file: CodeFile) -> None:
-    """Accept the name of a unit that is not taken."""
-    name = file.module
-    taken = {unit: f"our {SINGULAR[kind]}" for kind in SINGULAR for unit in names(kind)}
+def recorded_units(written: Mapping[str, Any]) -> Units:
+    """Make the units of a study from what its study.json records, beside ours.
+
+    Parameters
+    ----------
+    written : mapping
+        Declarations by kind and name.
+
+    Raises
+    ------
+    SatError
+        If one is not valid.
+    """
+    for entry, one in written.items():
+        _check_name(entry, entry)
+        if fault := _fault(entry, one):
+            raise SatError(f"declared.{entry}: {fault}.")
+    units = _make(written, dict.fromkeys(written, ""))
+    for entry in written:
+        _check_together(units, entry, f"declared.{entry}")
+    return units
+
+
+def _make(written: Mapping[str, Any], code: Mapping[str, str]) -> Units:
+    made: dict[str, dict[str, Any]] = {kind: {**getattr(ours(), kind)} for kind in SINGULAR}
+    for entry, one in written.items():
+        kind, name = entry.split("/")
+        made[kind][name] = Declared.validate_json(json.dumps(one)).make()
+    return Units(**made, code=code, written=written)
+
+
+def _check_name(entry: str, where: str) -> None:
+    """Accept a kind, and the name of a unit that is not taken."""
+    kind, _, name = entry.partition("/")
+    if kind not in SINGULAR or not name.isidentifier() or not name.isascii():
+        raise SatError(f"{where}: a unit has a name of letters, digits and _, and {name!r} is none.")
+    taken = {unit: f"our {SINGULAR[known]}" for known in SINGULAR for unit in names(known)}
     taken |= dict.fromkeys((*pipeline(), "all", "analysis"), "a rule of ours")
-    if file.kind == "measures":
+    if kind == "measures":
         taken |= dict.fromkeys(COLUMNS, "a column of the table of measures")
     if name in taken:
-        raise SatError(f"key 'code': {file.path} and {taken[name]} have one name, {name!r}; rename the file.")
+        raise SatError(f"{where}: this {SINGULAR[kind]} and {taken[name]} have one name, {name!r}; rename the file.")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -113,11 +140,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _make(written: object) -> Attack | Measure | Analysis:
-    return Declared.validate_json(json.dumps(written)).make()
-
-
-def _fault(written: object, file: CodeFile) -> str:
+def _fault(entry: str, written: object) -> str:
     """What is wrong with a declaration; empty if nothing is."""
     try:
         found = Declared.validate_json(json.dumps(written))
@@ -126,7 +149,8 @@ def _fault(written: object, file: CodeFile) -> str:
         return explain(error).removesuffix(".")
     except (ValueError, RecursionError) as error:
         return str(error)
-    return "" if found.kind == file.kind else f"it is of the {found.kind}, and the file of the {file.kind}"
+    kind = entry.partition("/")[0]
+    return "" if found.kind == kind else f"it is one of {found.kind}, and the file is one of {kind}"
 
 
 def _unknown(files: Sequence[CodeFile]) -> str:
@@ -177,30 +201,25 @@ def _declare(files: Sequence[CodeFile], results: Path) -> dict[str, Any]:
     return found
 
 
-def _check_together(units: Units, code: Mapping[str, CodeFile]) -> None:
-    """Check that no unit of the study's own takes a key or a file of another one."""
-    for entry in units.code:
-        kind, name = entry.split("/")
-        path = code[name].path
-        if kind == "attacks":
-            earlier = {other: one for other, one in units.attacks.items() if other != name}
-            try:
-                own_fields({**earlier, name: units.attacks[name]})
-            except TypeError as error:
-                raise SatError(f"key 'code': {path}: {error}.") from None
-        if kind == "analyses":
-            _check_analysis(units, name, path)
-
-
-def _check_analysis(units: Units, name: str, path: Path) -> None:
+def _check_together(units: Units, entry: str, where: str) -> None:
+    """Check that a unit of the study's own takes no key and no file of another one."""
+    kind, name = entry.split("/")
+    if kind == "attacks":
+        earlier = {other: one for other, one in units.attacks.items() if other != name}
+        try:
+            own_fields({**earlier, name: units.attacks[name]})
+        except TypeError as error:
+            raise SatError(f"{where}: {error}.") from None
+    if kind != "analyses":
+        return
     own = units.analyses[name]
     others = [unit for other, unit in units.analyses.items() if other != name]
-    keys = Counter(key for unit in others if unit.settings for key in unit.settings.model_fields)
+    keys = {key for unit in others if unit.settings for key in unit.settings.model_fields}
     for key in own.settings.model_fields if own.settings else ():
         if key in keys or key in Config.model_fields or hasattr(Config, key):
-            raise SatError(f"key 'code': {path}: setting {key!r} is a key of the config file already; rename it.")
+            raise SatError(f"{where}: setting {key!r} is a key of the config file already; rename it.")
     outputs = {output for unit in others for output in unit.outputs}
     if twice := [output for output in own.outputs if output in outputs]:
-        raise SatError(f"key 'code': {path}: {twice[0]} is a file of another analysis already; rename it.")
+        raise SatError(f"{where}: {twice[0]} is a file of another analysis already; rename it.")
     if unknown := own.optional - set(own.inputs):
-        raise SatError(f"key 'code': {path}: optional names {sorted(unknown)[0]!r}, which is none of the inputs.")
+        raise SatError(f"{where}: optional names {sorted(unknown)[0]!r}, which is none of the inputs.")

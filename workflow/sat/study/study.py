@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from sat.errors import Faults, SatError
 from sat.study.attack import AttackSettings
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
 from sat.study.code import CodeFile, consents, read_code
 from sat.study.config import Config, config_type
-from sat.study.own_units import read_units
+from sat.study.own_units import read_units, recorded_units
 from sat.study.reading import check_keys_stand_once, read_config
 from sat.study.section import check_name, check_printed_name, did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
@@ -40,12 +49,28 @@ class Study(BaseModel):
 
     config: SerializeAsAny[Config]
     models: tuple[Model, ...]
+    declared: dict[str, Any] = {}
+    """Declarations of the study's own units by kind and name, from which keys of its config follow."""
     files: dict[str, Path] = Field(default_factory=dict, exclude=True)
     """Where the user's own files are: checkpoints by model name, and those that `images` names by key. What is in
     them counts (see sat.store.user_files), not where they lie."""
 
     code: dict[str, CodeFile] = Field(default_factory=dict, exclude=True)
     """Code files by the names of their modules."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_units(cls, raw: Any) -> Any:
+        # A study.json holds the declarations beside the config, which is read with them.
+        if isinstance(raw, dict) and isinstance(raw.get("declared"), dict) and isinstance(raw.get("config"), dict):
+            kind = config_type(recorded_units(raw["declared"]))
+            return {**raw, "config": kind.model_validate_json(json.dumps(raw["config"]), context=_context(kind))}
+        return raw
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = handler(self)
+        return found if self.declared else {name: value for name, value in found.items() if name != "declared"}
 
     @model_validator(mode="after")
     def _check_names(self) -> Study:
@@ -359,7 +384,7 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults, may_run
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
     models = tuple(sorted(models, key=lambda row: row.model))
-    study = Study(config=valid, models=models, files=user_files, code=code)
+    study = Study(config=valid, models=models, declared={**valid.units.written}, files=user_files, code=code)
     # With keys or rows missing, these would find mistakes that are none.
     if not faults.found:
         _check_together(study, where, tables, faults)

@@ -46,6 +46,8 @@ class Units:
     analyses: Mapping[str, Analysis]
     code: Mapping[str, str] = field(default_factory=dict)
     """Digest of the code file of each unit that is the study's own, by kind and name: `attacks/mine`."""
+    written: Mapping[str, Any] = field(default_factory=dict)
+    """Declarations of the same units as JSON."""
 
 
 @cache
