@@ -13,7 +13,9 @@ def run(arrays, labels):
     from sklearn.metrics import cohen_kappa_score
 
     predicted = [array[:] for array in arrays]
-    square = np.eye(len(predicted))
+    square = np.ones((len(predicted), len(predicted)))
     for a, b in combinations(range(len(predicted)), 2):
-        square[a, b] = square[b, a] = cohen_kappa_score(predicted[a], predicted[b])
+        # Two models that always name one and the same class have no kappa. They agree.
+        if (predicted[a] != predicted[b]).any():
+            square[a, b] = square[b, a] = cohen_kappa_score(predicted[a], predicted[b])
     return square
