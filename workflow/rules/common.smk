@@ -74,11 +74,11 @@ def go_on(plan):
 
 try:
     give_consent(config, sys.argv if workflow.is_main_process else None)
-    study = build_study(config, files or [CLONE / "config.yaml"])
+    study = build_study(config, files or [CLONE / "config.yaml"], consents() and workflow.is_main_process)
     RESULTS = f"results/{study.name}"
     running = workflow.is_main_process and runs_jobs(sys.argv)
     if running:
-        check_consent(study.own_nets, study.code)
+        check_consent(study.own, study.code)
         hold_run(Path(RESULTS))
         keep_code(study.code.values(), Path(RESULTS))
     # Jobs on a cluster parse this file too. They use the digests that the main process has registered.
@@ -92,6 +92,7 @@ try:
 except SatError as error:
     raise WorkflowError(str(error)) from None
 
+own_analyses = [name for name in plan.analyses if f"analyses/{name}" in study.units.code]
 forecast = Forecast(plan, Path(RESULTS))
 compute = study.config.compute
 
@@ -188,10 +189,14 @@ def makes(**outputs):
 
 
 def reported(path, shown):
-    """An entry of the report. Variants have a section of their own. The caption's file is named after the artefact."""
+    """An entry of the report. Variants have a section of their own. The caption's file is named after the artefact; an
+    analysis of the study's own has its caption among its params."""
     name, kind = Path(path).stem, "figure" if path.endswith(".svg") else "table"
     captions = CLONE / "workflow/report"
-    caption = f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
+    own = any(path in study.units.analyses[unit].outputs for unit in own_analyses)
+    caption = (
+        "own" if own else f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
+    )
 
     def variant(wildcards):
         return variant_of(wildcards) if "{variant}" in path else ""
@@ -205,6 +210,11 @@ def reported(path, shown):
         },
         caption=f"../report/{caption}.rst",
     )
+
+
+def as_rst(text):
+    """A text in which nothing is markup, for a caption."""
+    return re.sub(r"([^\w\s])", r"\\\1", " ".join(text.split()))
 
 
 def needs(estimate, device={"gpu": 0}):

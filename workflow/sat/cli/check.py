@@ -63,7 +63,6 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     from sat.status.outlook import total_load
     from sat.status.weights import check_weights
     from sat.study.forecast import Forecast
-    from sat.units import declarations
 
     found = [
         Said("folder", f"{one.path}: {one.text}", "problem" if one.harms else "caution")
@@ -84,7 +83,7 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     said, images = check_images(study)
     found += said
     found += check_weights(study, images)
-    others = [key for unit in declarations("analyses").values() for key in unit.files]
+    others = [key for unit in study.units.analyses.values() for key in unit.files]
     found += check_matrices(study, ["matrix", *others])
     if not faults:
         results = results_folder(study)

@@ -29,11 +29,11 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.classifier import load_classifier
     from sat.store import hdf5, layout
     from sat.store.parts import Parts
-    from sat.units import declarations
+    from sat.units import module
     from sat.units.attack import coarse
 
     params = job.step.params
-    model, method = params["model"], declarations("attacks")[params["method"]]
+    model, method = params["model"], module("attacks", params["method"]).UNIT
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     with hdf5.reading(job.input("clean", arguments.clean)) as file:
         prediction = file["attack_prediction"][:]

@@ -11,6 +11,7 @@ from sat.errors import SatError
 from sat.logs import log
 from sat.store.artefact import Job
 from sat.store.step import Step
+from sat.units import bring
 
 if TYPE_CHECKING:
     from sat.models.batches import Batch
@@ -55,6 +56,7 @@ def start(arguments: argparse.Namespace) -> Job:
     log.info(
         "%s (version %d): %s", step.stage, step.version, dict(step.params) if len(str(step.params)) < 2000 else "..."
     )
+    bring(step.params.get("units", {}))
     run: dict[str, Any] = {}
     if "device" in arguments:
         from sat.store.leases import lease_device
