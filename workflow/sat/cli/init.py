@@ -1,4 +1,4 @@
-"""Start a folder of your own: a study, a model table, a file for nets.
+"""Write a study, a model table and a code file to start from.
 
 The folder may lie anywhere. Results will lie in it too, in results/<study>/. No file is
 overwritten.
