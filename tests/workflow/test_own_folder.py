@@ -127,7 +127,14 @@ def test_two_commands_after_sat_init_compare_a_net_of_ones_own_as_torchattacks_d
     assert files_of(clone.folder) == before, "results lie in the folder of the call"
 
     # The way that the documentation names does the same, so it finds nothing to do.
-    call = ("results/my_study/similarity/sat.csv", "-s", f"{clone.folder}/Snakefile", "--configfile", "study.yaml", *TRUST)
+    call = (
+        "results/my_study/similarity/sat.csv",
+        "-s",
+        f"{clone.folder}/Snakefile",
+        "--configfile",
+        "study.yaml",
+        *TRUST,
+    )
     again = forks.snakemake(folder, call, {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)})
     assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr, again.stderr[-3000:]
 

@@ -81,8 +81,9 @@ def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Names
     parser.allow_abbrev = False
     place = words.index("--") if "--" in words else len(words)
     parsed, unknown = parser.parse_known_args(words[:place])
-    if names := [word for word in unknown if word.endswith((".yaml", ".yml"))]:
-        parser.error(f"write {names[0]} first, before options of snakemake; after -- if it belongs to one of them")
+    # What follows an unknown option may be its value, or the study.
+    if unknown and parsed.study[0] in words[words.index(unknown[0]) : place] and "--study" not in words:
+        parser.error("write the study before all options of snakemake, as in: sat run study.yaml --cores 2")
     parsed.passed_on = [*unknown, *words[place + 1 :]]
     return parsed
 
