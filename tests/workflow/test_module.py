@@ -44,7 +44,7 @@ GIVEN = 'config:\n        config["sat"]'
 TRIGGERS = ("--rerun-triggers", "mtime", "params")
 
 
-def write_host(folder: Path, clone: Path, inputs: str = "", config: str = GIVEN) -> None:
+def write_host(folder: Path, clone: Path, inputs: str = "[]", config: str = GIVEN) -> None:
     """A workflow with a rule of its own and a config of its own, in which the study is one section."""
     folder.mkdir(exist_ok=True)
     # Relative to the host's Snakefile, as in a repository with a submodule.
@@ -57,11 +57,18 @@ def environment_of(folder: Path) -> dict[str, str]:
     return {"PATH": f"{folder}/bin:/usr/bin:/bin", "PYTHONPATH": f"{folder}/its own", "HOME": str(folder)}
 
 
-def check_shell(folder: Path, environment: dict[str, str]) -> None:
+def call(folder: Path, *words: str) -> tuple[int, str]:
+    """Call Snakemake in a folder; return its status and what it says."""
+    done = forks.snakemake(folder, ("--cores", "2", *words), environment_of(folder))
+    return done.returncode, done.stdout + done.stderr
+
+
+def check_shell(folder: Path) -> None:
     """The host's own rule has run in a shell as Snakemake makes it without a module."""
     options, found = (folder / "mine.txt").read_text().split("\nonecmd", 1)
     variables = dict(line.split("=", 1) for line in found.splitlines() if "=" in line)
-    assert variables["PATH"] == environment["PATH"] and variables["PYTHONPATH"] == environment["PYTHONPATH"]
+    given = environment_of(folder)
+    assert variables["PATH"] == given["PATH"] and variables["PYTHONPATH"] == given["PYTHONPATH"]
     assert not {"PYTHONSAFEPATH", "SAT_CODE", "MALLOC_TOP_PAD_"} & variables.keys()
     plain = subprocess.run(["bash", "-c", "set -euo pipefail; set -o"], capture_output=True, text=True).stdout
     assert options == plain.split("\nonecmd", 1)[0]
@@ -70,10 +77,9 @@ def check_shell(folder: Path, environment: dict[str, str]) -> None:
 def test_a_rule_of_the_host_has_its_own_path_and_shell(tmp_path: Path, write_study) -> None:
     write_study()
     write_host(tmp_path, ROOT)
-    environment = environment_of(tmp_path)
-    done = forks.snakemake(tmp_path, ("--cores", "1", *TRIGGERS), environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    check_shell(tmp_path, environment)
+    status, said = call(tmp_path, *TRIGGERS)
+    assert status == 0, said[-3000:]
+    check_shell(tmp_path)
 
 
 @pytest.mark.slow
@@ -86,16 +92,15 @@ def test_a_host_goes_on_from_the_matrix(project: Project, tmp_path: Path) -> Non
     # Two jobs of ours are left: one whose command is a plain rule's, and an analysis.
     for name in ("analysis/groups.csv", "similarity/sat.csv"):
         (host / "results/tiny" / name).unlink()
-    environment = environment_of(host)
-    done = forks.snakemake(host, ("--cores", "2", *TRIGGERS), environment)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    check_shell(host, environment)
+    status, said = call(host, *TRIGGERS)
+    assert status == 0, said[-4000:]
+    check_shell(host)
     assert (host / "results/tiny/analysis/groups.csv").read_bytes() == expected
-    assert "sat_groups" in done.stderr and "sat_attack" not in done.stderr
-    again = forks.snakemake(host, ("--cores", "2", *TRIGGERS), environment)
-    assert "Nothing to be done" in again.stderr, again.stderr[-3000:]
-    everything = forks.snakemake(host, ("--cores", "2", "--dry-run", "sat_all", *TRIGGERS), environment)
-    assert everything.returncode == 0 and "sat_attack" not in everything.stderr, everything.stderr[-3000:]
+    assert "sat_groups" in said and "sat_attack" not in said
+    status, said = call(host, *TRIGGERS)
+    assert "Nothing to be done" in said, said[-3000:]
+    status, said = call(host, "--dry-run", "sat_all", *TRIGGERS)
+    assert status == 0 and "sat_attack" not in said, said[-3000:]
 
 
 @pytest.mark.slow
@@ -114,15 +119,15 @@ def test_what_is_wrong_with_the_module_is_said(
 ) -> None:
     write_study()
     write_host(tmp_path, ROOT, config=config)
-    done = forks.snakemake(tmp_path, ("--cores", "1", "--dry-run", *words), environment_of(tmp_path))
-    assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr, done.stderr[-3000:]
+    status, said = call(tmp_path, "--dry-run", *words)
+    assert status == 1 and says in said and "Traceback" not in said, said[-3000:]
 
 
 @pytest.mark.slow
 def test_without_a_config_the_module_computes_the_default_study(tmp_path: Path) -> None:
     write_host(tmp_path, ROOT, "'results/digits/similarity/sat.csv'", config="")
-    done = forks.snakemake(tmp_path, ("--cores", "1", "--dry-run", "--quiet", "rules"), environment_of(tmp_path))
-    assert done.returncode == 0 and "sat_train" in done.stderr, done.stderr[-3000:]
+    status, said = call(tmp_path, "--dry-run", "--quiet", "rules")
+    assert status == 0 and "sat_train" in said, said[-3000:]
 
 
 @pytest.mark.slow
@@ -131,11 +136,10 @@ def test_the_words_of_the_hosts_command_let_code_run(tmp_path: Path, write_study
     write_study([{**row, "mean": "0.5", "std": "0.5"} for row in rows])
     (tmp_path / "nets.py").write_text("def net(num_classes): ...\n")
     write_host(tmp_path, ROOT, config="config:\n        {**config['sat'], 'code': 'nets.py'}")
-    environment = environment_of(tmp_path)
-    refused = forks.snakemake(tmp_path, ("--cores", "1", *TRIGGERS), environment)
-    assert refused.returncode == 1 and "nets.py (digest" in refused.stderr, refused.stderr[-3000:]
-    done = forks.snakemake(tmp_path, ("--cores", "1", *TRIGGERS, "--config", "trust_code=true"), environment)
-    assert done.returncode == 0 and (tmp_path / "mine.txt").exists(), done.stderr[-3000:]
+    status, said = call(tmp_path, *TRIGGERS)
+    assert status == 1 and "nets.py (digest" in said, said[-3000:]
+    status, said = call(tmp_path, *TRIGGERS, "--config", "trust_code=true")
+    assert status == 0 and (tmp_path / "mine.txt").exists(), said[-3000:]
 
 
 def test_the_catalogue_finds_what_it_looks_for() -> None:

@@ -77,7 +77,7 @@ class Normalised(nn.Module):
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net = net.eval()
+        self.net = net
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.net((images - 0.5) / 0.5)
@@ -88,12 +88,12 @@ def nets(folder: Path) -> Iterator[tuple[str, nn.Module]]:
     for name in ("resnet", "byobnet"):
         net = timm.create_model(f"test_{name}", num_classes=10)
         net.load_state_dict(load_file(folder / f"results/my_study/weights/{name}.safetensors"))
-        yield name, Normalised(net)
+        yield name, Normalised(net).eval()
     space: dict[str, object] = {"__name__": "my_nets"}
     exec((folder / "my_nets.py").read_text(), space)
     net = space["small"](10, 16)  # type: ignore[operator]
     net.load_state_dict(torch.load(folder / "lab.pth", weights_only=True))
-    yield "mine", Normalised(net)
+    yield "mine", Normalised(net).eval()
 
 
 def test_two_commands_after_sat_init_compare_a_net_of_ones_own_as_torchattacks_does(tmp_path: Path) -> None:
@@ -127,15 +127,10 @@ def test_two_commands_after_sat_init_compare_a_net_of_ones_own_as_torchattacks_d
     assert files_of(clone.folder) == before, "results lie in the folder of the call"
 
     # The way that the documentation names does the same, so it finds nothing to do.
-    call = (
-        "results/my_study/similarity/sat.csv",
-        "-s",
-        f"{clone.folder}/Snakefile",
-        "--configfile",
-        "study.yaml",
-        *TRUST,
+    call = ("-s", f"{clone.folder}/Snakefile", "--configfile", "study.yaml", *TRUST)
+    again = forks.snakemake(
+        folder, ("results/my_study/similarity/sat.csv", *call), {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     )
-    again = forks.snakemake(folder, call, {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)})
     assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr, again.stderr[-3000:]
 
     found = pd.read_csv(folder / "results/my_study/similarity/most_similar.csv").set_index(["model_a", "model_b"])
