@@ -128,9 +128,8 @@ def test_two_commands_after_sat_init_compare_a_net_of_ones_own_as_torchattacks_d
 
     # The way that the documentation names does the same, so it finds nothing to do.
     call = ("-s", f"{clone.folder}/Snakefile", "--configfile", "study.yaml", *TRUST)
-    again = forks.snakemake(
-        folder, ("results/my_study/similarity/sat.csv", *call), {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    again = forks.snakemake(folder, ("results/my_study/similarity/sat.csv", *call), environment)
     assert again.returncode == 0 and "Nothing to be done" in again.stdout + again.stderr, again.stderr[-3000:]
 
     found = pd.read_csv(folder / "results/my_study/similarity/most_similar.csv").set_index(["model_a", "model_b"])

@@ -35,7 +35,7 @@ from sat.units.analysis import Shown
 asked, given = workflow.modifier, workflow.modifier.skip_configfile
 files = [Path(f"the config of module {asked.namespace}")] if given else list(map(Path, workflow.overwrite_configfiles))
 try:
-    if asked.path_modifier.modifies_prefixes:
+    if asked.path_modifier.replace_prefix("results/study.json") != "results/study.json":
         raise SatError(f"module {asked.namespace}: has a prefix. Remove it: results always live in results/<study>/.")
     if files and not given and not asked.is_main_snakefile():
         raise SatError(
