@@ -501,7 +501,16 @@ def _locate(folder: Path, name: str) -> Path:
 
 def _typed(section: Mapping[str, Any]) -> dict[str, Any]:
     """Give a section's values their types: in --config 'attack={steps: 50}', Snakemake leaves them text."""
-    return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in section.items()}
+    return {key: _typed_text(value) if isinstance(value, str) else value for key, value in section.items()}
+
+
+def _typed_text(text: str) -> Any:
+    """A number, a list and the like; but not what YAML would make of a path such as `my images: 1` or `lab #2`."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return text if isinstance(value, str | Mapping) else value
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
