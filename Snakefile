@@ -31,8 +31,8 @@ if study.config.distillation:
 include: "workflow/rules/analyses.smk"
 
 
+# The default target, unless a workflow that uses this one as a module has one already.
 rule all:
-    default_target: True
     input:
         results("study.json"),
         results("similarity/sat.csv"),

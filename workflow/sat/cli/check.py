@@ -63,7 +63,6 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     from sat.status.outlook import total_load
     from sat.status.weights import check_weights
     from sat.study.forecast import Forecast
-    from sat.units import declarations
 
     found = [
         Said("folder", f"{one.path}: {one.text}", "problem" if one.harms else "caution")
@@ -84,7 +83,7 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     said, images = check_images(study)
     found += said
     found += check_weights(study, images)
-    others = [key for unit in declarations("analyses").values() for key in unit.files]
+    others = [key for unit in study.units.analyses.values() for key in unit.files]
     found += check_matrices(study, ["matrix", *others])
     if not faults:
         results = results_folder(study)
@@ -92,9 +91,12 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
             plan = plan_of(study)
         except SatError as error:
             return [*found, Said("study", str(error), "problem")]
-        load = total_load(plan, results, Forecast(plan, images and images.n_images))
+        load = total_load(plan, results, Forecast(plan, results, images and images.n_images))
         left = load.jobs - load.counts["done"]
-        text = f"{left:,} of {load.jobs:,} are left, with time limits of {load.minutes / 60:,.1f} h in all"
-        found.append(Said("jobs", f"{text}; 'sat plan' shows every stage"))
+        limits = f", with time limits of {load.minutes / 60:,.1f} h in all" if load.guessed < left else ""
+        text = f"{left:,} of {load.jobs:,} are left{limits}; 'sat plan' shows every stage"
+        found.append(Said("jobs", text))
+        if guesses := load.about_guesses(study.used):
+            found.append(Said("jobs", guesses))
         found += check_machine(study, load, results)
     return found

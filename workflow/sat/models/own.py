@@ -1,4 +1,4 @@
-"""Nets of the user's own, from code files. The only place where code that came with a study runs.
+"""Nets of the user's own, from code files.
 
 A net is a function ``name(num_classes, **options)`` that returns an nn.Module from normalised images, shape
 (n, 3, S, S), to logits, shape (n, num_classes). It is imported from the copy in the study's results.
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
-import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,7 @@ import torch
 from torch import nn
 
 from sat.errors import SatError
-from sat.study.code import CONSENT, COPIES, FOLDER, KEY, consents, digest_of, read_copy
+from sat.study.copies import check_modules, find_copy, importable
 
 
 @dataclass(frozen=True)
@@ -75,18 +72,11 @@ def create_own(
         If the function does not take an option.
     """
     module, _, name = architecture.partition(":")
-    folder = _find(code, near, architecture)
-    if not consents():
-        raise SatError(
-            f"net {architecture!r}: is made by code that came with the study, {folder / module}.py, and runs with all "
-            f"your rights. Read it. If you trust it, set {CONSENT}=1, or give Snakemake --config {KEY}=true."
-        )
-    if digest_of(read_copy(folder)) != code:
-        raise SatError(f"{folder}: is another code than that of its name; delete the folder and run Snakemake again.")
-    with _importable(folder):
+    folder = find_copy(module, code, f"net {architecture!r}", near)
+    with importable(folder):
         try:
             found = importlib.import_module(module)
-            _check_modules(folder)
+            check_modules(folder)
             function = getattr(found, name, None)
             if not callable(function):
                 what = "has no such name" if function is None else f"has a {type(function).__name__} of this name"
@@ -234,43 +224,3 @@ def check_outputs(net: nn.Module, architecture: str, num_classes: int, size: int
             f"net {architecture!r}: two images give {tuple(found.shape)} instead of logits of shape (2, {num_classes})."
             " The number of classes is that of the study's images, unless the column 'classes' says another."
         )
-
-
-def _find(code: str, near: Path | str | None, architecture: str) -> Path:
-    """The copy of a code file."""
-    places = [Path(os.environ[COPIES])] if COPIES in os.environ else []
-    places += [parent / FOLDER for parent in Path(near).resolve().parents] if near else []
-    found = next((place / code for place in places if (place / code).is_dir()), None)
-    if found is None:
-        raise SatError(
-            f"net {architecture!r}: the copy of its code (results/<study>/{FOLDER}/{code[:12]}...) is not there. If "
-            "the code file has changed since Snakemake started, run it again."
-        )
-    return found.absolute()
-
-
-def _check_modules(folder: Path) -> None:
-    """Refuse modules that were imported from elsewhere under the names of the copy's files."""
-    for path in sorted(folder.rglob("*.py")):
-        name = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
-        module = sys.modules.get(name)
-        if module and not Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
-            raise SatError(
-                f"{path}: another module {name!r} is loaded already ({module.__file__}). Rename the code file if it is "
-                "an installed package; otherwise read this version of the code in a process of its own."
-            )
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let Python import from a folder. Compiled files are neither read there nor written."""
-    # The folder stays in the path, and nothing is compiled any more, since a net may import more when it runs. The
-    # files of a study have different names.
-    sys.dont_write_bytecode = True
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    prefix, sys.pycache_prefix = sys.pycache_prefix, str(folder.parent / ".none")
-    try:
-        yield
-    finally:
-        sys.pycache_prefix = prefix

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
         to_canvas,
         training_images,
     )
-    from sat.store import hdf5
+    from sat.store import hdf5, layout
     from sat.store.tables import read_table
 
     job = start(arguments)
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
     done: list[int] = []
     sources: list[str] = []
     skipped: list[dict[str, str]] = []
-    with hdf5.writing(arguments.out) as file:
+    with hdf5.writing(arguments.out, layout.IMAGES) as file:
         stack = hdf5.image_dataset(file, "image", (count, 3, side, side), np.uint8)
         # If an image is left out, the next one of the permutation takes its place.
         remaining = candidates

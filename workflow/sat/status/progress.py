@@ -256,7 +256,7 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
     now = time.time() if now is None else now
     # The log is read before the sidecars, so that a job that ends in between is found done and not lost.
     run = newest_run(snakemake, results)
-    forecast = Forecast(plan)
+    forecast = Forecast(plan, results)
     stages: dict[str, StageProgress] = {}
     jobs = []
     for name, artefacts in plan.jobs().items():
