@@ -43,7 +43,7 @@ def test_its_inputs_are_known_and_its_function_takes_its_params(name: str, write
     first, *others = inspect.signature(module.run).parameters.values()
     assert first.name == "given" and all(other.kind is inspect.Parameter.KEYWORD_ONLY for other in others)
     if name in plan.analyses:
-        params = unit.params(plan)
+        params = plan.params_of(name)
         needed = {other.name for other in others if other.default is inspect.Parameter.empty}
         assert needed <= set(params) <= {other.name for other in others}
     assert inspect.getdoc(module) and inspect.getdoc(module.run)

@@ -17,6 +17,7 @@ from sklearn.metrics import confusion_matrix
 
 from conftest import ROWS, TINY
 from projects import ROOT, Project, locked_copy
+from sat import open_study
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +99,7 @@ def test_the_analysis_lists_the_largest_of_each_row_and_is_in_the_report(own: Pr
     found = pd.read_csv(own.results / "analysis/nearest.csv", index_col="model")
     for model, row in sat.iterrows():
         assert found.loc[model, "nearest"] == row.drop(model).idxmax()
+    assert open_study(own.results).tables["nearest"]["nearest"].tolist() == found["nearest"].tolist()
     project.run("--report", "report.zip")
     with zipfile.ZipFile(project.folder / "report.zip") as archive:
         page = "".join(archive.read(name).decode() for name in archive.namelist() if name.endswith((".html", ".js")))

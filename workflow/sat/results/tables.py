@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from sat import units
 from sat.results.reading import Folder, Missing
 from sat.study.section import did_you_mean
-from sat.units.analysis import Analysis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,17 +61,15 @@ class Tables(Mapping[str, "pd.DataFrame"]):
         """Name of the analysis that makes a table."""
         return self._makers()[name]
 
-    @staticmethod
-    def _makers() -> dict[str, str]:
+    def _makers(self) -> dict[str, str]:
         """Analyses by the names of their tables."""
-        declared: Mapping[str, Analysis] = units.declarations("analyses")
-        return {table: name for name, unit in declared.items() for table in unit.tables}
+        return {table: name for name, unit in self._folder.study.units.analyses.items() for table in unit.tables}
 
     def _why(self, name: str) -> str:
         maker = self._makers()[name]
         if maker in self._folder.plan.analyses:
             return self._folder.remedy(f"analysis/{name}.csv")
-        unit = units.declarations("analyses")[maker]
+        unit = self._folder.study.units.analyses[maker]
         if not unit.wanted(self._folder.study):
             return "the study's config file does not ask for this analysis; config.yaml explains its keys."
         return "the study has no such analysis, because it lacks one of " + ", ".join(unit.inputs.values()) + "."
