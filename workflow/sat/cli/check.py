@@ -1,7 +1,8 @@
 """Read a study and all its files, run nothing, say what would fail.
 
-Call it first, above all for a study that you have from somebody else. It executes and
-trains nothing. The exit status is 1 if something would fail.
+Call it first, above all for a study that you have from somebody else. It trains nothing, and
+executes nothing of the study unless you say so: with --config trust_code=true, it tries the
+nets of code files too. The exit status is 1 if something would fail.
 """
 
 from __future__ import annotations
@@ -57,9 +58,10 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     from sat.cli.calls import CLONE
     from sat.cli.tools import examined, plan_of, results_folder
     from sat.errors import SatError
-    from sat.status.check import Said, check_images, check_machine, check_matrices, check_weights
+    from sat.status.check import Said, check_images, check_machine, check_matrices
     from sat.status.foreign import foreign
     from sat.status.outlook import total_load
+    from sat.status.weights import check_weights
     from sat.study.forecast import Forecast
     from sat.units import declarations
 

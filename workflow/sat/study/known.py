@@ -90,6 +90,8 @@ class Known:
             total = N_DIGITS if images.source == "digits" else total or UNKNOWN_IMAGES
             train = round(images.train_fraction * total)
             evaluation = total - train
+        if isinstance(images.eval_images, int):
+            evaluation = min(evaluation, images.eval_images)
         attack = UNKNOWN_LISTED if images.id_list else images.attack_images
         return {
             "train": train,
