@@ -102,10 +102,10 @@ class Load:
         names = [model for model in models if model in self.models]
         listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
         return (
-            f"{self.guessed:,} job(s) cannot be estimated yet: the table has no n_parameters and gmacs for {listed}, and "
-            "no weights are made yet. Until then, these jobs ask for what a ResNet-50 takes at the same image size; then "
-            "the weights' sidecar says what the model itself takes. To know it now, fill in both columns: 'sat describe "
-            "ARCHITECTURE' prints them for nets of timm."
+            f"{self.guessed:,} job(s) cannot be estimated yet (?): the table has no n_parameters and gmacs for "
+            f"{listed}, and no weights say them yet. Until then, these jobs ask for what a ResNet-50 takes at the same "
+            "image size; then the weights' sidecar says what the model itself takes. To know it now, fill in both "
+            "columns: 'sat describe ARCHITECTURE' prints them for nets of timm."
         )
 
 
