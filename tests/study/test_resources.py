@@ -25,7 +25,6 @@ from sat.study.resources import (
     weights_needs,
 )
 
-
 RESNET50 = Size(25_557_032, 4.09, 224)
 CONVMIXER = Size(51_625_960, 51.1, 224)
 UNKNOWN = Size()

@@ -33,14 +33,9 @@ def test_a_job_asks_for_what_its_net_takes_from_the_moment_that_the_weights_are_
 ) -> None:
     jobs = ("clean/vit.tsv", "attack/vit.tsv", "evaluate/c1-000/c1-001.tsv", "evaluate/c1-001/c1-000.tsv")
     bare = Project.new(tmp_path / "bare", finished.config)
-    for name in ("models.csv",):
-        (bare.folder / name).write_text((finished.folder / name).read_text())
+    (bare.folder / "models.csv").write_text((finished.folder / "models.csv").read_text())
     before, ran = asked(bare.run("--dry-run")), of_the_run(finished)
-    again = finished.copy(tmp_path / "again")
-    for path in ("clean", "adversarial", "tiles"):
-        for file in (again.results / path).rglob("*.h5*"):
-            file.unlink()
-    after = asked(again.run("--dry-run"))
+    after = asked(finished.run("--dry-run", "--forcerun", "clean"))
     for job in jobs:
         # The run that made the weights asked before it for a guess, and then for the same as a new one.
         assert ran[job] == after[job], job
@@ -51,7 +46,7 @@ def test_a_job_asks_for_what_its_net_takes_from_the_moment_that_the_weights_are_
 
 
 @pytest.mark.slow
-def test_real_jobs_take_no_more_memory_than_they_ask_for_and_at_least_a_third(finished: Project) -> None:
+def test_real_jobs_take_no_more_memory_than_they_ask_for(finished: Project) -> None:
     compared = 0
     for job, needs in of_the_run(finished).items():
         if not job.startswith(("weights/", "clean/", "attack/", "evaluate/")):
@@ -59,10 +54,8 @@ def test_real_jobs_take_no_more_memory_than_they_ask_for_and_at_least_a_third(fi
         head, values = (finished.results / "benchmarks" / job).read_text().splitlines()[:2]
         taken = dict(zip(head.split("\t"), values.split("\t"), strict=True))["max_rss"]
         if taken in ("-", "NA"):
-            continue  # Snakemake looks every few seconds, and may miss a short job
+            continue  # Snakemake looks now and then, and has missed a short job
         compared += 1
         megabytes = float(taken) * 2**20 / 1e6
         assert megabytes <= needs["mem_mb"], f"{job}: asks for {needs['mem_mb']} MB, took {megabytes:.0f}"
-        # A job that ends between two looks may have been seen before it had imported everything.
-        assert needs["mem_mb"] <= 3.2 * max(megabytes, 800), f"{job}: {needs['mem_mb']} MB, took {megabytes:.0f}"
     assert compared >= 8

@@ -37,11 +37,13 @@ def count_macs(net: nn.Module, images: Tensor) -> int:
     # its fused attention layer alone, which the counter does not know. Nor does it know the attention kernels of a CPU.
     images = images.detach().requires_grad_()
     # Nothing is kept for a gradient, which is never computed.
-    forget = saved_tensors_hooks(lambda _: None, lambda _: None)
+    nothing = torch.empty(0)
+    forget = saved_tensors_hooks(lambda _: nothing, lambda _: nothing)
     with torch.enable_grad(), forget, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         net(images)
     # It counts a multiplication and an addition as two operations.
-    return counter.get_total_flops() // 2
+    operations: int = counter.get_total_flops()
+    return operations // 2
 
 
 class _Live(TorchDispatchMode):
@@ -49,7 +51,7 @@ class _Live(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.most = 0
+        self.now, self.most = 0, 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(
@@ -98,7 +100,8 @@ def activation_mb(classifier: Classifier, gradient: bool) -> float:
     with torch.set_grad_enabled(gradient), _Live() as live:
         logits = classifier(images)
     del logits
-    return live.most / 1e6
+    most: int = live.most
+    return most / 1e6
 
 
 def size_facts(classifier: Classifier) -> dict[str, Any]:

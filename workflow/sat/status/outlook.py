@@ -102,10 +102,10 @@ class Load:
         names = [model for model in models if model in self.models]
         listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
         return (
-            f"{self.guessed:,} jobs cannot be estimated yet: the rows of {listed} have no n_parameters and gmacs, and "
-            "their weights are not made yet. Until then, jobs ask for what a ResNet-50 takes at the same image size; "
-            "then the weights' sidecar says what the model itself takes. To know it now, fill in both columns: "
-            "'sat describe ARCHITECTURE' prints them for nets of timm."
+            f"{self.guessed:,} job(s) cannot be estimated yet (?): the table has no n_parameters and gmacs for "
+            f"{listed}, and no weights say them yet. Until then, these jobs ask for what a ResNet-50 takes at the same "
+            "image size; then the weights' sidecar says what the model itself takes. To know it now, fill in both "
+            "columns: 'sat describe ARCHITECTURE' prints them for nets of timm."
         )
 
 

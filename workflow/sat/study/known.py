@@ -110,7 +110,7 @@ class Known:
     def _facts(self, artefact: Artefact, names: Iterable[str] | None = None) -> Mapping[str, Any]:
         """Facts of an artefact's sidecar, if it was made with the params, or those of some names, that the plan has."""
         # Before anything is made, Snakemake asks many thousand times, so the usual answer must be quick.
-        if self.results is None or not os.path.exists(f"{self.results}/{artefact.path}.json"):
+        if self.results is None or not os.path.exists(f"{self.results}/{artefact.path}.json"):  # noqa: PTH110
             return {}
         try:
             sidecar = read_sidecar(self.results / artefact.path)
