@@ -92,7 +92,7 @@ try:
 except SatError as error:
     raise WorkflowError(str(error)) from None
 
-forecast = Forecast(plan)
+forecast = Forecast(plan, Path(RESULTS))
 compute = study.config.compute
 
 

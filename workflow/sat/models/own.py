@@ -7,10 +7,11 @@ A net is a function ``name(num_classes, **options)`` that returns an nn.Module f
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,10 @@ class Own:
         return cls(**{name: params[name] for name in names if name in params}) if "code" in params else None
 
 
+class WrongArguments(SatError):
+    """A function of a code file does not take the arguments that it is called with."""
+
+
 def create_own(
     architecture: str, code: str, num_classes: int, options: Mapping[str, Any], near: Path | str | None = None
 ) -> nn.Module:
@@ -66,7 +71,7 @@ def create_own(
     ------
     SatError
         If the user does not consent, the copy is missing or another one, or the function fails.
-    TypeError
+    WrongArguments
         If the function does not take an option.
     """
     module, _, name = architecture.partition(":")
@@ -82,19 +87,117 @@ def create_own(
         try:
             found = importlib.import_module(module)
             _check_modules(folder)
-            function = getattr(found, name)
+            function = getattr(found, name, None)
+            if not callable(function):
+                what = "has no such name" if function is None else f"has a {type(function).__name__} of this name"
+                raise SatError(
+                    f"net {architecture!r}: {module}.py {what} when it is imported; write a function "
+                    f"{name}(num_classes) there that returns an nn.Module."
+                )
+            _check_arguments(architecture, function, {"num_classes": num_classes, **options})
             net = function(num_classes=num_classes, **options)
         except SatError:
             raise
-        except Exception as error:  # the user's code may raise anything
-            place = next((frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame), None)
-            if isinstance(error, TypeError) and place and place.filename == __file__:
-                raise TypeError(str(error)) from None
-            where = f"{place.filename}, line {place.lineno}: " if place else ""
-            raise SatError(f"net {architecture!r}: {where}{type(error).__name__}: {error}") from None
+        except (Exception, SystemExit) as error:  # the user's code may raise anything
+            frames = traceback.extract_tb(error.__traceback__)
+            # The last line of the user's own says more than one deep inside a library.
+            place = next((frame for frame in reversed(frames) if frame.filename.startswith(f"{folder}/")), frames[-1])
+            what = "it calls sys.exit" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+            raise SatError(f"net {architecture!r}: {place.filename}, line {place.lineno}: {what}") from None
     if not isinstance(net, nn.Module):
         raise SatError(f"net {architecture!r}: the function returns a {type(net).__name__} instead of an nn.Module.")
     return net
+
+
+def _check_arguments(architecture: str, function: Callable[..., object], given: Mapping[str, Any]) -> None:
+    """Refuse arguments that a function does not take, before it runs."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # some functions written in C have none
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise WrongArguments(
+            f"net {architecture!r}: its function takes {signature} and is called with {', '.join(given)} ({error}). It "
+            "takes num_classes, and one argument for each column option.<argument> that is filled."
+        ) from None
+
+
+def said_by(net: nn.Module, architecture: str, wanted: Sequence[str]) -> dict[str, Any]:
+    """Find what a net says of its input, in an attribute `pretrained_cfg` or `default_cfg` as nets of timm have it.
+
+    Parameters
+    ----------
+    net : nn.Module
+    architecture : str
+    wanted : sequence of {'input_size', 'mean', 'std'}
+
+    Returns
+    -------
+    dict
+        What it says: side in pixels; mean and standard deviation of each channel in units of [0, 1].
+
+    Raises
+    ------
+    SatError
+        If a value is impossible.
+    """
+    settings = getattr(net, "pretrained_cfg", None) or getattr(net, "default_cfg", None) or {}
+    found: dict[str, Any] = {}
+    for name in wanted:
+        raw = settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+        if raw is None:
+            continue
+        try:
+            found[name] = _READ[name](raw)
+        except (TypeError, ValueError, IndexError):
+            right = "(3, 224, 224)" if name == "input_size" else "(0.485, 0.456, 0.406), in units of [0, 1]"
+            raise SatError(
+                f"net {architecture!r}: says {name} = {raw!r} in its pretrained_cfg, and right would be such as "
+                f"{right}. Correct it there, or fill the column {name!r}."
+            ) from None
+    return found
+
+
+def _side(raw: Any) -> int:
+    sides = {int(side) for side in ([raw] if isinstance(raw, int) else raw[-2:])}
+    if len(sides) != 1 or min(sides) < 1:
+        raise ValueError("images are square")
+    return sides.pop()
+
+
+def _channels(raw: Any, least: float) -> tuple[float, ...]:
+    values = tuple(float(value) for value in ([raw] if isinstance(raw, int | float) else raw))
+    if len(values) not in (1, 3) or not all(least <= value <= 1 for value in values):
+        raise ValueError("one number or three, in units of [0, 1]")
+    return values * 3 if len(values) == 1 else values
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "input_size": _side,
+    "mean": lambda raw: _channels(raw, 0.0),
+    "std": lambda raw: _channels(raw, 1e-6),
+}
+
+
+def not_logits(found: object) -> str:
+    """Say what a net returns in place of logits, and how a line makes logits of it; empty for a tensor."""
+    if isinstance(found, torch.Tensor):
+        return ""
+    what = f"returns a {type(found).__name__}"
+    if hasattr(found, "logits"):
+        line = "return self.net(x).logits"
+    elif isinstance(found, Mapping):
+        what, line = f"{what} with the keys {', '.join(map(repr, found))}", "return self.net(x)['logits']"
+    elif isinstance(found, tuple | list):
+        what, line = f"{what} of {len(found)}", "return self.net(x)[0]"
+    else:
+        line = "return logits"
+    return (
+        f"{what} in place of one tensor of logits. Let its function return a module around it, whose forward takes "
+        f"them out, such as: {line}"
+    )
 
 
 @torch.no_grad()
@@ -117,18 +220,19 @@ def check_outputs(net: nn.Module, architecture: str, num_classes: int, size: int
     training = net.training
     try:
         found = net.eval()(torch.zeros(2, 3, size, size))
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise SatError(
             f"net {architecture!r}: does not take images of shape (2, 3, {size}, {size}) ({type(error).__name__}: "
             f"{error}). Its column 'input_size' says the side."
         ) from None
     finally:
         net.train(training)
-    if not isinstance(found, torch.Tensor) or tuple(found.shape) != (2, num_classes):
-        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+    if words := not_logits(found):
+        raise SatError(f"net {architecture!r}: {words}.")
+    if tuple(found.shape) != (2, num_classes):
         raise SatError(
-            f"net {architecture!r}: two images give {shape} instead of logits of shape (2, {num_classes}). The number "
-            "of classes is that of the study's images, unless the column 'classes' says another."
+            f"net {architecture!r}: two images give {tuple(found.shape)} instead of logits of shape (2, {num_classes})."
+            " The number of classes is that of the study's images, unless the column 'classes' says another."
         )
 
 

@@ -124,10 +124,12 @@ def classes_of(job: Job, manifest: str) -> int:
 
 
 def save_weights(job: Job, classifier: Classifier, path: str, **facts: Any) -> None:
-    """Write weights/<model>.safetensors and its sidecar, with what training or fetching found."""
+    """Write weights/<model>.safetensors and its sidecar, with what training or fetching found, and the net's size."""
     from sat.models.classifier import save_classifier
+    from sat.models.sizes import size_facts
     from sat.store.files import replacing
 
     with replacing(path) as temporary:
         save_classifier(classifier, temporary)
-    job.finish(path, n_parameters=sum(value.numel() for value in classifier.parameters()), **facts)
+    # After the weights are written, so that nothing that the net does here can change them.
+    job.finish(path, **size_facts(classifier), **facts)

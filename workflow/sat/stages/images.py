@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.images.images import (
         TooManyPixels,
         attack_count,
+        eval_count,
         read_list,
         split_indices,
         to_canvas,
@@ -56,9 +57,13 @@ def run(arguments: argparse.Namespace) -> None:
         )
     training = training_images(names.tolist(), params.get("train_folder"), arguments.root)
     candidates = split_indices(labels, split, params["train_fraction"], params["seed"], training).tolist()
+    # The evaluation images are a prefix. Those behind it take the places of images that are left out.
+    count = eval_count(params.get("eval_images", "all"), len(candidates))
     if arguments.list:
-        candidates = read_list(arguments.list, names.tolist(), set(candidates))
-    count = attack_count("all" if arguments.list else params.get("attack_images", "all"), len(candidates))
+        candidates = read_list(arguments.list, names.tolist(), set(candidates[:count]))
+        count = len(candidates)
+    elif split == "attack":
+        count = attack_count(params["attack_images"], count)
     done: list[int] = []
     sources: list[str] = []
     skipped: list[dict[str, str]] = []

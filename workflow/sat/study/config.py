@@ -44,6 +44,8 @@ class Images(Section):
     train_folder: str | None = None
     """Folder within `root` whose images are for training, such as `train`, in place of a share; all others are the
     evaluation images. Of `folder` alone."""
+    eval_images: Count | Literal["all"] = "all"
+    """How many images are evaluated: a prefix of one stratified permutation of all that are not for training."""
     attack_images: Count | Literal["all"] | str = "all"
     """How many of the evaluation images are attacked, a prefix of one stratified permutation; or a file with the
     names of images, one a line, relative to this file."""
@@ -74,6 +76,12 @@ class Images(Section):
         if self.train_folder and (self.source != "folder" or self.train_fraction):
             raise ValueError(
                 "train_folder: goes with source 'folder', and in place of train_fraction; remove one of them"
+            )
+        attacked, evaluated = self.attack_images, self.eval_images
+        if isinstance(attacked, int) and isinstance(evaluated, int) and attacked > evaluated:
+            raise ValueError(
+                f"attack_images: {attacked} attack images of {evaluated} evaluation images (eval_images); attack "
+                "images are some of the evaluation images, so lower attack_images or raise eval_images"
             )
         return self
 
@@ -161,11 +169,12 @@ class Core(Section):
                     attack.changed(variant.attack)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
-            most = images.attack_images if images else "all"
-            if isinstance(most, int) and (variant.attack_images or 0) > most:
+            limits = {key: getattr(images, key) for key in ("attack_images", "eval_images")} if images else {}
+            key, most = next(((key, count) for key, count in limits.items() if isinstance(count, int)), ("", 0))
+            if key and (variant.attack_images or 0) > most:
                 raise ValueError(
                     f"{name}: key 'attack_images': {variant.attack_images} of the study's {most} attack images; write "
-                    f"1 to {most}, or raise images.attack_images"
+                    f"1 to {most}, or raise images.{key}"
                 )
         return value
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from sat import units
 from sat.errors import SatError
+from sat.statistics.published import MARGIN, STANDARD_ERRORS
 from sat.store.step import ALONE, Step, group_recipe
 from sat.study.attack import AttackSettings
 from sat.study.lock import raised
@@ -129,6 +130,9 @@ class Plan:
         """study.json."""
         # The section `compute` is left out: how jobs run changes no result, and their sidecars record it.
         params = json.loads(self.study.model_dump_json(exclude={"config": {"compute"}}))
+        # A study that does not use a newer key is described as before there was one.
+        if self.config.images.eval_images == "all":
+            del params["config"]["images"]["eval_images"]
         return self._made("study.json", "study/study", "study", params)
 
     @cached_property
@@ -162,6 +166,10 @@ class Plan:
             params["attack_images"] = (
                 {"list": self.digests.get("images.attack_images")} if images.id_list else images.attack_images
             )
+        # A number of attack images does not depend on how many more are evaluated.
+        chosen = split == "eval" or (split == "attack" and not isinstance(images.attack_images, int))
+        if chosen and images.eval_images != "all":
+            params["eval_images"] = images.eval_images
         files = {**DATA_SET, **({"list": "images.attack_images"} if split == "attack" else {})}
         path, inputs = f"images/{split}.h5", {"manifest": self.manifest}
         return self._made(path, f"images/{split}", "images", params, inputs, files=files, split=split)
@@ -324,6 +332,7 @@ class Plan:
         }
         if published:
             params |= {"published_top1": published, "max_published_gap": self.config.max_published_gap}
+            params["above_published"] = {"margin": MARGIN, "errors": STANDARD_ERRORS}
         if variant and (count := self.config.variants[variant].attack_images):
             params["attack_images"] = count
         inputs: Inputs = {
