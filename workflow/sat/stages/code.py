@@ -20,6 +20,7 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     from sat.errors import SatError
     from sat.models.classifier import build, plan_blueprint
+    from sat.models.own import check_rebuilt
     from sat.stages.common import classes_of, pop_net, save_weights
 
     params = dict(job.step.params)
@@ -28,6 +29,9 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         blueprint = plan_blueprint(num_classes=classes, **pop_net(params))
         classifier = build(blueprint, arguments.out, {"pretrained": True})
+        # All jobs that follow use the net that is built around the stored weights.
+        again = build(blueprint, arguments.out)
+        check_rebuilt(classifier.net, again.net, blueprint.architecture, blueprint.input_size)
     except SatError as error:
         raise SatError(f"model {params['model']!r}: {error}") from None
     except TypeError as error:
