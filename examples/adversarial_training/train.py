@@ -1,8 +1,8 @@
-"""Train a net, plainly or adversarially: python train.py robust1.pth 1 10. The last number counts the steps of PGD."""
+"""Train a net, plainly or adversarially: python train.py robust1.pth 1 5. The last number counts the steps of PGD."""
 
 import sys
 
-import nets
+import small_nets
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -26,8 +26,9 @@ def attacked(net: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 torch.manual_seed(seed)
-images, labels = map(torch.stack, zip(*((x, torch.tensor(y)) for x, y in ImageFolder("pictures/train", ToTensor()))))
-net = nets.small(10)
+data = ImageFolder("pictures/train", ToTensor())
+images, labels = torch.stack([image for image, _ in data]), torch.tensor(data.targets)
+net = small_nets.small(10)
 optimiser = torch.optim.Adam(net.parameters(), 0.003)
 for _ in range(EPOCHS):
     for rows in torch.randperm(len(images)).split(64):
