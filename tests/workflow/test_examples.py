@@ -113,9 +113,7 @@ def test_published_checkpoints(copied: Callable[[str], Path], monkeypatch: pytes
         state = {f"module.{name}": value for name, value in net.state_dict().items() if "num_batches" not in name}
         torch.save({"state_dict": state, "best_prec1": 91.7}, folder / file, _use_new_zipfile_serialization=False)
     sys.modules.pop("resnet")
-    results = edit(
-        folder, dict.fromkeys(nets, {}), images=write_images(folder, cifar()[1], 10), on_low_accuracy="flag"
-    )
+    results = edit(folder, dict.fromkeys(nets, {}), images=write_images(folder, cifar()[1], 10), on_low_accuracy="flag")
     run(folder, "--until", "clean")
     for name, net in nets.items():
         np.testing.assert_allclose(logits(results, name), expected(net), rtol=2e-3, atol=2e-2)
@@ -179,7 +177,8 @@ def test_nets_of_transformers(copied: Callable[[str], Path]) -> None:
         rows[model] = {"input_size": "32", "n_parameters": "", "gmacs": "", **options}
     found = {model: expected(Logits(net)) for model, net in nets.items()}
     labels = found["hf-deit"].argmax(1).tolist()
-    results = edit(folder, rows, images=write_images(folder, labels, 1000), attack={"steps": 1}, on_low_accuracy="flag")
+    flagged = {"on_low_accuracy": "flag", "clusters": {"k": 2}}
+    results = edit(folder, rows, images=write_images(folder, labels, 1000), attack={"steps": 1}, **flagged)
     run(folder, "--until", "code", HF_HUB_CACHE=str(folder / "hub"))
     # After that, no job needs the hub.
     run(folder, "--until", "attack", HF_HUB_CACHE=str(folder / "none"))
