@@ -51,11 +51,12 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
     from sat.report.style import save
     from sat.store.tables import write_csv
 
-    name = job.step.stage
+    name, params = job.step.stage, dict(job.step.params)
+    units.bring(params.pop("units", {}))
     module = units.module("analyses", name)
     unit = module.UNIT
     with Given(unit, job, [path for path in inputs if not path.endswith(".json")], files) as given:
-        answer = module.run(given, **job.step.params)
+        answer = module.run(given, **params)
     made = {f"analysis/{table}.csv": frame for table, frame in answer.tables.items()}
     made |= {f"figures/{figure}.svg": drawn for figure, drawn in answer.figures.items()}
     if set(made) != set(unit.outputs):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sat.statistics.published import REMARK
 from sat.store.tables import read_matrix, read_table
 from sat.study.config import Config
 from sat.units.analysis import SIMILARITIES
@@ -154,9 +155,9 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
     ]
     if "off_published" in models:
         warnings += [
-            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; are weights, "
-            "classes and preprocessing right?"
-            for row in models[models["off_published"]].itertuples()
+            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; "
+            + (REMARK if getattr(row, "above_published", False) else "are weights, classes and preprocessing right?")
+            for row in models[models["off_published"] | models.get("above_published", False)].itertuples()
         ]
     if config.attack.declaration.selection == "first_success":
         warnings.append(
