@@ -26,6 +26,7 @@ import forks
 from projects import ROOT
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/study.yaml"))
+TRUST = ("--config", "trust_code=true")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MEAN, STD = (torch.tensor(values).view(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
@@ -62,8 +63,7 @@ def edit(folder: Path, rows: Mapping[str, Mapping[str, str]], **study: object) -
 def run(folder: Path, *words: str, **variables: str) -> None:
     done = forks.snakemake(
         folder,
-        ("-s", str(ROOT / "Snakefile"), "--cores", "2", "--configfile", "study.yaml", *words)
-        + ("--config", "trust_code=true"),
+        ("-s", str(ROOT / "Snakefile"), "--cores", "2", "--configfile", "study.yaml", *words, *TRUST),
         {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **variables},
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-4000:]
@@ -113,7 +113,9 @@ def test_published_checkpoints(copied: Callable[[str], Path], monkeypatch: pytes
         state = {f"module.{name}": value for name, value in net.state_dict().items() if "num_batches" not in name}
         torch.save({"state_dict": state, "best_prec1": 91.7}, folder / file, _use_new_zipfile_serialization=False)
     sys.modules.pop("resnet")
-    results = edit(folder, dict.fromkeys(nets, {}), images=write_images(folder, cifar()[1], 10), on_low_accuracy="flag")
+    results = edit(
+        folder, {name: {} for name in nets}, images=write_images(folder, cifar()[1], 10), on_low_accuracy="flag"
+    )
     run(folder, "--until", "clean")
     for name, net in nets.items():
         np.testing.assert_allclose(logits(results, name), expected(net), rtol=2e-3, atol=2e-2)
