@@ -40,4 +40,5 @@ def test_fewer_evaluation_images_are_a_prefix_and_retrain_nothing(project: Proje
     assert (facts["n_images"], facts["n_correct"]) == (100, int((found == labels).sum()))
     assert kept == {name: state for name, state in project.state("**/*").items() if name in kept}
     assert project.sat("verify", "--full").returncode == 0
-    assert json.loads((project.results / "study.json").read_text())["config"]["images"]["eval_images"] == 100
+    study = json.loads((project.results / "study.json").read_text())
+    assert study["params"]["config"]["images"]["eval_images"] == 100

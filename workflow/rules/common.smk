@@ -22,7 +22,7 @@ from sat.store.artefact import is_made
 from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
-from sat.study.code import COPIES, FOLDER, KEY, check_consent, give_consent, keep_code
+from sat.study.code import CONSENT, COPIES, FOLDER, KEY, check_consent, consents, give_consent, keep_code
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan, variant_folder
 from sat.study.reading import read_config
@@ -240,6 +240,7 @@ def preparation():
     methods = workflow.deployment_settings.deployment_method
     interpreter = "" if DeploymentMethod.CONDA in methods else os.path.dirname(sys.executable)
     words = [f"{CLONE}/workflow/rules/job.sh", f"{RESULTS}/{JOBS}", interpreter, f"{COPIES}={RESULTS}/{FOLDER}"]
+    words += [f"{CONSENT}=1"] * consents()
     return f". {shlex.join(words)}".replace("{", "{{").replace("}", "}}")
 
 

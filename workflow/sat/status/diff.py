@@ -77,7 +77,7 @@ def results(first: Side, second: Side) -> tuple[list[str], bool]:
         if side.results is None or not (side.results / MATRIX).exists():
             return [f"{side.name} has no matrix of these settings yet, so results are not compared"], False
     assert first.results and second.results
-    records = [read_sidecar(side.results / MATRIX) for side in (first, second)]
+    records = [read_sidecar(folder / MATRIX) for folder in (first.results, second.results)]
     lines = [*_measured(first, second), *_made_by(*records)]
     compared, same = _matrices(first, second)
     return lines + compared, bool(lines) or not same
