@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from sat.errors import SatError
 from sat.models.classifier import build, features, load_classifier, plan_blueprint, predict, save_classifier
-from sat.models.own import Own
+from sat.models.own import Own, check_rebuilt
 from sat.study import code
 from sat.study.training import Training
 
@@ -42,6 +42,13 @@ def says(num_classes):
     net.pretrained_cfg = {"input_size": (3, 8, 8), "mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 1.0)}
     return net
 def tied(num_classes): return Tied(num_classes)
+def other(num_classes, pretrained):
+    net = Net(num_classes, 8)
+    if not pretrained:
+        net.body[2] = nn.LeakyReLU(0.2)
+    return net
+def narrow(num_classes, pretrained): return Net(num_classes, 8 if pretrained else 4)
+def good(num_classes, pretrained): return Net(num_classes, 8)
 def no_module(num_classes): return 3
 def fails(num_classes): raise KeyError("depth")
 def wide(num_classes): return Net(2 * num_classes, 4)
@@ -245,6 +252,19 @@ def test_settings_may_be_an_object_or_missing(study):
 def test_another_option_is_told(study):
     with pytest.raises(SatError, match=r"takes \(num_classes, width=8\) and is called with num_classes, depth"):
         build(blueprint(study[1], options={"depth": 3}))
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [("good", ""), ("other", r"same weights, its logits differ by up to 0\.\d+"), ("narrow", "weights do not fit it")],
+)
+def test_the_net_around_stored_weights_must_be_the_trained_one(study, name, words):
+    trained, again = (build(blueprint(study[1], name), options={"pretrained": asked}).net for asked in (True, False))
+    if not words:
+        check_rebuilt(trained, again, name, 8)
+        return
+    with pytest.raises(SatError, match=words):
+        check_rebuilt(trained, again, name, 8)
 
 
 @pytest.mark.parametrize("what", ["source", "compiled", "gone"])

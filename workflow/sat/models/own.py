@@ -224,3 +224,34 @@ def check_outputs(net: nn.Module, architecture: str, num_classes: int, size: int
             f"net {architecture!r}: two images give {tuple(found.shape)} instead of logits of shape (2, {num_classes})."
             " The number of classes is that of the study's images, unless the column 'classes' says another."
         )
+
+
+@torch.no_grad()
+def check_rebuilt(trained: nn.Module, again: nn.Module, architecture: str, size: int) -> None:
+    """Load a trained net's weights into the net that is built around stored weights, and compare the logits.
+
+    Parameters
+    ----------
+    trained, again : nn.Module
+        What the function returned where `pretrained` was True, and where it was False.
+    architecture : str
+    size : int
+        Side of the net's input in pixels.
+
+    Raises
+    ------
+    SatError
+        If the weights do not fit, or the two nets compute other logits.
+    """
+    start = f"net {architecture!r}: with 'pretrained' False, the function returns another net than with True"
+    try:
+        again.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise SatError(f"{start}, and the weights do not fit it ({' '.join(str(error).split())[:300]}).") from None
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    one, other = trained.eval()(images), again.eval()(images)
+    if not torch.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True):
+        raise SatError(
+            f"{start}: around the same weights, its logits differ by up to {(one - other).abs().max():.2g}. A setting "
+            "that is not among the weights differs, such as an activation; build both nets with the same settings."
+        )

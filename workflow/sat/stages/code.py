@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     from sat.errors import SatError, about
     from sat.models.classifier import build, plan_blueprint
-    from sat.models.own import WrongArguments
+    from sat.models.own import WrongArguments, check_rebuilt
     from sat.stages.common import classes_of, pop_net, save_weights
 
     params = dict(job.step.params)
@@ -30,6 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
         try:
             blueprint = plan_blueprint(num_classes=classes, **pop_net(params))
             classifier = build(blueprint, arguments.out, {"pretrained": True})
+            # All jobs that follow use the net that is built around the stored weights.
+            again = build(blueprint, arguments.out)
+            check_rebuilt(classifier.net, again.net, blueprint.architecture, blueprint.input_size)
         except WrongArguments as error:
             raise SatError(
                 f"{error} With 'code' in column 'weights', the function also takes 'pretrained': True when its weights "

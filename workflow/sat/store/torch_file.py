@@ -99,8 +99,10 @@ class Other:
 PLACEHOLDERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "Size"): tuple,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, stride, *_: Declared(
-        storage, offset, shape, stride
+    # Before version 0.4, there was no _v2.
+    **dict.fromkeys(
+        (("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2")),
+        lambda storage, offset, shape, stride, *_: Declared(storage, offset, shape, stride),
     ),
     ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
     ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: data,
