@@ -1,4 +1,4 @@
-"""A square heat map of models: cells as one image, one tree, and names for rows, or for blocks where rows have no room."""
+"""A square heat map of models: cells as one image, one tree, and names of rows, or of blocks where rows have no room."""
 
 from __future__ import annotations
 
@@ -56,15 +56,24 @@ def tree_blocks(tree: NDArray[np.float64], order: Sequence[int], groups: Sequenc
     list of Block
         In the order of the rows.
     """
-    branch = cut_tree(tree, n_clusters=min(BLOCKS, len(order)))[:, 0]
-    blocks, start = [], 0
-    for _, rows in groupby(order, lambda leaf: branch[leaf]):
-        members = list(rows)
-        group, count = Counter(groups[leaf] for leaf in members).most_common(1)[0]
-        share = "" if len(members) == 1 else f", {count / len(members):.0%}"
-        blocks.append(Block(start, len(members), f"{len(members)}: {short(group or UNKNOWN, 16)}{share}"))
-        start += len(members)
-    return blocks
+    least = max(2, round(0.03 * len(order)))
+    best: list[Block] = []
+    # Branches grow apart one by one from the root. Those of a few rows have no name.
+    for branches in cut_tree(tree, n_clusters=range(2, min(len(order), 6 * BLOCKS))).T:
+        found, start = [], 0
+        for _, rows in groupby(order, branches.__getitem__):
+            members = list(rows)
+            if len(members) >= least:
+                found.append(Block(start, len(members), _name(members, groups)))
+            start += len(members)
+        if len(best) < len(found) <= BLOCKS:
+            best = found
+    return best
+
+
+def _name(members: Sequence[int], groups: Sequence[str]) -> str:
+    group, count = Counter(groups[leaf] for leaf in members).most_common(1)[0]
+    return f"{len(members)}: {short(group or UNKNOWN, 12)}, {count / len(members):.0%}"
 
 
 def draw_tree(axes: Axes, tree: NDArray[np.float64]) -> list[int]:
@@ -130,7 +139,7 @@ def heat_map(
         size = min(6.5, 0.92 * side / n)
         longest = max(len(short(name)) for name in names)
         letters = LETTER * size * longest + 6 if size >= SMALLEST else 0
-        right = letters or 0.24 * width
+        right = letters or 78.0
         side = width - left - right
     small = [line for note in notes if note for line in wrapped(note, NOTE, width - 6)]
     big = wrapped(answer, TITLE, width - 6)
@@ -177,7 +186,9 @@ def heat_map(
         texts = np.array([["" if np.isnan(x) else f"{round(x, 1) + 0.0:.1f}" for x in row] for row in shown])
         write_cells(axes, shown, texts, image, min(6.0, 0.36 * pitch))
     bar = place(left, top + 10, min(side, 150), 5)
-    figure.colorbar(image, cax=bar, orientation="horizontal")
+    # A model with itself may lie beyond the scale, which is that of pairs.
+    beyond = "max" if np.nanmax(shown) > image.norm.vmax else "neither"
+    figure.colorbar(image, cax=bar, orientation="horizontal", extend=beyond)
     bar.tick_params(labelsize=5.5, length=2, pad=1)
     bar.set_title(label, fontsize=6, pad=2)
     bar.title.set_position((0, 1))
@@ -211,9 +222,9 @@ def name_blocks(axes: Axes, blocks: Sequence[Block], n: int, reach: float = 0.03
     reach : float
         How far the names stand off, in widths of the axes.
     """
-    for block in blocks[1:]:
-        axes.axhline(block.start - 0.5, color="white", linewidth=0.5)
-        axes.axvline(block.start - 0.5, color="white", linewidth=0.5)
+    for border in sorted({end - 0.5 for block in blocks for end in (block.start, block.start + block.size)} - {-0.5, n - 0.5}):
+        axes.axhline(border, color="white", linewidth=0.4)
+        axes.axvline(border, color="white", linewidth=0.4)
     # A block of few rows would write over its neighbours, so names keep a distance, and a line joins each to its rows.
     points = axes.get_position().height * axes.figure.get_figheight() * 72
     least = 7.5 * n / points
@@ -240,8 +251,8 @@ def spread(wanted: Sequence[float], least: float, low: float, high: float) -> li
 def mark_cells(axes: Axes, marked: NDArray[np.bool_]) -> None:
     """Draw a triangle into the upper right corner of cells, with a white edge so that it is seen on every colour."""
     rows, columns = np.nonzero(marked)
-    corner = np.array([(0.05, -0.5), (0.5, -0.5), (0.5, -0.05)])
-    triangles = [corner + (column, row) for row, column in zip(rows, columns, strict=True)]
+    corner = np.array([(0.15, -0.5), (0.5, -0.5), (0.5, -0.15)])
+    triangles = [corner + np.array([column, row]) for row, column in zip(rows, columns, strict=True)]
     axes.add_collection(
         PolyCollection(triangles, facecolors=INK, edgecolors="white", linewidths=0.3, rasterized=len(triangles) > 200)
     )

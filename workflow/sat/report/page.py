@@ -100,7 +100,10 @@ def legends_below(figure: Figure, foot: Axes, parts: Mapping[str, Handles]) -> N
     foot.get_gridspec().set_height_ratios([body, total])
     foot.set_axis_off()
     down = 0.0
-    for title, handles in parts.items():
+    for number, (title, handles) in enumerate(parts.items()):
+        if number:
+            # The next legend would take the place of this one.
+            foot.add_artist(box)
         box = foot.legend(
             handles=list(handles),
             title=title,
@@ -112,7 +115,6 @@ def legends_below(figure: Figure, foot: Axes, parts: Mapping[str, Handles]) -> N
             labelspacing=0.35,
         )
         box.set_in_layout(False)
-        foot.add_artist(box)
         down += tall[title]
 
 
@@ -153,6 +155,17 @@ def whisker(label: str, colour: str = INK) -> Line2D:
 def filled(what: str = "p") -> tuple[Line2D, Line2D]:
     """Explain filled and hollow marks."""
     return dot(GREY, f"filled: {what} ≤ {CERTAIN:g}"), dot(GREY, "hollow: larger, or unknown", hollow=True)
+
+
+def map_side(names: Sequence[str]) -> float:
+    """Side of a heat map with names on two sides and a scale, in inches: a page's width at most, less for few models."""
+    return max(1.2, min(page_width() - 0.7 - names_height(names, page_width() - 1.6), 0.36 * len(names) + 0.6))
+
+
+def names_height(names: Sequence[str], side: float) -> float:
+    """Height of upright names below a heat map, in inches; small where rows have no room for names."""
+    size = min(6.5, 0.92 * 72 * side / len(names))
+    return 0.1 if size < SMALLEST else LETTER * size * max(len(short(name)) for name in names) / 72 + 0.05
 
 
 def p_words(p: float) -> str:

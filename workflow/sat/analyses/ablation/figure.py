@@ -64,7 +64,7 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
         axis.set_ylim(len(names) - 0.5, -0.5)
     name_rows(left, names, 72 * 0.16)
     values = _both_triangles(pairs, names)
-    right.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap="cividis", aspect="auto")
+    right.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap="viridis", aspect="auto")
     # A cell must hold four characters.
     cell = 72 * (page_width() - 1.0 if narrow() else 0.4 * page_width()) / len(names)
     if cell >= 12:

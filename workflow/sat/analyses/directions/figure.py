@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from sat.report.heatmap import MARKED, WRITTEN, mark_cells, write_cells
-from sat.report.page import head, name_rows, sheet, short
-from sat.report.style import page_width
+from sat.report.page import head, map_side, name_rows, names_height, sheet, short
 from sat.similarity.affinity import directed_log_odds
 
 
@@ -46,16 +45,17 @@ def directions_figure(pairs: pd.DataFrame, table: pd.DataFrame, alpha: float) ->
             (row.model_b, row.model_a, row.noise_p_holm_ba),
         ):
             below[row_of[source], column_of[target]] = not p <= alpha
-    side = min(page_width() - 1.7, 5.0)
+    side = map_side(strongest)
     pitch = 72 * side / len(rate)
-    figure, ((axes,),) = sheet(side + 1.1)
+    figure, ((axes,),) = sheet(side + 0.3 + names_height(strongest, side))
     least = float(rate.where(rate > 0).fillna(100.0).min(axis=None))
     image = axes.imshow(
         # 0 has no place on a scale of logarithms; it takes the colour of the smallest rate.
         rate.clip(lower=least).to_numpy(float),
         norm=LogNorm(min(least, 99.0), 100),
-        cmap="cividis",
+        cmap="viridis",
         interpolation="nearest",
+        aspect="auto",
     )
     axes.set_facecolor("0.88")
     axes.spines[:].set_visible(False)

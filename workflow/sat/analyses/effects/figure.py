@@ -67,10 +67,9 @@ def effects_figure(models: pd.DataFrame, pool: pd.DataFrame) -> Figure:
     if sum(map(len, names)) * LETTER * size * 1.2 * size < CROWDED * 72**2 * page_width() * height:
         name_points(axes, names, x, y, lines, size, 2.5)
     else:
-        ends = dict.fromkeys(
-            int(i) for column in (x, y) for i in np.argsort(column)[[*range(EXTREME), *range(-EXTREME, 0)]]
-        )
-        name_points(axes, [names[i] for i in ends], x, y, lines, size, 2.5, list(ends))
+        order = (np.argsort(column.to_numpy()).tolist() for column in (x, y))
+        ends = list(dict.fromkeys(place for places in order for place in (*places[:EXTREME], *places[-EXTREME:])))
+        name_points(axes, [names[i] for i in ends], x, y, lines, size, 2.5, ends)
     return figure
 
 

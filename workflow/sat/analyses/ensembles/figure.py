@@ -56,10 +56,8 @@ def ensembles_figure(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
             if place == 0:
                 axes.set_ylabel("fewer errors than the\naverage member (%)")
             within = relation(row["partial_spearman"], row["partial_p"])
-            axes.set_title(
-                f"{row['size']:.0f} members: gain\n{relation(row['spearman'], row['p'])}\nlevels removed: {within}",
-                fontsize=5.5,
-            )
+            words = f"{relation(row['spearman'], row['p'])}\nlevels removed: {within}"
+            axes.set_title(f"{row['size']:.0f} members: gain\n{words.replace(' (', chr(10) + '(')}", fontsize=5.5)
     legend(
         figure,
         [dot(colour[count], f"{count:.0f}") for count in counts],

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from sat.report.heatmap import draw_tree, heat_map, name_blocks, tree_blocks
-from sat.report.page import head, legend, name_rows, nothing_to_draw, sheet, short
+from sat.report.page import head, legend, map_side, name_rows, names_height, nothing_to_draw, sheet, short
 from sat.report.style import TALLEST, family_colours, family_words, page_width
 from sat.statistics.pairs import holm
 
@@ -79,7 +79,7 @@ def cluster_map(
         answer=f"Most similar: {_extreme(shown, 'SAT', True)}; least: {_extreme(shown, 'SAT', False)}",
         notes=notes + _notes(failed, dropped),
         label="SAT",
-        colours={"cmap": "cividis", "vmin": off.min(), "vmax": np.log(100)},
+        colours={"cmap": "viridis", "vmin": off.min(), "vmax": max(off.max(), off.min() + 1e-6)},
         marked=marked,
         mark=mark,
     )
@@ -255,20 +255,21 @@ def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
         return nothing_to_draw("One model has no distance to others.")
     distance = feature_distances(features, clusters)
     numbers = clusters.set_index("model")["cluster"].loc[distance.index].to_numpy()
-    side = min(page_width() - 1.6, 5.2)
-    figure, ((axes,),) = sheet(side + 1.0)
+    names = list(distance.index)
+    side = map_side(names)
+    figure, ((axes,),) = sheet(side + 0.35 + names_height(names, side))
     image = axes.imshow(
         distance.to_numpy(float),
         # Light means near, as it means similar in the SAT matrix. Unrelated features are at right angles.
-        cmap="cividis_r",
+        cmap="viridis_r",
         vmin=0,
         vmax=max(float(np.sqrt(2)), float(distance.max(axis=None))),
         interpolation="nearest",
+        aspect="auto",
     )
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, pad=2)
     figure.colorbar(image, ax=axes, label="distance of spectral features (0 to 2)", shrink=0.6, aspect=30)
-    names = list(distance.index)
     name_rows(axes, names, 72 * side / len(names))
     name_rows(axes, names, 72 * side / len(names), "x")
     found, first, count = np.unique(numbers, return_index=True, return_counts=True)

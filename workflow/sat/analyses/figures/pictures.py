@@ -57,9 +57,10 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
         shade, shape = colour[int(cluster)], marker[family]
         axes.scatter(part["x"], part["y"], s=1.6 * area(len(data)), c=shade, marker=shape, linewidths=0)
     axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(True)
     axes.margins(0.1, 0.06)
     sizes = data["cluster"].value_counts()
-    handles = [dot(shade, f"{number} ({sizes[number]} models)") for number, shade in colour.items()]
+    handles = [dot(shade, f"{number} ({sizes[number]} model{'' if sizes[number] == 1 else 's'})") for number, shade in colour.items()]
     shapes = {words[family]: dot(GREY, words[family], marker[family]) for family in marker}
     legends_below(figure, foot, {"colour: cluster": handles, "shape: family": list(shapes.values())})
     head(figure, _agreement(data), "t-SNE of the spectral features; distances between clusters mean nothing.")
@@ -132,6 +133,7 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
         shown = value.map(palette[name] | {UNKNOWN: "#efefef"})
         axes.scatter(picture["x"], picture["y"], c=list(shown), s=0.8 * area(len(picture)), edgecolors=GREY, lw=0.2)
         axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(True)
         share, chance = found[name]
         axes.set_title(f"{name.replace('_', ' ')}: {share:.0%} (by chance {chance:.0%})", fontsize=6.5)
         axes.legend(

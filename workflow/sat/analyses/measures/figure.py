@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sat.report.page import area, dot, head, legend, nothing_to_draw, relation
+from sat.report.page import area, dot, head, legend, nothing_to_draw, relation, wrapped
 from sat.report.panels import panel_rows
 from sat.report.style import CERTAIN, RED
 from sat.units import module
@@ -51,7 +51,9 @@ def measures_figure(pairs: pd.DataFrame, compared: pd.DataFrame, families: Mappi
                     part[of], part[y], s=area(len(pairs)), color=colour, alpha=0.8, lw=0, rasterized=len(part) > 2000
                 )
             title = module("measures", str(row.measure)).UNIT.title.partition("\n")[0]
-            axes.set(xlabel=SIMILARITIES[of], ylabel=title if of == "sat" else f"{title},\nwithout each model's level")
+            axes.set_xlabel(SIMILARITIES[of])
+            words = title if of == "sat" else f"{title}, without levels"
+            axes.set_ylabel("\n".join(wrapped(words, 6, 78)), fontsize=6)
             axes.set_title(relation(row.spearman, row.mantel_p).replace(" (", "\n("), fontsize=6)
     legend(figure, [dot(KINDS["within"], "pair within a family"), dot(KINDS["across"], "pair across families")])
     head(
