@@ -1,4 +1,4 @@
-"""A square heat map of models: cells as one image, one tree, and names of rows, or of blocks where rows have no room."""
+"""A square heat map of models: cells as one image, one tree, names of rows or, where these have no room, of blocks."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def heat_map(
     marked : bool array, shape (n, n), optional
         Cells with a dark corner.
     mark : str
-        What the corner means.
+        What the corner means; the small print says it.
 
     Returns
     -------
@@ -141,13 +141,16 @@ def heat_map(
         letters = LETTER * size * longest + 6 if size >= SMALLEST else 0
         right = letters or 78.0
         side = width - left - right
+    if mark:
+        # Corners that are too small to be seen are not explained, but counted.
+        notes = [*notes, f"{'◥ ' if (width - left - 90) / n >= MARKED else ''}{mark}"]
     small = [line for note in notes if note for line in wrapped(note, NOTE, width - 6)]
     big = wrapped(answer, TITLE, width - 6)
     top = TITLE * LINE * len(big) + NOTE * LINE * len(small) + 8
     scale = 24.0
     handles = [Patch(color=colour[one], label=words[one]) for one in {words[one]: one for one in colour}.values()]
     across = 3 if narrow() else 6
-    bottom = (letters or 4) + 9 * (-(-len(handles) // across) + 1) + 8 + (9 if marked is not None else 0)
+    bottom = (letters or 4) + 9 * (-(-len(handles) // across) + 1) + 8
     height = top + scale + side + bottom
     # A page is no taller; the map becomes smaller then.
     if height > 72 * TALLEST:
@@ -187,7 +190,7 @@ def heat_map(
         write_cells(axes, shown, texts, image, min(6.0, 0.36 * pitch))
     bar = place(left, top + 10, min(side, 150), 5)
     # A model with itself may lie beyond the scale, which is that of pairs.
-    beyond = "max" if np.nanmax(shown) > image.norm.vmax else "neither"
+    beyond = "max" if np.nanmax(shown) > colours["vmax"] else "neither"
     figure.colorbar(image, cax=bar, orientation="horizontal", extend=beyond)
     bar.tick_params(labelsize=5.5, length=2, pad=1)
     bar.set_title(label, fontsize=6, pad=2)
@@ -195,21 +198,19 @@ def heat_map(
     figure.text(3 / width, 1 - 2 / height, "\n".join(big), fontsize=TITLE, weight="bold", va="top")
     under = 1 - (2 + TITLE * LINE * len(big)) / height
     figure.text(3 / width, under, "\n".join(small), fontsize=NOTE, va="top", color="0.25")
-    if corners is not None and mark and pitch >= MARKED:
-        figure.text(left / width, 2 / height, f"◥ {mark}", fontsize=6, va="bottom")
     figure.legend(
         handles=handles,
         title="family (strip beside the rows)",
         ncols=min(across, len(handles)),
         loc="lower left",
-        bbox_to_anchor=(2 / width, (10 if corners is not None else 1) / height),
+        bbox_to_anchor=(2 / width, 1 / height),
         alignment="left",
         borderaxespad=0.0,
     )
     return figure
 
 
-def name_blocks(axes: Axes, blocks: Sequence[Block], n: int, reach: float = 0.03) -> None:
+def name_blocks(axes: Axes, blocks: Sequence[Block], n: int, reach: float = 0.03, square: bool = True) -> None:
     """Write the names of blocks to the right of the axes, and draw white lines between blocks.
 
     Parameters
@@ -221,12 +222,18 @@ def name_blocks(axes: Axes, blocks: Sequence[Block], n: int, reach: float = 0.03
         Number of rows.
     reach : float
         How far the names stand off, in widths of the axes.
+    square : bool
+        Whether the columns have the same blocks.
     """
-    for border in sorted({end - 0.5 for block in blocks for end in (block.start, block.start + block.size)} - {-0.5, n - 0.5}):
+    ends = {end - 0.5 for block in blocks for end in (block.start, block.start + block.size)}
+    for border in sorted(ends - {-0.5, n - 0.5}):
         axes.axhline(border, color="white", linewidth=0.4)
-        axes.axvline(border, color="white", linewidth=0.4)
+        if square:
+            axes.axvline(border, color="white", linewidth=0.4)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     # A block of few rows would write over its neighbours, so names keep a distance, and a line joins each to its rows.
-    points = axes.get_position().height * axes.figure.get_figheight() * 72
+    points = 72 * axes.get_window_extent().height / figure.dpi
     least = 7.5 * n / points
     wanted = [block.start + block.size / 2 - 0.5 for block in blocks]
     for at, middle in zip(spread(wanted, least, -0.5, n - 0.5), blocks, strict=True):

@@ -97,13 +97,14 @@ def legends_below(figure: Figure, foot: Axes, parts: Mapping[str, Handles]) -> N
     tall = {title: 11.0 + 8.6 * -(-len(handles) // rows[title]) for title, handles in parts.items()}
     body, total = 72 * figure.get_figheight(), sum(tall.values())
     figure.set_figheight((body + total) / 72)
-    foot.get_gridspec().set_height_ratios([body, total])
+    grid: Any = foot.get_gridspec()
+    grid.set_height_ratios([body, total])
     foot.set_axis_off()
     down = 0.0
-    for number, (title, handles) in enumerate(parts.items()):
-        if number:
-            # The next legend would take the place of this one.
-            foot.add_artist(box)
+    for title, handles in parts.items():
+        if before := foot.get_legend():
+            # The next legend would take its place.
+            foot.add_artist(before)
         box = foot.legend(
             handles=list(handles),
             title=title,
@@ -122,7 +123,8 @@ def short(name: str, letters: int = LONGEST) -> str:
     """A name that is not longer than so many letters; a long one loses its middle."""
     if len(name) <= letters:
         return name
-    tail = (letters - 1) // 2
+    # Names of models differ more often at their start.
+    tail = letters // 4
     return f"{name[: letters - 1 - tail]}…{name[len(name) - tail :]}"
 
 
@@ -158,7 +160,7 @@ def filled(what: str = "p") -> tuple[Line2D, Line2D]:
 
 
 def map_side(names: Sequence[str]) -> float:
-    """Side of a heat map with names on two sides and a scale, in inches: a page's width at most, less for few models."""
+    """Side of a heat map with names on two sides and a scale, in inches: at most a page's width."""
     return max(1.2, min(page_width() - 0.7 - names_height(names, page_width() - 1.6), 0.36 * len(names) + 0.6))
 
 
@@ -181,7 +183,7 @@ def relation(value: float, p: float) -> str:
     """
     if np.isnan(value):
         return "no rank correlation: too few values, or no variation"
-    number = f"ρ = {round(value, 2) + 0.0:.2f}, {p_words(p)}"
+    number = f"\u03c1 = {round(value, 2) + 0.0:.2f}, {p_words(p)}"
     if not p <= CERTAIN:
         return f"no relation shown ({number})"
     return f"{'rises' if value > 0 else 'falls'} with it ({number})"

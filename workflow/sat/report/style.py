@@ -24,7 +24,7 @@ DPI = 300
 # A matplotlibrc of the user, or of the folder in which Snakemake runs, changes no figure.
 matplotlib.rcdefaults()
 matplotlib.use("Agg")
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "figure.figsize": (WIDTHS["two"], 3.0),
     "figure.dpi": 100,
     "savefig.dpi": DPI,
@@ -59,7 +59,7 @@ STYLE: dict[str, Any] = {
 }
 matplotlib.rcParams.update(STYLE)
 
-INK, GREY, PALE = "#22262e", "#8a8a8a", "#d9d9d9"
+INK, GREY, PALE = "#22262e", "#8a8a8a", "#c4c4c4"
 BLUE, RED = "#2f6db3", "#c2452d"
 OF = {"sat": BLUE, "affinity": "#d07c1f"}
 """Colours of what is drawn, where SAT and affinity stand side by side."""
@@ -88,7 +88,8 @@ CERTAIN = 0.05
 @contextmanager
 def paper(width: Width) -> Iterator[None]:
     """Draw the figures of a ``with`` block at the width of one or of two columns."""
-    with matplotlib.rc_context({"figure.figsize": (WIDTHS[width], 3.0)}):
+    size: Any = {"figure.figsize": (WIDTHS[width], 3.0)}
+    with matplotlib.rc_context(size):
         yield
 
 
@@ -135,9 +136,9 @@ def family_colours(groups: Iterable[str]) -> dict[str, str]:
 
 
 def family_markers(groups: Iterable[str]) -> dict[str, str]:
-    """Assign a shape to every group; those without a colour of their own share a small dot."""
+    """Assign a shape to every group; those without a colour of their own share a star."""
     named, rest = _common(groups)
-    return dict(zip(named, MARKERS, strict=False)) | dict.fromkeys(rest, ".")
+    return dict(zip(named, MARKERS, strict=False)) | dict.fromkeys(rest, "*")
 
 
 def family_words(groups: Iterable[str]) -> dict[str, str]:

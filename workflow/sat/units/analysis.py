@@ -47,8 +47,8 @@ class Analysis:
     """Declaration of an analysis, which makes tables and figures from artefacts of a study.
 
     Its module has this declaration as ``UNIT`` and a function ``run(given: Given, **params) -> Answer``, which opens no
-    file. If it declares figures, it also has ``draw(given: Given, answer: Answer, **params) -> dict[str, Figure]``. That
-    function gets the tables as they were written, so ``sat figure`` can draw anew without computing anything.
+    file. If it declares figures, it also has ``draw(given: Given, answer: Answer, **params) -> dict[str, Figure]``. It
+    gets the tables as they were written, so ``sat figure`` can draw anew without computing anything.
     """
 
     inputs: Mapping[str, str]

@@ -62,15 +62,13 @@ def components_figure(tables: Mapping[str, pd.DataFrame], reasons: Mapping[str, 
             right.plot([row[f"low{suffix}"], row[f"high{suffix}"]], [y, y], color=shade, lw=0.8)
             right.plot(row[f"half_contrast{suffix}"], y, marker, color=shade, mfc=shade if certain else "white", ms=3.5)
     left.set(title="importance in a regression", xlabel="fall of R² when shuffled")
-    middle.set(title="same minus different", xlabel="difference of means (SAT: ln %; affinity: log-odds)")
+    middle.set(title="same minus different", xlabel="difference of means\n(SAT: ln %; affinity: log-odds)")
     right.set(title="contrast, free of levels", xlabel="half of W_a + W_b - 2 A_ab (log-odds)")
     for panel in panels:
         panel.axvline(0, color=INK, lw=0.6)
         panel.set(ylim=(-0.7, len(names) - 0.3))
         if panel is left or narrow():
             panel.set_yticks(place, [short(name.replace("_", " "), 24) for name in names])
-    if not narrow():
-        middle.set_xlabel("difference of means\n(SAT: ln %; affinity: log-odds)")
     words = [f"no regression of {SIMILARITIES[of]}: {reason}" for of, reason in reasons.items()]
     if drawn["half_contrast"].isna().all():
         words += [f"no contrast: {note}" for note in sorted(set(drawn["note"].dropna()))]
@@ -78,9 +76,9 @@ def components_figure(tables: Mapping[str, pd.DataFrame], reasons: Mapping[str, 
     head(
         figure,
         _answer(drawn),
-        "Left: how much worse a regression on all components gets without one; the bar says it for all models, the "
-        "diamond for pairs of two models not seen. Middle: as measured, so models' own levels count. Right: without "
-        "them, so only the right panel says what makes models alike. A component can be filled in one and not in others.",
+        "Importance: how much worse a regression on all components gets without one; the bar says it for all models, "
+        "the diamond for pairs of two models not seen. Same minus different: as measured, so models' own levels count. "
+        "Contrast: without them, so it alone says what makes models alike. One panel may show what others do not.",
         _seen(tables["components_r2"]),
         *words,
     )
@@ -96,8 +94,8 @@ def _answer(contrasts: pd.DataFrame) -> str:
         return f"No component shown to matter beyond each model's own level (smallest {_p(contrasts)})"
     first = certain.loc[certain["half_contrast"].abs().idxmax()]
     return (
-        f"{len(certain)} of {contrasts['half_contrast'].notna().sum()} components matter beyond each model's own level, "
-        f"most: {first['component'].replace('_', ' ')} (half contrast {first['half_contrast']:.2f})"
+        f"{len(certain)} of {contrasts['half_contrast'].notna().sum()} components matter beyond each model's own "
+        f"level, most: {first['component'].replace('_', ' ')} (half contrast {first['half_contrast']:.2f})"
     )
 
 
@@ -108,12 +106,11 @@ def _p(contrasts: pd.DataFrame) -> str:
 def _seen(r2: pd.DataFrame) -> str:
     """How well components predict pairs of two models not seen, beside chance."""
     known = r2[r2["r2"].notna()].set_index(["of", "kind"])["r2"]
-    words = [
-        f"{SIMILARITIES[of]} {known[of, 'both_new']:.2f}"
-        + (f" (by chance {known[of, 'null']:.2f} on seen pairs)" if (of, "null") in known else "")
-        for of in SIMILARITIES
-        if (of, "both_new") in known
-    ]
+    words = []
+    for of in SIMILARITIES:
+        if (of, "both_new") in known:
+            chance = f" (by chance {known[of, 'null']:.2f} on seen pairs)" if (of, "null") in known else ""
+            words.append(f"{SIMILARITIES[of]} {known[of, 'both_new']:.2f}{chance}")
     return f"R² for pairs of two models not seen: {', '.join(words)}." if words else ""
 
 

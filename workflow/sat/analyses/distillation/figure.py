@@ -78,7 +78,7 @@ def _answer(rows: pd.DataFrame, name: str) -> str:
     if np.isnan(value) or not p <= CERTAIN:
         return f"{what} of teacher and student, and the gain: {relation(value, p)}"
     which = "More" if value > 0 else "Less"
-    return f"{which} similar teachers give more gain (by {what}: ρ = {value:.2f}, {p_words(p)})"
+    return f"{which} similar teachers give more gain (by {what}: \u03c1 = {value:.2f}, {p_words(p)})"
 
 
 def _panel(axes: Axes, known: pd.DataFrame, name: str) -> NDArray[np.float64]:
@@ -96,7 +96,7 @@ def _panel(axes: Axes, known: pd.DataFrame, name: str) -> NDArray[np.float64]:
         axes.scatter(part[name], gain, s=14, c=face, edgecolors=colour, linewidths=0.9, zorder=3)
     axes.margins(x=0.16, y=0.12)
     ends = known[[name, "gain_low", name, "gain_high"]].to_numpy(float) * [1, 100, 1, 100]
-    return ends[np.isfinite(ends).all(axis=1)]
+    return np.asarray(ends[np.isfinite(ends).all(axis=1)])
 
 
 def _correlation(row: dict[str, object], by: str) -> str:
@@ -106,4 +106,4 @@ def _correlation(row: dict[str, object], by: str) -> str:
     if np.isnan(value):
         return start + "too few teachers or values for a rank correlation"
     interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-    return f"{start}ρ = {round(value, 2) + 0.0:.2f}{interval}, {p_words(p)}"
+    return f"{start}\u03c1 = {round(value, 2) + 0.0:.2f}{interval}, {p_words(p)}"

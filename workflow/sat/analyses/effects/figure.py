@@ -98,4 +98,4 @@ def _points(axes: Axes, models: pd.DataFrame) -> NDArray[np.float64]:
     axes.set_xlabel("fragility: how easily the others' images fool it (log-odds)")
     axes.set_ylabel("strength: how well its images\nfool the others (log-odds)")
     lines = np.vstack([sides, heights])
-    return lines[np.isfinite(lines).all(axis=1)]
+    return np.asarray(lines[np.isfinite(lines).all(axis=1)])

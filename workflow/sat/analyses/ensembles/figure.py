@@ -52,7 +52,7 @@ def ensembles_figure(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
             gain = 100 * mixed["error_reduction"]
             axes.scatter(mixed[f"mean_{of}"], gain, s=area(len(mixed)), c=shade, lw=0, rasterized=len(mixed) > 2000)
             axes.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-            axes.set(xlabel=f"mean {SIMILARITIES[of]} of the members")
+            axes.set_xlabel(f"mean {SIMILARITIES[of]} of members")
             if place == 0:
                 axes.set_ylabel("fewer errors than the\naverage member (%)")
             within = relation(row["partial_spearman"], row["partial_p"])
@@ -75,7 +75,7 @@ def _answer(of: str, rows: list[tuple[pd.Series, pd.DataFrame]]) -> str:
     if not shown:
         least = np.nanmin([row["p"] for row, _ in rows]) if any(row["p"] == row["p"] for row, _ in rows) else np.nan
         return (
-            f"Ensembles and {name}: no relation shown ({p_words(float(least))}{' at least' if len(rows) > 1 else ''})"
+            f"Ensembles and {name}: no relation shown ({'smallest ' if len(rows) > 1 else ''}{p_words(float(least))})"
         )
     more = {bool(row["spearman"] < 0) for row in shown}
     which = f"in {len(shown)} of {len(rows)} sizes" if len(rows) > 1 else p_words(float(shown[0]["p"]))

@@ -66,8 +66,8 @@ def cluster_map(
                 if source in number and target in number:
                     marked[number[source], number[target]] = True
             mark = (
-                f"not above random noise from row to column ({len(below)} of {2 * len(pairs)} directions; "
-                "p adjusted by Holm)"
+                f"not above random noise from row to column: {len(below)} of {2 * len(pairs)} directions "
+                "(p adjusted by Holm for all of them)"
             )
     else:
         notes[0] += "; matrix from a file: no intervals available"
@@ -128,7 +128,7 @@ def affinity_map(
         dendrogram_linkage(shown, off.max() + 0.1 * np.ptp(off)),
         answer=f"Most alike beyond their own levels: {_extreme(shown, 'affinity', True)}; "
         f"least: {_extreme(shown, 'affinity', False)}",
-        notes=[note for note in notes if note] + _notes(False, dropped),
+        notes=[note for note in notes if note] + _notes(0, dropped),
         label="affinity",
         colours={"cmap": "RdBu_r", "vmin": -most, "vmax": most},
     )
@@ -159,15 +159,19 @@ def _below_noise(pairs: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:
     return [direction for direction, p in zip(directions, adjusted, strict=True) if not p <= alpha]
 
 
-def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str, str], bool]:
-    """Label each model, with a star where its attack fails on itself; say whether there is a star."""
+def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str, str], int]:
+    """Label each model, with a star where its attack fails on itself; count the stars."""
     failed = set() if models is None else set(models.index[models["low_whitebox"]])
-    return {name: f"{name} *" if name in failed else name for name in names}, not failed.isdisjoint(names)
+    return {name: f"{name} *" if name in failed else name for name in names}, len(failed.intersection(names))
 
 
-def _notes(failed: bool, dropped: Sequence[str]) -> list[str]:
+def _notes(failed: int, dropped: Sequence[str]) -> list[str]:
     """Explain the star, and name the models that were left out."""
-    notes = ["*: low white-box success; a stronger attack would raise its rates as a source"] if failed else []
+    notes = (
+        [f"* low white-box success ({failed} models): a stronger attack would raise their rates as sources"]
+        if failed
+        else []
+    )
     return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
 
 
@@ -216,7 +220,7 @@ def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models:
     axes.set(xlabel="SAT at which two branches join: the mean over all pairs across them", yticks=[])
     axes.spines["left"].set_visible(False)
     first = tree[0]
-    joined = " and ".join(names[int(leaf)] for leaf in first[:2])
+    joined = " and ".join(short(names[int(leaf)]) for leaf in first[:2])
     present = {words[one]: one for one in colour}
     legend(figure, [Patch(color=colour[one], label=word) for word, one in present.items()], "family")
     head(
@@ -231,7 +235,7 @@ def dendrogram_figure(matrix: pd.DataFrame, families: Mapping[str, str], models:
         left, low, width, height = engine.get()["rect"]
         engine.set(rect=(left, low, width - 1.5 / page_width(), height))
         figure.canvas.draw()
-        name_blocks(strip, tree_blocks(tree, order, of), len(names), reach=6.0)
+        name_blocks(strip, tree_blocks(tree, order, of), len(names), reach=6.0, square=False)
     return figure
 
 

@@ -60,7 +60,10 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     axes.spines[:].set_visible(True)
     axes.margins(0.1, 0.06)
     sizes = data["cluster"].value_counts()
-    handles = [dot(shade, f"{number} ({sizes[number]} model{'' if sizes[number] == 1 else 's'})") for number, shade in colour.items()]
+    handles = [
+        dot(shade, f"{number} ({sizes[number]} model{'' if sizes[number] == 1 else 's'})")
+        for number, shade in colour.items()
+    ]
     shapes = {words[family]: dot(GREY, words[family], marker[family]) for family in marker}
     legends_below(figure, foot, {"colour: cluster": handles, "shape: family": list(shapes.values())})
     head(figure, _agreement(data), "t-SNE of the spectral features; distances between clusters mean nothing.")

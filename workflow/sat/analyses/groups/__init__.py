@@ -115,5 +115,5 @@ def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
     """Draw mean SAT and contrasts of every group."""
     from sat.analyses.groups.figure import groups_figure
 
-    tables = (answer.tables[f"groups{name}"] for name in ("", "_contrasts", "_overall"))
-    return {"groups": groups_figure(*tables, bool(answer.facts.get("compared_alike")))}
+    table, contrasts, overall = (answer.tables[f"groups{name}"] for name in ("", "_contrasts", "_overall"))
+    return {"groups": groups_figure(table, contrasts, overall, bool(answer.facts.get("compared_alike")))}

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from sat.analyses.groups.contrasts import OTHERS
 from sat.report.page import filled, head, legend, nothing_to_draw, p_words, sheet, short, whisker, wrapped
-from sat.report.style import CERTAIN, GREY, INK, OF, narrow
+from sat.report.style import CERTAIN, GREY, INK, OF, narrow, page_width
 from sat.statistics.pairs import holm
 
 ROOM = 0.6
@@ -107,7 +107,7 @@ def _contrasts(panel: Axes, rows: pd.DataFrame, contrasts: pd.DataFrame) -> None
     _intervals(panel, found["contrast"], found["low"], found["high"], [*found["contrast"].dropna(), 0.0])
     if found["contrast"].isna().all():
         reasons = sorted(set(contrasts["note"].dropna()) - {""}) or ["fewer than two groups"]
-        room = 72 * panel.get_position().width * (panel.figure.get_figwidth())
+        room = 72 * page_width() / 3
         words = [line for reason in reasons for line in wrapped(reason, 6, room)]
         panel.text(0.5, 0.5, "\n".join(words), transform=panel.transAxes, ha="center", va="center", fontsize=6)
     panel.axvline(0, color=INK, lw=0.6, zorder=0)

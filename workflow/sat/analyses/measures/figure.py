@@ -59,7 +59,7 @@ def measures_figure(pairs: pd.DataFrame, compared: pd.DataFrame, families: Mappi
     head(
         figure,
         "\n".join(_answer(SIMILARITIES[of], [row for row, _ in rows]) for of, rows in drawn.items()),
-        "ρ: rank correlation; p by permutations of the models.",
+        "\u03c1: rank correlation; p by permutations of the models.",
     )
     return figure
 
@@ -73,4 +73,5 @@ def _answer(name: str, rows: list[Any]) -> str:
             f" (smallest p = {least:.2f})" if least == least else ""
         )
     most = max(related, key=lambda row: abs(row.spearman))
-    return f"{name}: related to {len(related)} of {len(rows)} other measures, most to {most.measure} (ρ = {most.spearman:.2f})"
+    number = f"\u03c1 = {most.spearman:.2f}"
+    return f"{name}: related to {len(related)} of {len(rows)} other measures, most to {most.measure} ({number})"

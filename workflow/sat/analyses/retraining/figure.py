@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sat.analyses.retraining.trainings import Trainings
@@ -47,7 +48,11 @@ def retraining_figure(trainings: Trainings, table: pd.DataFrame) -> Figure:
             axes.scatter(means[mask], values[mask], s=area(len(values)), color=colour, alpha=0.7, linewidths=0)
         name = SIMILARITIES[row.measure]
         axes.set(xlabel=f"mean {name} of two nets", ylabel=f"{name} of two trainings")
-    handles = [dot(BLUE, "two nets"), dot(RED, "one net, two seeds"), Patch(color=PALE, label="95 % over other images")]
+    handles: list[Line2D | Patch] = [
+        dot(BLUE, "two nets"),
+        dot(RED, "one net, two seeds"),
+        Patch(color=PALE, label="95 % over other images"),
+    ]
     legend(figure, handles)
     shares = " and ".join(f"{row.share:.0%} of the variance of {SIMILARITIES[row.measure]}" for row in shown)
     head(figure, f"Seeds of the training make {shares}", "Points off the band: more than other images would explain.")

@@ -35,7 +35,8 @@ def stability_figure(curve: pd.DataFrame, correlation: float, enough: Mapping[st
     if curve.empty:
         return nothing_to_draw("No rank correlation: it needs 3 pairs of models, and images for two samples.")
     figure, ((axes,),) = sheet(2.4)
-    answers, handles = [], []
+    answers: list[str] = []
+    handles: list[Line2D | Patch] = []
     for of, colour in OF.items():
         name, part = SIMILARITIES[of], curve[curve["of"] == of]
         if part.empty:
