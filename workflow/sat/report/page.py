@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from sat.report.style import CERTAIN, GREY, INK, TALLEST, page_width
+from sat.text import shortened
 
 Handles = Sequence[Line2D | Patch]
 TITLE, NOTE, SMALLEST = 8.0, 6.0, 4.4
@@ -121,11 +122,7 @@ def legends_below(figure: Figure, foot: Axes, parts: Mapping[str, Handles]) -> N
 
 def short(name: str, letters: int = LONGEST) -> str:
     """A name that is not longer than so many letters; a long one loses its middle."""
-    if len(name) <= letters:
-        return name
-    # Names of models differ more often at their start.
-    tail = letters // 4
-    return f"{name[: letters - 1 - tail]}…{name[len(name) - tail :]}"
+    return shortened(name, letters)
 
 
 def name_rows(axes: Axes, names: Sequence[str], pitch: float, which: str = "y") -> bool:

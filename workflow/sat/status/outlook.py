@@ -10,6 +10,7 @@ from pathlib import Path
 from sat.status.verify import Finding, verify
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
+from sat.text import shortened, wrapped
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Load:
         numbers = [self.jobs, *(self.counts[state] for state in ("done", "to do", "again"))]
         return (
             "".join(f"{number:>7,}" for number in numbers)
-            + f"{memory:>12}{_number(self.minutes / 60):>12}{_number(self.disk / 1e9):>10}"
+            + f"{memory:>12}{_number(self.minutes / 60):>11}{_number(self.disk / 1e9):>10}".rstrip()
         )
 
 
@@ -117,9 +118,12 @@ def outlook(plan: Plan, results: Path) -> str:
         *_about_variants(plan),
         *_about_retired(plan, forecast, {str(path.relative_to(results)) for path in map(Path, findings)}),
         *(f"Caution, {caution}" for caution in study.cautions),
+    ]
+    lines = [line for text in lines for line in wrapped(text, "", "  ")]
+    lines += [
         "",
-        f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
-        f"{'memory, GB':>12}{'limits, h':>12}{'disk, GB':>10}",
+        f"{'stage':<15}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
+        f"{'memory, GB':>12}{'limits, h':>11}{'disk, GB':>10}",
     ]
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     total = Load()
@@ -131,20 +135,22 @@ def outlook(plan: Plan, results: Path) -> str:
             if changed := [finding for finding in found if finding.kind != "missing"]:
                 reasons[stage][f"{changed[0].kind}: {changed[0].reason}"] += 1
             total.add(artefacts, results, findings, forecast)
-        lines.append(f"{stage:<12}{load.row(_number(load.memory_mb / 1e3))}")
+        lines.append(f"{shortened(stage, 15):<15}{load.row(_number(load.memory_mb / 1e3))}")
     lines += [
-        f"{'total':<12}{total.row('')}",
+        f"{'total':<15}{total.row('')}",
         "",
-        "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
-        "Both are deliberately generous.",
+        *wrapped(
+            "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
+            "Both are deliberately generous."
+        ),
     ]
     if reasons:
         lines += ["", "Why jobs would run again:"]
         for stage, found_reasons in reasons.items():
             for reason, count in found_reasons.most_common(5):
-                lines.append(f"  {stage}, {count:,} job(s): {reason}")
+                lines += wrapped(f"{stage}, {count:,} job(s): {reason}", "  ", "    ")
             if len(found_reasons) > 5:
-                lines.append(f"  {stage}: {len(found_reasons) - 5} more reasons; see sat verify")
+                lines += wrapped(f"{stage}: {len(found_reasons) - 5} more reasons; see sat verify", "  ", "    ")
     return "\n".join(lines)
 
 
