@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 
 WIDTH = 80
@@ -35,11 +35,6 @@ def wrapped(text: str, indent: str = "", following: str | None = None) -> list[s
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
-def listed(head: str, names: Iterable[str], indent: str) -> list[str]:
-    """Wrap a list of names after its head."""
-    return wrapped(f"{head}{', '.join(names)}", indent, " " * (len(indent) + len(head)))
-
-
 def columns(rows: Sequence[Sequence[str]], names: Sequence[int] = (), right: Sequence[int] = ()) -> list[str]:
     """Align cells below each other, in lines of at most 80 letters.
 
@@ -60,13 +55,9 @@ def columns(rows: Sequence[Sequence[str]], names: Sequence[int] = (), right: Seq
         widths[widest] -= 1
     lines = []
     for row in rows:
-        cells = [
-            shortened(cell, width) if place in names else cell
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        aligned = [
-            f"{cell:>{width}}" if place in right else f"{cell:<{width}}"
-            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
+        aligned = []
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            text = shortened(cell, width) if place in names else cell
+            aligned.append(f"{text:>{width}}" if place in right else f"{text:<{width}}")
         lines.append(("  " + "  ".join(aligned)).rstrip())
     return lines

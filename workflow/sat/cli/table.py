@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--markdown", action="store_true", help="for Markdown")
     parser.add_argument("--columns", nargs="+", metavar="COLUMN", help="only these columns, in this order")
     parser.add_argument("--rows", type=int, metavar="N", help="only the first N rows")
-    parser.add_argument(
-        "--caption", default="", help="caption of a LaTeX table; without it, only the tabular is printed"
-    )
+    parser.add_argument("--caption", default="", help="caption for LaTeX; without it, the tabular stands alone")
     parser.epilog = "The file of the table has full precision: results/STUDY/analysis/NAME.csv or similarity/NAME.csv."
     add_study(parser, positional=False)
 

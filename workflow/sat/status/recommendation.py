@@ -88,8 +88,9 @@ def describe_recommendation(
     lines += ["", "Accuracy of the average member and of the ensemble, and error reduction, in %:"]
     lines += columns([head, *(_row(row) for row in rows)])
     lines += ["", f"Choice by {by} minus the others, in points (0 inside: not told apart):"]
-    columns = ("accuracy", "error_reduction")
-    differences = [(NAMES[name], *(_points(row, column) for column in columns)) for name, row in than.items()]
+    differences = [
+        (NAMES[name], *(_points(row, key) for key in ("accuracy", "error_reduction"))) for name, row in than.items()
+    ]
     lines += columns([("minus", "ensemble", "fewer errors"), *differences])
     lines += ["", "Choices:"]
     for row in rows[1:]:
@@ -129,9 +130,7 @@ def ensemble_advice(found: Recommendation) -> str:
     difference = found.differences.set_index("than").loc["most_accurate"]
     count = len(found.members)
     if accurate["members"] == first["members"]:
-        text = (
-            f"combine {best}: they are the {count} most accurate models, and also a choice by {SIMILARITIES[found.by]}"
-        )
+        text = f"combine {best}: the {count} most accurate models are also the choice by {SIMILARITIES[found.by]}"
     elif difference["accuracy_low"] > 0:
         text = f"combine {', '.join(found.members)}: this was shown to be better than the {count} most accurate models"
     elif difference["accuracy_high"] < 0:

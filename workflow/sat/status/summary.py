@@ -135,8 +135,8 @@ def _clusters(analysis: Path) -> tuple[list[str], list[str]]:
             lines += wrapped(
                 f"unsure: together in fewer than {STEADY:.0%}; members stay together in {again}", "  ", "    "
             )
-        count = f"{int((~settled).sum())} of {len(settled)} models have no settled place"
-        firmness.append(f"clusters of {name}: {head}" + ("" if settled.all() else f"; {count}"))
+        count = "" if settled.all() else f"; {int((~settled).sum())} of {len(settled)} models have no settled place"
+        firmness.append(f"clusters of {name} are {head.replace(': ', ' (')}{count})" if ": " in head else head)
     over = " and over images" if "images" in draws else ""
     firmness.append(f"firm means: over random starts{over}, not over other trainings or other pools of models")
     unit = agreement["sat", "sat_per_mille"]
