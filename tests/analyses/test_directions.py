@@ -116,7 +116,8 @@ def test_the_analysis(tmp_path, n):
     below = n * (n - 1) - int(pool.loc["directions_above_noise_holm", "value"])
     assert f"not above random noise: {below} of" in text
     corners = "".join(re.findall(r'<g id="PolyCollection_\d+">(.*?)\n   </g>', text, re.DOTALL))
-    assert corners.count("<path ") == below, "a corner for each of them"
+    # Many corners become one image.
+    assert corners.count("<path ") == (below if below <= 200 else 0), "a corner for each of them"
 
 
 def test_no_common_image_and_no_transfer_are_no_failure(tmp_path):
