@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import cut_tree, dendrogram
 
-from sat.report.page import LETTER, LINE, NOTE, SMALLEST, TITLE, name_rows, short, wrapped
+from sat.report.page import LETTER, LINE, NOTE, SMALLEST, TITLE, name_rows, short, shorts, wrapped
 from sat.report.style import INK, TALLEST, UNKNOWN, family_colours, family_words, narrow, page_width
 
 BLOCKS = 12
@@ -137,7 +137,7 @@ def heat_map(
     side, letters = width - left - 40, 0.0
     for _ in range(3):
         size = min(6.5, 0.92 * side / n)
-        longest = max(len(short(name)) for name in names)
+        longest = max(map(len, shorts(names)))
         letters = LETTER * size * longest + 6 if size >= SMALLEST else 0
         right = letters or 78.0
         side = width - left - right

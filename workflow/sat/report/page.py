@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -125,6 +125,14 @@ def short(name: str, letters: int = LONGEST) -> str:
     return shortened(name, letters)
 
 
+def shorts(names: Iterable[str], letters: int = LONGEST) -> list[str]:
+    """Names of at most so many letters, or of as many more as it takes to tell them apart."""
+    given = list(names)
+    while len({short(name, letters) for name in given}) < len(set(given)):
+        letters += 1
+    return [short(name, letters) for name in given]
+
+
 def name_rows(axes: Axes, names: Sequence[str], pitch: float, which: str = "y") -> bool:
     """Write the name of every row or column where the pitch in points leaves room for letters; say whether it does."""
     size = min(6.5, 0.92 * pitch)
@@ -132,7 +140,7 @@ def name_rows(axes: Axes, names: Sequence[str], pitch: float, which: str = "y") 
     if size < SMALLEST:
         axes.set(**{f"{which}ticks": []})
         return False
-    words = [short(name) for name in names]
+    words = shorts(names)
     if which == "y":
         axes.set_yticks(ticks, words, fontsize=size)
     else:
@@ -164,7 +172,7 @@ def map_side(names: Sequence[str]) -> float:
 def names_height(names: Sequence[str], side: float) -> float:
     """Height of upright names below a heat map, in inches; small where rows have no room for names."""
     size = min(6.5, 0.92 * 72 * side / len(names))
-    return 0.1 if size < SMALLEST else LETTER * size * max(len(short(name)) for name in names) / 72 + 0.05
+    return 0.1 if size < SMALLEST else LETTER * size * max(map(len, shorts(names))) / 72 + 0.05
 
 
 def p_words(p: float) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sat.report.labels import name_points
-from sat.report.page import dot, head, legend, nothing_to_draw, p_words, relation, sheet, short, whisker
+from sat.report.page import dot, head, legend, nothing_to_draw, p_words, relation, sheet, short, shorts, whisker
 from sat.report.style import BLUE, CERTAIN, GREY, INK, RED, narrow
 from sat.units.analysis import SIMILARITIES
 
@@ -64,7 +64,7 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
     )
     for axes, known, name, lines in drawn:
         if len(known) <= NAMED:
-            names = [short(teacher, 20) for teacher in known["teacher"]]
+            names = shorts(known["teacher"], 20)
             name_points(axes, names, known[name], 100 * known["gain"], lines, size=5.5, radius=2.5)
     return figure
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sat.report.labels import name_points
-from sat.report.page import LETTER, dot, head, legend, name_rows, nothing_to_draw, sheet, short, whisker
+from sat.report.page import LETTER, dot, head, legend, name_rows, nothing_to_draw, sheet, short, shorts, whisker
 from sat.report.style import BLUE, GREY, TALLEST, family_colours, family_markers, family_words, narrow, page_width
 
 CROWDED = 0.16
@@ -62,7 +62,7 @@ def effects_figure(models: pd.DataFrame, pool: pd.DataFrame) -> Figure:
     legend(figure, [*handles.values(), whisker("intervals", GREY)], "family")
     head(figure, answer)
     size = 5.5 if len(models) <= 40 else 4.8
-    names = [short(name, 24) for name in models["model"]]
+    names = shorts(models["model"], 24)
     x, y = models["fragility"], models["strength"]
     if sum(map(len, names)) * LETTER * size * 1.2 * size < CROWDED * 72**2 * page_width() * height:
         name_points(axes, names, x, y, lines, size, 2.5)

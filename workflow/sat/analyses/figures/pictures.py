@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sat.report.labels import name_points
-from sat.report.page import LETTER, area, dot, head, legends_below, nothing_to_draw, sheet, short
+from sat.report.page import LETTER, area, dot, head, legends_below, nothing_to_draw, sheet, short, shorts
 from sat.report.style import (
     FAMILIES,
     GREY,
@@ -69,7 +69,7 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     head(figure, _agreement(data), "t-SNE of the spectral features; distances between clusters mean nothing.")
     size = 5.5 if len(data) <= 40 else 4.8
     room = 72**2 * page_width() * height
-    names = [short(name, 24) for name in data["model"]]
+    names = shorts(data["model"], 24)
     if sum(map(len, names)) * LETTER * size * 1.2 * size < CROWDED * room:
         name_points(axes, names, data["x"], data["y"], size=size, radius=2.5)
     else:
