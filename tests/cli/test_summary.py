@@ -39,7 +39,8 @@ def lay_out(folder, *, agreement=0.9, mates=None, images=None, affinity=True, ks
             tables[name] = pd.DataFrame(rows, columns=["of", "model", "mates"])
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
-    return "\n".join(_clusters(folder))
+    lines, firmness = _clusters(folder)
+    return "\n".join([*lines, *firmness])
 
 
 def test_clusters_that_every_draw_finds_are_firm(tmp_path):

@@ -216,4 +216,4 @@ def test_words_for_a_correlation() -> None:
     assert "too few values" in relation(np.nan, np.nan)
     assert short("vit_small_patch16_224.augreg_in21k_ft_in1k", 20) == "vit_small_patc\u2026_in1k"
     assert short("vit", 3) == "vit"
-    assert shorts(["one_long_name", "one_lang_name", "x"], 8) == ["one_lon\u2026ame", "one_lan\u2026ame", "x"]
+    assert shorts(["one_long_name", "one_lang_name", "x"], 8) == ["one_lo\u2026me", "one_la\u2026me", "x"]
