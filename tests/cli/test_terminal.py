@@ -39,9 +39,14 @@ def long_study(folder: Path, **changes: object) -> Plan:
     return Plan(load_study([folder / "study.yaml"]))
 
 
-def test_a_summary_fits_says_first_how_far_to_trust_it_and_aligns_pairs(tmp_path: Path) -> None:
+def test_a_summary_fits_says_first_how_far_to_trust_it_and_aligns_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = long_study(tmp_path).config
+    monkeypatch.chdir(tmp_path)
+    tmp_path = Path("results/tiny")  # as the command has it
     analysis = tmp_path / "analysis"
-    (tmp_path / "similarity").mkdir()
+    (tmp_path / "similarity").mkdir(parents=True)
     analysis.mkdir()
     random = np.random.default_rng(0)
     square = pd.DataFrame(random.normal(2, 0.1, (5, 5)), NAMES, NAMES)
@@ -65,7 +70,6 @@ def test_a_summary_fits_says_first_how_far_to_trust_it_and_aligns_pairs(tmp_path
     pd.DataFrame({"warning": ["SAT goes with accuracy (r = 0.90 over pairs)", None]}).to_csv(
         analysis / "caveats.csv", index=False
     )
-    config = long_study(tmp_path).config
     text = summarise(tmp_path, config, {NAMES[0]: 0.1})
     fits(text)
     trust, similar = text.split("Most similar pairs")
@@ -95,7 +99,7 @@ def test_a_status_fits_and_its_logs_can_be_found(tmp_path: Path) -> None:
     text = str(Progress("tiny", [StageProgress("components_null"), StageProgress("attack")], jobs, None, 0.0))
     fits(text)
     assert f"  attack/{NAMES[0][:64]}.log" in text.splitlines(), "a path is not broken"
-    assert text.count("word") == 2 * 60, "an error is shown whole"
+    assert text.partition("Failed")[2].count("word") == 2 * 60, "an error is shown whole"
 
 
 def test_a_recommendation_fits_and_ends_in_one_sentence_of_advice() -> None:
