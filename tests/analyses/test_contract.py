@@ -50,7 +50,7 @@ def test_its_inputs_are_known_and_its_function_takes_its_params(name: str, write
         assert [one.name for one in first] == places
         assert all(other.kind is inspect.Parameter.KEYWORD_ONLY for other in keywords)
         if name in plan.analyses:
-            params = set(unit.params(plan))
+            params = set(plan.params_of(name))
             needed = {other.name for other in keywords if other.default is inspect.Parameter.empty}
             assert needed <= params
             assert len(keywords) < len(others) or params <= {other.name for other in keywords}

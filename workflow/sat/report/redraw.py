@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +35,13 @@ def redrawn(plan: Plan, results: Path, name: str) -> Mapping[str, Figure]:
     SatError
         If a table is missing, or is not what the study asks for.
     """
+    from sat import units
     from sat.stages.analysis import draw
     from sat.stages.given import Given
     from sat.store.artefact import Job, read_sidecar
     from sat.store.step import Step
     from sat.store.tables import read_table
+    from sat.study.code import COPIES, FOLDER
     from sat.units.analysis import Answer
 
     unit, step = plan.analyses[name], plan.analysis(name)[0].step
@@ -48,9 +51,13 @@ def redrawn(plan: Plan, results: Path, name: str) -> Mapping[str, Figure]:
     for path in [*tables.values(), *paths]:
         if not path.exists():
             raise SatError(f"{path}: is not there yet; run snakemake first.")
+    # Measures of code files are imported from their copy in the results.
+    os.environ[COPIES] = str(results / FOLDER)
+    params = dict(step.params)
+    units.bring(params.pop("units", {}))
     # The tables are inputs of the drawing, with the same checks as those of a job.
     job = Job(Step(name, step.version, step.params, {**inputs, **dict.fromkeys(tables, step.recipe)}))
     read = {table: read_table(job.input(table, path)) for table, path in tables.items()}
     facts = read_sidecar(next(iter(tables.values())))["facts"] if tables else {}
     with Given(unit, job, paths) as given:
-        return draw(name, given, Answer(read, facts), step.params)
+        return draw(name, given, Answer(read, facts), params)

@@ -57,14 +57,15 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
     from sat.report.style import save
     from sat.store.tables import as_written, write_csv
 
-    name = job.step.stage
+    name, params = job.step.stage, dict(job.step.params)
+    units.bring(params.pop("units", {}))
     module = units.module("analyses", name)
     unit: Analysis = module.UNIT
     with Given(unit, job, [path for path in inputs if not path.endswith(".json")], files) as given:
-        answer = module.run(given, **job.step.params)
+        answer = module.run(given, **params)
         _check_names(name, "run", answer.tables, unit.tables)
         read = replace(answer, tables={table: as_written(frame) for table, frame in answer.tables.items()})
-        figures = draw(name, given, read, job.step.params)
+        figures = draw(name, given, read, params)
     for path in outputs:
         if path.endswith(".json"):
             continue

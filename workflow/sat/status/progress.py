@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sat.status.accuracies import about_accuracies
 from sat.store.artefact import is_made
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
@@ -158,6 +159,8 @@ class Progress:
     jobs: list[JobProgress]
     run: Run | None
     now: float
+    remarks: list[str] = field(default_factory=list)
+    """What is to be said of the models' accuracies."""
 
     def __str__(self) -> str:
         total = {state: sum(stage.jobs[state] for stage in self.stages) for state in STATES}
@@ -172,6 +175,8 @@ class Progress:
             took = "" if mean is None else _duration(mean)
             lines.append(f"{shortened(stage, 15):<15}{sum(jobs.values()):>7,}{counts}{took:>11}".rstrip())
         lines += ["", *self._about_run(), *self._details("running", 1), *self._details("failed", 3)]
+        if self.remarks:
+            lines += ["", *(line for remark in self.remarks for line in wrapped(remark))]
         return "\n".join([*lines, "", *wrapped(self.time_left())])
 
     def _about_run(self) -> list[str]:
@@ -264,7 +269,7 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
     now = time.time() if now is None else now
     # The log is read before the sidecars, so that a job that ends in between is found done and not lost.
     run = newest_run(snakemake, results)
-    forecast = Forecast(plan)
+    forecast = Forecast(plan, results)
     stages: dict[str, StageProgress] = {}
     jobs = []
     for name, artefacts in plan.jobs().items():
@@ -277,7 +282,8 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
         else:
             needs = forecast.needs(artefacts[0])
             account.limits += 60 * needs.minutes if needs else 0
-    return Progress(plan.study.name, list(stages.values()), jobs, run, now)
+    remarks = about_accuracies(plan, results)
+    return Progress(plan.study.name, list(stages.values()), jobs, run, now, remarks)
 
 
 def _job(name: str, artefacts: Sequence[Artefact], results: Path, run: Run | None, now: float) -> JobProgress:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sat.statistics.published import REMARK
 from sat.store.tables import read_matrix, read_table
+from sat.study.attack import AttackSettings
 from sat.study.config import Config
 from sat.text import columns, wrapped
 from sat.units.analysis import SIMILARITIES
@@ -164,6 +166,25 @@ def _support(choice: pd.DataFrame, k: int, settled: bool) -> tuple[str, str]:
     return f"{firm}: start agreement {agreement:.2f}", support
 
 
+def smaller_eps(attack: AttackSettings) -> str:
+    """Half of an attack's eps, as a config file says it.
+
+    Parameters
+    ----------
+    attack : AttackSettings
+
+    Returns
+    -------
+    str
+    """
+    eps, norm = attack.eps_levels, attack.declaration.norm
+    if norm == "linf":
+        return f"attack.eps: {eps // 2}/255" if eps > 1 else "attack.eps is at the least grey level already"
+    if norm == "patch":
+        return f"attack.eps: {eps // 2}" if eps > 1 else "attack.eps is one pixel already"
+    return f"attack.eps: {eps / 510:g}"
+
+
 def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], similar: pd.DataFrame) -> list[str]:
     """List reasons why a study's numbers may mean less than they seem to."""
     models = read_table(results / "similarity/models.csv").set_index("model")
@@ -177,10 +198,14 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
     ]
     if "off_published" in models:
         warnings += [
-            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; are weights, "
-            "classes and preprocessing right?"
-            for row in models[models["off_published"]].itertuples()
+            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; "
+            + (REMARK if getattr(row, "above_published", False) else "are weights, classes and preprocessing right?")
+            for row in models[models["off_published"] | models.get("above_published", False)].itertuples()
         ]
+    if (path := results / "analysis/caveats.csv").exists():
+        caveats = read_table(path).set_index("quantity")["warning"]
+        if isinstance(strong := caveats.get("at_ceiling"), str):
+            warnings.append(f"{strong}: {smaller_eps(config.attack)}")
     if config.attack.declaration.selection == "first_success":
         warnings.append(
             f"{config.attack.method} keeps the adversarial images of its first success, which may transfer less: "

@@ -30,10 +30,6 @@ class Shown:
     """What the table or figure shows, in a few words."""
 
 
-def _no_params(plan: Plan) -> Mapping[str, Any]:
-    return {}
-
-
 def _always(study: Study) -> bool:
     return True
 
@@ -67,12 +63,16 @@ class Analysis:
     """A class whose fields are keys of the config file, with types, defaults and docstrings."""
     files: tuple[str, ...] = ()
     """Keys of the config file that name another study's results or a matrix of the user; see `Given.other`."""
-    params: Callable[[Plan], Mapping[str, Any]] = _no_params
-    """Function that gives everything else that changes the result, as JSON values. `run` gets them as keywords."""
+    params: Callable[[Plan], Mapping[str, Any]] | tuple[str, ...] = ()
+    """Everything else that changes the result; `run` gets it as keywords. Names of keys of the config file and of
+    `sat.study.plan.FACTS`, beside the keys of `settings`, which it always gets then; or a function that gives JSON
+    values."""
     wanted: Callable[[Study], bool] = _always
     """Function that says whether a study wants the analysis."""
     fault: Callable[[Study], str] = _no_fault
     """Function that says what is wrong with the study's settings for it, with the key; empty if nothing is wrong."""
+    caption: str = ""
+    """Text below its tables and figures in the report. Ours have a file in workflow/report instead."""
     mem_mb: int = 2000
     """Memory that its job asks for, in MB."""
     minutes: int = 30

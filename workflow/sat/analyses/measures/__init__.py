@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from sat import units
 from sat.logs import log, progress
@@ -31,9 +30,14 @@ DATASETS = {
 MOST_FEATURES = 5000
 
 
+def _check_known(name: str, info: ValidationInfo) -> str:
+    # Those of the study's own are known only to whoever reads the study.
+    return units.check_known("measures", name, (info.context or {}).get("measures"))
+
+
 MeasureName = Annotated[
     str,
-    AfterValidator(partial(units.check_known, "measures")),
+    AfterValidator(_check_known),
     Field(json_schema_extra={"enum": list(units.names("measures"))}),
 ]
 
@@ -116,7 +120,7 @@ def run(
     from sat.measures.matrix import similarity_interval, similarity_matrix
     from sat.seeds import generator
 
-    wanted = {name: units.declarations("measures")[name] for name in measures}
+    wanted = {name: units.module("measures", name).UNIT for name in measures}
     families, names = models, sorted(models)
     sat, affinity, files = given["sat"], given["affinity"], given["clean"]
     if reason := given.facts("affinity", "no_affinity")["no_affinity"]:
