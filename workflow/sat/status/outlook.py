@@ -10,6 +10,7 @@ from pathlib import Path
 from sat.status.verify import Finding, verify
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
+from sat.text import shortened, wrapped
 
 LISTED = 5
 """Largest number of models in a message."""
@@ -82,7 +83,7 @@ class Load:
         numbers = [self.jobs, *(self.counts[state] for state in ("done", "to do", "again"))]
         return (
             "".join(f"{number:>7,}" for number in numbers)
-            + f"{memory_gb:>12}{self.limits:>12}{_number(self.disk / 1e9):>10}"
+            + f"{memory_gb:>12}{self.limits:>11}{_number(self.disk / 1e9):>10}".rstrip()
         )
 
     def _with_guesses(self, value: float) -> str:
@@ -157,9 +158,12 @@ def outlook(plan: Plan, results: Path) -> str:
         *_about_variants(plan),
         *_about_retired(plan, forecast, results, findings),
         *(f"Caution, {caution}" for caution in study.cautions),
+    ]
+    lines = [line for text in lines for line in wrapped(text, "", "  ")]
+    lines += [
         "",
-        f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
-        f"{'memory, GB':>12}{'limits, h':>12}{'disk, GB':>10}",
+        f"{'stage':<15}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
+        f"{'memory, GB':>12}{'limits, h':>11}{'disk, GB':>10}",
     ]
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     total = Load()
@@ -171,21 +175,23 @@ def outlook(plan: Plan, results: Path) -> str:
             if changed := [finding for finding in found if finding.kind != "missing"]:
                 reasons[stage][f"{changed[0].kind}: {changed[0].reason}"] += 1
             total.add(artefacts, results, findings, forecast)
-        lines.append(f"{stage:<12}{load.row()}")
+        lines.append(f"{shortened(stage, 15):<15}{load.row()}")
     lines += [
-        f"{'total':<12}{total.row(memory=False)}",
+        f"{'total':<15}{total.row(memory=False)}",
         "",
-        "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
-        "Both are deliberately generous.",
-        *filter(None, [total.about_guesses([row.model for row in study.models])]),
+        *wrapped(
+            "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
+            "Both are deliberately generous."
+        ),
+        *wrapped(total.about_guesses([row.model for row in study.models])),
     ]
     if reasons:
         lines += ["", "Why jobs would run again:"]
         for stage, found_reasons in reasons.items():
             for reason, count in found_reasons.most_common(5):
-                lines.append(f"  {stage}, {count:,} job(s): {reason}")
+                lines += wrapped(f"{stage}, {count:,} job(s): {reason}", "  ", "    ")
             if len(found_reasons) > 5:
-                lines.append(f"  {stage}: {len(found_reasons) - 5} more reasons; see sat verify")
+                lines += wrapped(f"{stage}: {len(found_reasons) - 5} more reasons; see sat verify", "  ", "    ")
     return "\n".join(lines)
 
 

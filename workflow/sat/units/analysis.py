@@ -11,7 +11,6 @@ from sat.study.section import Section
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from sat.study.plan import Plan
     from sat.study.study import Study
@@ -43,8 +42,9 @@ def _no_fault(study: Study) -> str:
 class Analysis:
     """Declaration of an analysis, which makes tables and figures from artefacts of a study.
 
-    Its module has this declaration as ``UNIT`` and a function
-    ``run(given: Given, **params) -> Answer``, which opens no file.
+    Its module has this declaration as ``UNIT`` and a function ``run(given: Given, **params) -> Answer``, which opens no
+    file. If it declares figures, it also has ``draw(given: Given, answer: Answer, **params) -> dict[str, Figure]``. It
+    gets the tables as they were written, so ``sat figure`` can draw anew without computing anything.
     """
 
     inputs: Mapping[str, str]
@@ -57,6 +57,8 @@ class Analysis:
     """Tables analysis/<name>.csv that it makes. None keeps a table out of the report."""
     figures: Mapping[str, Shown] = field(default_factory=dict)
     """Figures figures/<name>.svg that it draws."""
+    drawn_from: frozenset[str] = frozenset()
+    """Names of the inputs that `draw` uses beside the answer."""
     settings: type[Section] | None = None
     """A class whose fields are keys of the config file, with types, defaults and docstrings."""
     files: tuple[str, ...] = ()
@@ -94,8 +96,6 @@ class Answer:
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Tables by the names in the declaration; the index is not written."""
-    figures: Mapping[str, Figure] = field(default_factory=dict)
-    """Figures by the names in the declaration."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Counts, warnings and the like for the sidecars, as JSON values."""
 

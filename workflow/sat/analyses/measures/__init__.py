@@ -13,6 +13,7 @@ from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from sat.stages.given import Given
     from sat.study.plan import Plan
@@ -115,7 +116,6 @@ def run(
 
     from sat.analyses.ensembles.averaging import of_the_same_classes
     from sat.analyses.measures.agreement import against, family_separation
-    from sat.analyses.measures.figure import measures_figure
     from sat.images.sample import sample_images
     from sat.measures.matrix import similarity_interval, similarity_matrix
     from sat.seeds import generator
@@ -173,13 +173,19 @@ def run(
     pairs = _pairs(names, sat, affinity, matrices, intervals)
     return Answer(
         {"measures": compared, "measures_separation": separation, "measures_pairs": pairs},
-        {"measures": measures_figure(pairs, compared, families)},
         {
             "n_models": len(names),
             "n_images": {"prediction": len(labels["eval"]), "feature": min(len(labels["attack"]), MOST_FEATURES)},
             "left_out": [name for name in wanted if name not in matrices],
         },
     )
+
+
+def draw(given: Given, answer: Answer, *, models: dict[str, str], **params: Any) -> dict[str, Figure]:
+    """Draw every measure against SAT and affinity."""
+    from sat.analyses.measures.figure import measures_figure
+
+    return {"measures": measures_figure(answer.tables["measures_pairs"], answer.tables["measures"], models)}
 
 
 def _pairs(
