@@ -67,9 +67,12 @@ def test_a_summary_fits_says_first_how_far_to_trust_it_and_aligns_pairs(
     agreement.set_axis(["first", "second", "adjusted_rand"], axis=1).to_csv(
         analysis / "clusters_agreement.csv", index=False
     )
-    pd.DataFrame({"warning": ["SAT goes with accuracy (r = 0.90 over pairs)", None]}).to_csv(
-        analysis / "caveats.csv", index=False
-    )
+    pd.DataFrame(
+        {
+            "quantity": ["accuracy_difference", "at_ceiling"],
+            "warning": ["SAT goes with accuracy (r = 0.90 over pairs)", None],
+        }
+    ).to_csv(analysis / "caveats.csv", index=False)
     text = summarise(tmp_path, config, {NAMES[0]: 0.1})
     fits(text)
     trust, similar = text.split("Most similar pairs")

@@ -93,9 +93,11 @@ def test_two_hundred_models_fit_a_page_with_few_texts_and_a_small_file(tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["pdf", "png"])
-def test_other_formats_have_the_same_size(tmp_path: Path, kind: str) -> None:
+def test_other_formats_have_the_same_size(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     with paper("one"):
         save(Pool(12).figure("tsne"), path := tmp_path / "a", kind)
+    assert not caplog.records, "saving says nothing"
     content = path.read_bytes()
     if kind == "pdf":
         box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", content)

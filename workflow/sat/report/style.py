@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ DPI = 300
 # A matplotlibrc of the user, or of the folder in which Snakemake runs, changes no figure.
 matplotlib.rcdefaults()
 matplotlib.use("Agg")
+# It reports every font table of a PDF.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 STYLE: Any = {
     "figure.figsize": (WIDTHS["two"], 3.0),
     "figure.dpi": 100,

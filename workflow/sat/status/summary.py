@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,17 +55,19 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
     clusters, firmness = _clusters(results / "analysis")
     warnings = [] if config.matrix else _warnings(results, config, inaccurate, similar)
     lines += ["", "How far to trust this:"]
-    lines += [line for text in [*firmness, *warnings, *_caveats(results)] for line in wrapped(text, "  - ", "    ")]
+    lines += [
+        line for text in [*firmness, *warnings, *_caveats(results, warnings)] for line in wrapped(text, "  - ", "    ")
+    ]
     lines += ["", *wrapped(f"Most similar pairs ({about}):"), *_similar(similar.head(n_pairs)), *clusters]
     return "\n".join(lines)
 
 
-def _caveats(results: Path) -> list[str]:
-    """What SAT may measure instead, as the analysis of caveats says it."""
+def _caveats(results: Path, said: Sequence[str]) -> list[str]:
+    """What SAT may measure instead, as the analysis of caveats says it, without what the warnings already say."""
     if not (path := results / "analysis/caveats.csv").exists():
         return []
     warnings = read_table(path)["warning"].dropna()
-    return [str(warning) for warning in warnings if warning]
+    return [warning for warning in map(str, warnings) if not any(line.startswith(warning) for line in said)]
 
 
 def _pairs_of(matrix: pd.DataFrame) -> pd.DataFrame:
