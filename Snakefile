@@ -32,11 +32,20 @@ include: "workflow/rules/analyses.smk"
 include: "workflow/rules/report.smk"
 
 
+# The default target, unless a workflow that uses this one as a module has one already.
 rule all:
-    default_target: True
     input:
         results("study.json"),
         results("similarity/sat.csv"),
         results([f"clean/{model}.gate.json" for model in plan.needed]),
         results([path for unit in plan.analyses.values() for path in unit.outputs]),
         results(["report/atlas.html", "report/landing.rst"]),
+
+
+# A gate stops the run at the first model that is not accurate enough. All that are known to be so are listed here.
+onerror:
+    if study.config.on_low_accuracy == "stop":
+        from sat.status.accuracies import about_accuracies
+
+        for line in about_accuracies(plan, Path(RESULTS)):
+            logger.error(line)

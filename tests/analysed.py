@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from sat import units
 from sat.__main__ import main
+from sat.results.files import columns_of, undeclared
 from sat.store.artefact import Job, read_sidecar
 from sat.store.step import Step, group_recipe
 
@@ -59,7 +62,18 @@ def analyse(
     outputs = [results / path for path in unit.outputs]
     lines = [step.json, *(shlex.join(map(str, paths)) for paths in (inputs, outputs))]
     lines.append(shlex.join(f"{key}={path}" for key, path in (files or {}).items()))
-    return call("analysis", *lines), step
+    status = call("analysis", *lines)
+    if not status:
+        check_columns(name, results)
+    return status, step
+
+
+def check_columns(name: str, results: Path) -> None:
+    """Assert that every column of an analysis's tables is declared; docs/files.md is made from the declarations."""
+    declared = columns_of(name)
+    for table in units.declarations("analyses")[name].tables:
+        columns = list(pd.read_csv(results / f"analysis/{table}.csv", nrows=0))
+        assert table in declared and not (missing := undeclared(declared[table], columns)), f"{table}: {missing}"
 
 
 def call(command: str, *lines: str, words: Sequence[str | Path] = ()) -> int:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from sat.report.atlas.results import Results
 from sat.study.config import Config
+from sat.units import declarations
 
 Z = 1.959963984540054
 
@@ -95,7 +96,13 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     rows = {name: {"model": name, "family": one, "weights": "train"} for name, one in zip(names, family, strict=True)}
     columns = {"family": dict(zip(names, family.tolist(), strict=True))}
     shown = None if matrix else examples(names, sat)
-    return Results(config, rows, columns, tables if matrix else {**tables, **more}, {}, shown, ["torch 0"])
+    return Results(config, rows, columns, places(), tables if matrix else {**tables, **more}, {}, shown, ["torch 0"])
+
+
+def places() -> dict[str, list[str]]:
+    """Sections and titles of all that our analyses show."""
+    outputs = [unit.outputs.items() for unit in declarations("analyses").values()]
+    return {path: [place.section, place.title] for each in outputs for path, place in each if place}
 
 
 def load_config(study: dict) -> dict:

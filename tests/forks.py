@@ -29,6 +29,8 @@ HEAVY += ["sklearn.cluster", "sklearn.ensemble", "sklearn.manifold", "matplotlib
 the 3 s of its imports."""
 CLIENT = """#!{python} -IS
 import os, socket, sys
+if sys.argv[1:3] != ["-m", "sat"]:
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 line = socket.socket(socket.AF_UNIX)
 line.connect({address!r})
 socket.send_fds(line, [b"!"], [0, 1, 2])
@@ -38,7 +40,8 @@ line.sendall(b"\\0".join([*words, *variables]))
 line.shutdown(socket.SHUT_WR)
 sys.exit(int(line.recv(8) or 1))
 """
-"""Stands for Python in the jobs of Snakemake: hands words, environment and streams on, and ends as the job did."""
+"""Stands for Python in the jobs of Snakemake: hands words, environment and streams on, and ends as the job did. What is
+no job runs in a new Python."""
 
 
 def apart(function: Callable[..., Any], *arguments: object, seconds: float = 600) -> Any:

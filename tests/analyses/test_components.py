@@ -12,6 +12,7 @@ from sklearn.inspection import permutation_importance as sampled_importance
 
 from sat.analyses import components, components_null
 from sat.analyses.components import importance as module
+from sat.analyses.components.figure import components_figure
 from sat.analyses.components.importance import (
     block_means,
     full_fit,
@@ -392,7 +393,7 @@ def test_sat_and_affinity_stand_side_by_side_where_fragile_models_seem_unlike():
     assert values[("stem", "0")] > 1 and values[("stem", "1")] < -1
     contrast = found.tables["components_contrasts"].set_index("component").loc["stem"]
     assert abs(contrast["half_contrast"]) < 0.1 and contrast["p"] > 0.05
-    left, middle, right = found.figures["components"].axes
+    left, middle, right = components_figure(found.tables, found.facts["reasons"]).axes
     # Two bars a component; contrasts have two points and two lines each, and one line at 0.
     assert len(left.patches) == len(middle.patches) == 8 and len(right.lines) == 4 * 4 + 1
     assert {bar.get_edgecolor() for bar in middle.patches} == {to_rgba(colour) for colour in OF.values()}

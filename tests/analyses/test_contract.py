@@ -40,13 +40,22 @@ def test_its_inputs_are_known_and_its_function_takes_its_params(name: str, write
     made = {path for other in units.declarations("analyses").values() for path in other.outputs}
     for path in unit.inputs.values():
         assert path in made or plan.find(path) is not None
-    first, *others = inspect.signature(module.run).parameters.values()
-    assert first.name == "given" and all(other.kind is inspect.Parameter.KEYWORD_ONLY for other in others)
-    if name in plan.analyses:
-        params = unit.params(plan)
-        needed = {other.name for other in others if other.default is inspect.Parameter.empty}
-        assert needed <= set(params) <= {other.name for other in others}
-    assert inspect.getdoc(module) and inspect.getdoc(module.run)
+    assert unit.drawn_from <= set(unit.inputs) and hasattr(module, "draw") == bool(unit.figures)
+    for function, places in (("run", ["given"]), ("draw", ["given", "answer"])):
+        if not hasattr(module, function):
+            continue
+        parameters = list(inspect.signature(getattr(module, function)).parameters.values())
+        first, others = parameters[: len(places)], parameters[len(places) :]
+        keywords = [other for other in others if other.kind is not inspect.Parameter.VAR_KEYWORD]
+        assert [one.name for one in first] == places
+        assert all(other.kind is inspect.Parameter.KEYWORD_ONLY for other in keywords)
+        if name in plan.analyses:
+            params = set(plan.params_of(name))
+            needed = {other.name for other in keywords if other.default is inspect.Parameter.empty}
+            assert needed <= params
+            assert len(keywords) < len(others) or params <= {other.name for other in keywords}
+        assert inspect.getdoc(getattr(module, function))
+    assert inspect.getdoc(module)
 
 
 def test_no_two_declare_one_output_or_one_key():

@@ -246,7 +246,7 @@ def test_holm_by_the_book():
     assert np.isnan(adjusted[3])
 
 
-def test_figure_has_no_filled_bar_for_one_pair_and_an_arrow_for_a_wide_interval():
+def test_figure_has_a_hollow_dot_for_one_pair_and_an_arrow_for_a_wide_interval():
     sat, labels = made((2, 6, 3), 0, effect=1.0)
     sat.loc["m08", "m09"] = sat.loc["m09", "m08"] = -4.0
     affinity = fit_affinity(sat).matrix
@@ -256,13 +256,13 @@ def test_figure_has_no_filled_bar_for_one_pair_and_an_arrow_for_a_wide_interval(
     figure = groups_figure(table, against, overall)
     left, right = figure.axes
     names = [text.get_text().split()[0] for text in left.get_yticklabels()]
-    filled = {name: bar.get_facecolor()[3] == 1 for name, bar in zip(names, left.patches, strict=True)}
+    dots = [line for line in left.lines if line.get_marker() == "o"]
+    filled = {name: dot.get_markerfacecolor() != "white" for name, dot in zip(names, dots, strict=True)}
     assert not filled["a"] and filled["b"]
     assert table.set_index("group").loc["c", "low"] < left.get_xlim()[0], "the axis is cut"
     assert any(line.get_marker() == "<" for line in left.lines)
-    assert len(right.patches) == 4 and all(
-        figure.axes[0].spines[side].get_visible() is False for side in ("top", "right")
-    )
+    contrasts = [line for line in right.lines if line.get_marker() == "o"]
+    assert len(contrasts) == 4 and all(figure.axes[0].spines[side].get_visible() is False for side in ("top", "right"))
     few = group_contrasts(affinity * np.nan, labels, permutations=9).assign(column="family")
     none = overall_contrasts(affinity * np.nan, labels.to_frame("family"), permutations=9)
     empty = groups_figure(table, few, none.rename_axis("column").reset_index())

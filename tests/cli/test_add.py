@@ -6,8 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import timm
+import torch
 import yaml
 
+import forks
 from conftest import ROOT, ROWS
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -50,12 +53,80 @@ def test_a_model_is_added_under_a_new_cohort_with_its_components(sat, write_stud
 def test_a_checkpoint_of_one_s_own(sat, write_study, tmp_path):
     write_study()
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs/best.pth").write_bytes(b"weights")
+    torch.save(timm.create_model("test_resnet", num_classes=10).state_dict(), tmp_path / "runs/best.pth")
     words = ("add", "test_resnet", "--weights", "best.pth", "--name", "mine", "--study", "../study.yaml")
     done = sat(tmp_path / "runs", *words, "--family", "ours")
     assert done.returncode == 0, done.stderr
     row = rows_of(tmp_path / "models.csv")[-1]
     assert (row["model"], row["weights"], row["family"]) == ("mine", "runs/best.pth", "ours")
+
+
+def test_a_checkpoint_of_another_architecture_is_not_added(sat, write_study, tmp_path):
+    write_study()
+    torch.save(timm.create_model("test_vit", num_classes=10).state_dict(), tmp_path / "vit.pth")
+    before = (tmp_path / "models.csv").read_bytes()
+    words = ("add", "test_resnet", "--weights", "vit.pth", "--name", "mine", "--study", "study.yaml")
+    done = sat(tmp_path, *words, "--set", "input_size=32")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    for part in (
+        "model 'mine'",
+        "vit.pth: is not a checkpoint of 'test_resnet.r160_in1k'",
+        "missing keys (",
+        "unexpected keys (",
+    ):
+        assert part in done.stderr
+    assert (tmp_path / "models.csv").read_bytes() == before
+    # The same keys with other shapes.
+    done = sat(tmp_path, "add", "test_vit", *words[2:], "--set", "input_size=32")
+    assert "pos_embed has the shape (1, 101, 64) instead of (1, 5, 64)" in done.stderr
+    assert (tmp_path / "models.csv").read_bytes() == before
+
+
+NETS = """
+from torch import nn
+def flat(num_classes, width=8):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, width), nn.ReLU(), nn.Linear(width, num_classes))
+"""
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_nets_of_code_files_are_compared_where_their_code_may_run(write_study, tmp_path, trusted):
+    write_study(code="my_nets.py")
+    (tmp_path / "my_nets.py").write_text(NETS + f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    good = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(192, 8), torch.nn.ReLU(), torch.nn.Linear(8, 10)
+    ).state_dict()
+    torch.save(good, tmp_path / "good.pth")
+    torch.save({**good, "1.weight": torch.ones(9, 192)}, tmp_path / "other.pth")
+    trust = ("--config", "trust_code=true") if trusted else ()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+
+    def call(command, *words):
+        return forks.sat(tmp_path, (command, *words, "--study", "study.yaml", *trust), environment, "")
+
+    def add(file):
+        options = ("--weights", file, "--name", "mine", "--set", "input_size=8", "mean=0.5", "std=0.5")
+        return call("add", "my_nets:flat", *options)
+
+    before = (tmp_path / "models.csv").read_bytes()
+    done = add("other.pth")
+    if trusted:
+        assert done.returncode == 1 and (tmp_path / "models.csv").read_bytes() == before
+        assert "model 'mine'" in done.stderr
+        assert "other.pth: is not a checkpoint of 'my_nets:flat': 1.weight has the shape (9, 192)" in done.stderr
+        assert add("good.pth").returncode == 0
+    else:
+        assert done.returncode == 0, done.stderr
+        assert "model 'mine': its checkpoint was not compared with the net: the code of the study runs" in done.stdout
+    checked = call("check")
+    assert checked.returncode == 0, checked.stdout
+    fits = "1 of 1 checkpoints fit: mine" if trusted else "1 net(s) were not tried (mine): the code of the study runs"
+    assert fits in checked.stdout
+    # By the way, check finds a checkpoint that was replaced later.
+    torch.save({"1.bias": torch.ones(8)}, tmp_path / "good.pth")
+    assert call("check").returncode == int(trusted)
+    assert (tmp_path / "ran").exists() == trusted
+    assert not (tmp_path / "results").exists()
 
 
 def test_further_cells_are_those_given(sat, write_study, tmp_path):

@@ -164,6 +164,7 @@ def test_of_many_images_all_headers_are_read(write_study, tmp_path, monkeypatch)
     [
         ({"root": "nowhere"}, "nowhere: is not there"),
         ({"attack_images": 7}, "7 attack images of 6 evaluation images"),
+        ({"eval_images": 7}, "key 'images.eval_images': 7 evaluation images of 6 that are not for training"),
         ({"attack_images": "list.txt"}, "'class9/0.png' is the name of 0 images"),
         ({"train_fraction": 0.0, "train_folder": "train"}, "0 of 12 images are in the folder 'train'"),
         ({"train_fraction": 0.99}, "no image is left for the evaluation"),
@@ -174,6 +175,13 @@ def test_images_that_cannot_be_split(write_study, tmp_path, images, words):
     (tmp_path / "list.txt").write_text("class9/0.png\n")
     said, found = checks.check_images(load_study([write_study(images={**FOLDER, **images})]))
     assert found is None and [one.kind for one in said] == ["problem"] and words in said[0].text
+
+
+def test_evaluation_images_are_counted_as_the_study_asks(write_study, tmp_path):
+    pictures(tmp_path / "images")
+    said, images = checks.check_images(load_study([write_study(images={**FOLDER, "eval_images": 4})]))
+    assert images.n_images == {"train": 6, "eval": 4, "attack": 4} and len(images.labels) == 4
+    assert "6 to train on, 4 evaluated, 4 of them attacked" in said[0].text
 
 
 def test_a_list_that_is_not_there_is_one_mistake(write_study, tmp_path):

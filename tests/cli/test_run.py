@@ -16,7 +16,7 @@ from PIL import Image
 from snakemake.common.configfile import load_configfile
 
 from conftest import ROOT, TINY
-from forks import sat
+from forks import sat as forked
 from projects import Project
 from sat.cli.calls import write_study
 from sat.errors import SatError
@@ -62,7 +62,7 @@ def test_code_in_a_study_runs_in_no_command(write_study, tmp_path):
     write_study()
     _, mark = hostile(tmp_path, "plain")
     for command in COMMANDS:
-        done = sat(tmp_path, (command, "study.yaml"), ENVIRONMENT, "")
+        done = forked(tmp_path, (command, "study.yaml"), ENVIRONMENT, "")
         assert done.returncode == 1 and not mark.exists(), command
         said = done.stdout + done.stderr
         assert "study.yaml: holds the key '__use_yte__'" in said and "Nothing has run." in said, said
@@ -72,7 +72,7 @@ def test_code_in_a_study_runs_in_no_command(write_study, tmp_path):
 def test_code_in_a_second_file_is_refused_too(write_study, tmp_path):
     write_study()
     over, mark = hostile(tmp_path, "plain", "over.yaml")
-    done = sat(tmp_path, ("run", "study.yaml", "over.yaml"), ENVIRONMENT, "")
+    done = forked(tmp_path, ("run", "study.yaml", "over.yaml"), ENVIRONMENT, "")
     assert done.returncode == 1 and f"{over.name}: holds the key" in done.stderr and not mark.exists()
 
 
@@ -160,6 +160,30 @@ def test_faults_are_told_in_words_of_the_yaml(write_study, tmp_path, monkeypatch
     assert not (tmp_path / ".snakemake").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "passed_on"),
+    [
+        (["study.yaml", "--cores", "2", "-n"], ["--cores", "2", "-n"]),
+        (["study.yaml", "--config", "seed=1", "--cores", "2", "x.csv"], ["--cores", "2", "x.csv"]),
+        (["study.yaml", "--profile", "slurm", "--config", "seed=1"], ["--profile", "slurm"]),
+        (["study.yaml", "-n", "--", "--until", "a.yaml"], ["-n", "--until", "a.yaml"]),
+        (["study.yaml", "--stud", "x"], ["--stud", "x"]),
+        (["--cores", "--study", "study.yaml"], ["--cores"]),
+    ],
+)
+def test_what_sat_does_not_know_is_snakemakes(monkeypatch, sat, tmp_path, words, passed_on):
+    called = []
+    monkeypatch.setattr("sat.cli.calls.call_snakemake", called.append)
+    assert sat(tmp_path, "run", *words).returncode == 0
+    assert (called[0].study, called[0].passed_on) == (["study.yaml"], passed_on)
+
+
+def test_the_study_comes_before_words_of_snakemake(write_study, sat, tmp_path):
+    write_study()
+    done = sat(tmp_path, "run", "--cores", "2", "study.yaml")
+    assert done.returncode == 2 and "write the study before all options" in done.stderr
+
+
 @pytest.mark.slow
 def test_sat_run_and_snakemake_take_over_from_each_other(project):
     # The project was run by Snakemake with config.yaml.
@@ -176,12 +200,12 @@ def test_sat_run_and_snakemake_take_over_from_each_other(project):
         environment = {**ENVIRONMENT, "PYTHONPATH": str(project.folder / "workflow")}
         return project.call(sys.executable, "-m", "sat", "run", mine, *words, environment=environment)
 
-    done = run("--", "-c1")
+    done = run("-c1")
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr, done.stderr[-3000:]
     call = re.search(r"snakemake --snakefile .*", done.stderr)[0]
     assert call.endswith(" -c1 --configfile .snakemake/studies/tiny.json")
     # What one makes, the other takes over.
-    done = run("--config", "confidence=0.9", "--", "-c1", "--until", "study")
+    done = run("--config", "confidence=0.9", "-c1", "--until", "--", "study")
     assert done.returncode == 0, done.stderr[-3000:]
     (project.folder / "default").rename(project.folder / "away")
     again = project.planned("--configfile", mine, "--config", "confidence=0.9")

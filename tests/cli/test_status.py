@@ -85,7 +85,7 @@ def test_a_failed_job_with_the_end_of_its_log(project):
     text = status(project)
     assert counts(text)["gate"] == (3, 0, 0, 3, 0) and counts(text)["attack"] == (3, 3, 0, 0, 0)
     failed = text[text.index("Failed:") :]
-    assert re.search(r"results/tiny/logs/gate/vit\.log \(written \d+ s ago\)\n    .*INFO gate", failed)
+    assert re.search(r"  gate/vit\.log \(written \d+ s ago\)\n    .*INFO gate", failed)
     assert "    Error: model 'vit': gets" in failed and "min_accuracy is 1" in failed
     # Elsewhere, where Snakemake's own folder is not: the logs of the jobs say the same.
     (project.folder / ".snakemake/log").rename(project.folder / ".snakemake/no log")
@@ -119,7 +119,9 @@ def test_during_a_run_and_after_kills(project):
         text = wait_for(3, 0, 2, 0, 1)
         assert re.search(r"Snakemake is (perhaps )?at work", text)
         assert counts(text)["images"] == (3, 3, 0, 0, 0) and counts(text)["clean"] == (3, 0, 0, 0, 3)
-        assert re.search(r"Running:\n  results/tiny/logs/weights/\w+\.log \(written \d+ s ago\)\n    .*epoch", text)
+        assert re.search(
+            r"Running \(logs in results/tiny/logs/\):\n  weights/\w+\.log \(written \d+ s ago\)\n    .*epoch", text
+        )
         assert "with 2 jobs side by side, as lately" in text and "Running jobs count as if they had not begun." in text
         # From outside, as for its memory: its log ends as if it went on, and only Snakemake knows.
         jobs = [child for child in psutil.Process(run.pid).children(recursive=True) if "train" in child.cmdline()]

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from sat.errors import SatError
 from sat.models.classifier import build, features, load_classifier, plan_blueprint, predict, save_classifier
-from sat.models.own import Own
+from sat.models.own import Own, check_rebuilt
 from sat.study import code
 from sat.study.training import Training
 
@@ -42,9 +42,59 @@ def says(num_classes):
     net.pretrained_cfg = {"input_size": (3, 8, 8), "mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 1.0)}
     return net
 def tied(num_classes): return Tied(num_classes)
+def other(num_classes, pretrained):
+    net = Net(num_classes, 8)
+    if not pretrained:
+        net.body[2] = nn.LeakyReLU(0.2)
+    return net
+def narrow(num_classes, pretrained): return Net(num_classes, 8 if pretrained else 4)
+def good(num_classes, pretrained): return Net(num_classes, 8)
 def no_module(num_classes): return 3
 def fails(num_classes): raise KeyError("depth")
 def wide(num_classes): return Net(2 * num_classes, 4)
+
+class Returns(Net):
+    def __init__(self, classes, how, training=False):
+        super().__init__(classes, 4)
+        self.how, self.only = how, training
+    def forward(self, x):
+        found = super().forward(x)
+        return self.how(found) if self.training or not self.only else found
+
+def pair(num_classes): return Returns(num_classes, lambda found: (found, found))
+def named(num_classes): return Returns(num_classes, lambda found: {"scores": found})
+def hugging(num_classes):
+    from transformers import ResNetConfig, ResNetForImageClassification
+    sizes = dict(embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], num_labels=num_classes)
+    return ResNetForImageClassification(ResNetConfig(**sizes))
+class Wrapped(nn.Module):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+    def forward(self, x):
+        return self.net(x).logits
+def wrapped(num_classes): return Wrapped(hugging(num_classes))
+def number(num_classes): return Returns(num_classes, lambda found: 3.0)
+def quits(num_classes):
+    import sys
+    sys.exit("no weights here")
+def twice(num_classes): return Returns(num_classes, lambda found: (found, found), training=True)
+constant = 5
+gone = 1
+del gone
+class Bare: ...
+class Direct(Net):
+    def __init__(self, num_classes): super().__init__(num_classes, 4)
+def deep(num_classes): return nn.Linear(3, "x")
+def cfg(num_classes, **said):
+    net = Net(num_classes, 4)
+    net.default_cfg = said or None
+    return net
+def timms(num_classes):
+    from timm.models import PretrainedCfg
+    net = Net(num_classes, 4)
+    net.pretrained_cfg = PretrainedCfg(input_size=(3, 8, 8), mean=(0.1, 0.2, 0.3))
+    return net
 """
 
 
@@ -138,6 +188,15 @@ def test_features_are_the_input_of_the_layer_that_the_table_names(study):
         ("fails", r"my_nets\.py, line \d+: KeyError: 'depth'", {}),
         ("wide", r"two images give \(2, 20\) instead of logits of shape \(2, 10\)", {}),
         ("plain", r"does not take images of shape \(2, 3, 9, 9\)", {"size": 9}),
+        ("pair", r"returns a tuple of 2 in place of one tensor.*: return self\.net\(x\)\[0\]", {}),
+        ("named", r"returns a dict with the keys 'scores'.*: return self\.net\(x\)\['logits'\]", {}),
+        ("hugging", r"OutputWithNoAttention in place of one tensor.*: return self\.net\(x\)\.logits", {"size": 32}),
+        ("number", "returns a float in place of one tensor of logits", {}),
+        ("quits", r"my_nets\.py, line \d+: it calls sys\.exit", {}),
+        ("constant", r"my_nets\.py has a int of this name.*function constant\(num_classes\)", {}),
+        ("gone", r"my_nets\.py has no such name when it is imported", {}),
+        ("Bare", r"its function takes \(\) and is called with num_classes", {}),
+        ("deep", r"my_nets\.py, line \d+: TypeError", {}),
     ],
 )
 def test_a_net_that_cannot_be_used_is_told(study, name, words, own):
@@ -145,9 +204,67 @@ def test_a_net_that_cannot_be_used_is_told(study, name, words, own):
         build(blueprint(study[1], name, **own))
 
 
+def test_a_line_around_a_net_of_transformers_and_a_class_will_do(study):
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), np.uint8)
+    assert predict(build(blueprint(study[1], "wrapped", size=32)).freeze(), images, 16).shape == (3, 10)
+    assert predict(build(blueprint(study[1], "Direct")).freeze(), images[..., :8, :8], 16).shape == (3, 10)
+
+
+def test_a_net_that_returns_more_in_training_is_told(study):
+    from sat.models.training import train
+
+    images = np.zeros((64, 3, 8, 8), np.uint8)
+    with pytest.raises(ValueError, match=r"my_nets:twice: in training, it returns a tuple of 2 in place"):
+        train(blueprint(study[1], "twice"), images, np.arange(64) % 10, Training(epochs=1), seed=(0, "m"))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"input_size": "large"}, "says input_size = 'large' in its pretrained_cfg"),
+        ({"input_size": (3, 8, 9)}, r"says input_size = \(3, 8, 9\).*\(3, 224, 224\)"),
+        ({"input_size": []}, r"says input_size = \[\]"),
+        ({"mean": (123.7, 116.3, 103.5)}, r"says mean = \(123\.7.*in units of \[0, 1\].*fill the column 'mean'"),
+        ({"mean": None}, "does not say its mean, so the columns of this name must"),
+        ({"std": (1.0, 0.0, 1.0)}, "says std"),
+        ({"std": {"r": 1}}, "says std"),
+    ],
+)
+def test_odd_settings_of_a_net_are_told_and_the_table_wins(study, said, words):
+    digest = study[1]
+    whole = {"input_size": (3, 8, 8), "mean": 0.5, "std": [0.5, 0.25, 0.125]}
+    found = plan_blueprint("my_nets:cfg", 10, own=Own(digest, whole))
+    assert (found.input_size, found.mean, found.std) == (8, (0.5,) * 3, (0.5, 0.25, 0.125))
+    own = Own(digest, {**whole, **said})
+    with pytest.raises(SatError, match=words):
+        plan_blueprint("my_nets:cfg", 10, own=own)
+    assert plan_blueprint("my_nets:cfg", 10, 8, (0.1,) * 3, (0.2,) * 3, own).mean == (0.1,) * 3
+
+
+def test_settings_may_be_an_object_or_missing(study):
+    digest = study[1]
+    found = plan_blueprint("my_nets:timms", 10, std=(1.0,) * 3, own=Own(digest))
+    assert (found.input_size, found.mean) == (8, (0.1, 0.2, 0.3))
+    with pytest.raises(SatError, match="does not say its input_size and mean and std"):
+        plan_blueprint("my_nets:cfg", 10, own=Own(digest))
+
+
 def test_another_option_is_told(study):
-    with pytest.raises(TypeError, match="depth"):
+    with pytest.raises(SatError, match=r"takes \(num_classes, width=8\) and is called with num_classes, depth"):
         build(blueprint(study[1], options={"depth": 3}))
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [("good", ""), ("other", r"same weights, its logits differ by up to 0\.\d+"), ("narrow", "weights do not fit it")],
+)
+def test_the_net_around_stored_weights_must_be_the_trained_one(study, name, words):
+    trained, again = (build(blueprint(study[1], name), options={"pretrained": asked}).net for asked in (True, False))
+    if not words:
+        check_rebuilt(trained, again, name, 8)
+        return
+    with pytest.raises(SatError, match=words):
+        check_rebuilt(trained, again, name, 8)
 
 
 @pytest.mark.parametrize("what", ["source", "compiled", "gone"])

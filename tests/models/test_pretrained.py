@@ -328,3 +328,47 @@ def test_averaged_weights_are_told_and_can_be_chosen(tmp_path, caplog, write_stu
     torch.save(plain, path)
     with pytest.raises(SatError, match="holds no averaged weights"):
         load_checkpoint("test_resnet", path, ema=True)
+
+
+@pytest.mark.parametrize("key", ["model_state_dict", "net"])
+def test_a_state_dict_may_lie_under_the_usual_keys(tmp_path, key):
+    torch.save({key: plain_state(), "epoch": 3, "model": "resnet"}, tmp_path / "a.pth")
+    assert same(load_checkpoint("test_resnet", tmp_path / "a.pth").net, plain_state())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([torch.ones(1)], "it holds one list"),
+        (torch.ones(3), "it holds one tensor"),
+        (3, "it holds one int"),
+        (torch.nn.Linear(2, 2), "it holds a whole module"),
+        ({"model": torch.nn.Linear(2, 2), "epoch": 1}, "it holds a whole module"),
+        ({"generator": {"a": torch.ones(1)}, "epoch": 1}, "state_dict, model_state_dict, model, net, and it has gen"),
+        ({"a": torch.ones(1), "epoch": 1}, "other things than tensors, under 'epoch'"),
+    ],
+)
+def test_what_is_no_state_dict_is_named(tmp_path, content, words):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(SatError, match=f"cannot be read as a state dict .*{words}.*save one with torch.save"):
+        load_checkpoint("test_resnet", tmp_path / "a.pth")
+
+
+def test_files_that_torch_save_has_not_written_are_named(tmp_path):
+    import pickle
+    import zipfile
+
+    path = tmp_path / "a.pth"
+    torch.jit.script(torch.nn.Linear(2, 2)).save(path)
+    with pytest.raises(SatError, match="it is a TorchScript program"):
+        load_checkpoint("test_resnet", path)
+    path.write_bytes(b"")
+    with pytest.raises(SatError, match="it is empty"):
+        load_checkpoint("test_resnet", path)
+    path.write_bytes(pickle.dumps({"a": np.ones(3)}))
+    with pytest.raises(SatError, match=r"torch\.save has not written it"):
+        load_checkpoint("test_resnet", path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/b.txt", "x")
+    with pytest.raises(SatError, match=r"a zip file that torch\.save has not written"):
+        load_checkpoint("test_resnet", path)

@@ -56,6 +56,26 @@ def test_reads_what_torch_reads(tmp_path: Path, zipped: bool):
     assert found["view"][0, 0] == -1
 
 
+class Old:
+    """A tensor as PyTorch wrote it before version 0.4, as many published checkpoints are."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made = self.tensor._typed_storage(), self.tensor.storage_offset(), self.tensor.shape, self.tensor.stride()
+        return torch._utils._rebuild_tensor, (*made[:2], tuple(made[2]), made[3])
+
+
+def test_reads_tensors_of_old_versions(tmp_path: Path):
+    path = tmp_path / "published.th"
+    state = torch.nn.Linear(3, 2).state_dict()
+    old = {"best_prec1": 91.7, "state_dict": OrderedDict((name, Old(value)) for name, value in state.items())}
+    torch.save(old, path, _use_new_zipfile_serialization=False)
+    found = TorchFile(path).everything()
+    assert equal(found["state_dict"], state) and equal(found, torch.load(path, weights_only=True))
+
+
 def test_without_check_sums_and_with_another_protocol(tmp_path: Path):
     before = torch.serialization.get_crc32_options()
     torch.serialization.set_crc32_options(False)

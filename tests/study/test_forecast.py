@@ -1,6 +1,6 @@
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, TINY
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -14,6 +14,8 @@ def imagenet():
 def test_numbers_of_images(write_study, imagenet):
     digits = Forecast(Plan(load_study([write_study()])))
     assert digits.n_images == {"train": 1078, "eval": 719, "attack": 48}
+    few = load_study([write_study(images={**TINY["images"], "eval_images": 300, "attack_images": "all"})])
+    assert Forecast(Plan(few)).n_images == {"train": 1078, "eval": 300, "attack": 300}
     assert imagenet.n_images == {"train": 0, "eval": 50_000, "attack": 5000}
 
 
@@ -69,3 +71,18 @@ def test_a_student_with_a_teacher_asks_for_more_than_one_alone():
     # Float32, as all weights.
     assert forecast.disk(student) == 4 * 5_717_416
     assert forecast.n_images == {"train": 1_281_167, "eval": 50_000, "attack": 5000}
+
+
+def test_the_key_for_evaluation_images_enters_the_steps_that_it_changes(write_study):
+    def recipes(**changes):
+        plan = Plan(load_study([write_study(images={**TINY["images"], **changes})]))
+        return {split: plan.images(split).step.recipe for split in ("train", "eval", "attack")} | {
+            "study": plan.describe().step.recipe,
+            "weights": plan.weights("vit").step.recipe,
+        }
+
+    before, named, few = recipes(), recipes(eval_images="all"), recipes(eval_images=300)
+    assert named == before
+    assert {name for name in before if few[name] != before[name]} == {"eval", "study"}
+    all_of_them, of_few = recipes(attack_images="all"), recipes(attack_images="all", eval_images=300)
+    assert {name for name in before if of_few[name] != all_of_them[name]} == {"eval", "attack", "study"}

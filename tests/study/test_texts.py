@@ -140,6 +140,10 @@ def test_captions_hold_nothing_of_a_study():
     # Snakemake fills captions by Jinja2, with the whole config at hand, and the report holds the result as HTML.
     for caption in (ROOT / "workflow/report").glob("*.rst"):
         text = caption.read_text()
+        if caption.stem == "own":
+            # The caption of a unit of the study's own; the rules take all markup out of it.
+            assert text == "{{ snakemake.params.caption }}\n"
+            continue
         assert "{{" not in text and ".. raw::" not in text and ".. include::" not in text, caption
 
 

@@ -381,7 +381,7 @@ def test_a_gate_that_fails_keeps_its_model_from_being_attacked(project: Project)
 def test_a_space_in_a_shell_command_reruns_nothing(project: Project):
     rules = project.folder / "workflow/rules/common.smk"
     text = rules.read_text()
-    rules.write_text(text.replace('f"python -m sat ', 'f"python  -m sat '))
+    rules.write_text(text.replace("\\npython -m sat ", "\\npython  -m sat "))
     assert rules.read_text() != text
     assert project.planned() == {}
 

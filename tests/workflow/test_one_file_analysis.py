@@ -27,6 +27,8 @@ from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
 
 
@@ -56,7 +58,6 @@ UNIT = Analysis(
 
 def run(given: Given, *, quantile: float) -> Answer:
     """Take two quantiles."""
-    import matplotlib.pyplot as plt
     import numpy as np
     import pandas as pd
 
@@ -69,9 +70,16 @@ def run(given: Given, *, quantile: float) -> Answer:
         columns=["model", "n_images"],
     )
     models["accuracy"] = [facts["accuracy"] for facts in given.facts("clean").values()]
+    return Answer({"spread": table, "spread_models": models}, {"spread": high - low})
+
+
+def draw(given: Given, answer: Answer, *, quantile: float) -> dict[str, Figure]:
+    """Draw it."""
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots()
-    axes.hist(sat.ravel())
-    return Answer({"spread": table, "spread_models": models}, {"spread": figure}, {"spread": high - low})
+    axes.plot(answer.tables["spread"]["spread"])
+    return {"spread": figure}
 '''
 
 

@@ -399,14 +399,17 @@ def test_resume_leaves_a_living_run_alone(cluster: Cluster, ready: Project) -> N
     assert [job.state for job in jobs(cluster, ready)] == ["CANCELLED"]
 
 
-def test_nets_of_a_code_file_run_in_jobs_where_the_command_consents(cluster: Cluster, tmp_path: Path) -> None:
+def test_nets_and_attacks_of_code_files_run_in_jobs_where_the_command_consents(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     example = ROOT / "examples/own_nets"
     row = {"architecture": "my_nets:small", "weights": "saved.pth", "family": "own", "input_size": "32"}
     rows = [{"model": model, **row, "mean": "0.5", "std": "0.5"} for model in ("one", "two")]
     images = {**TINY["images"], "train_fraction": 0.5}
-    project = Project.new(tmp_path / "own", {**TINY, "images": images, "code": "my_nets.py", "compute": GPUS}, rows)
-    for name in ("my_nets.py", "blocks.py", "train.py"):
-        shutil.copy(example / name, project.folder / name)
+    project = Project.new(tmp_path / "own", {**TINY, "images": images, "compute": GPUS}, rows)
+    project.configure(code=["my_nets.py", "nesterov.py"], attack={**TINY["attack"], "method": "nesterov"})
+    for name in ("my_nets.py", "blocks.py", "train.py", "../own_units/nesterov.py"):
+        shutil.copy(example / name, project.folder)
     subprocess.run([sys.executable, "train.py", "saved.pth", "0"], cwd=project.folder, check=True)
     assert "SAT_TRUST_CODE" not in cluster.environment
     run = Run(cluster, project, *attacks("one"), "--config", "trust_code=true")

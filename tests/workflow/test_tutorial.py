@@ -47,7 +47,7 @@ def test_from_a_folder_and_two_checkpoints_to_a_report(tmp_path: Path) -> None:
                 text=True,
             )
             assert done.returncode == 0, text + done.stdout[-2000:] + done.stderr[-3000:]
-        else:
+        elif language != "text":
             name = re.match(r"# (\S+)\n", text)
             assert name, f"a block of {language} without the file's name"
             # A table has no comments.
@@ -61,4 +61,5 @@ def test_from_a_folder_and_two_checkpoints_to_a_report(tmp_path: Path) -> None:
     models = pd.read_csv(results / "similarity/models.csv")
     assert (models["accuracy"] > 0.85).all()
     assert "my-resnet  third" in project.sat("summary", "--study", "studies/mine.yaml").stdout
+    assert (project.folder / "figures/mine/clustermap.pdf").read_bytes().startswith(b"%PDF")
     assert (project.folder / "mine.html").stat().st_size > 10**5

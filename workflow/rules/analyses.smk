@@ -30,6 +30,7 @@ for name, unit in plan.analyses.items():
             **needs(Needs(unit.mem_mb, unit.minutes)),
             files=" ".join(shlex.quote(f"{key}={user_file(key)}") for key in unit.files),
         params:
+            **({"caption": lambda wildcards, unit=unit: as_rst(unit.caption)} if name in own_analyses else {}),
             step=lambda wildcards, name=name: plan.analysis(name)[0].json,
         shell:
             ANALYSE

@@ -10,8 +10,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
-# This also holds if another workflow uses this one as a module; workflow.basedir is then the other workflow's folder.
+# If another workflow uses this one as a module, workflow.basedir is the other workflow's folder.
 CLONE = Path(str(workflow.current_basedir)).parents[1]
+if not (CLONE / "workflow/sat").is_dir():
+    raise WorkflowError("SAT is a library too, so it runs from a clone: name the clone's Snakefile by its path.")
 sys.path.insert(0, f"{CLONE}/workflow")
 
 from sat.errors import SatError
@@ -20,7 +22,7 @@ from sat.store.artefact import is_made
 from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
-from sat.study.code import CONSENT, COPIES, FOLDER, check_consent, consents, give_consent, keep_code
+from sat.study.code import CONSENT, COPIES, FOLDER, KEY, check_consent, consents, give_consent, keep_code
 from sat.study.forecast import PAGES, Forecast
 from sat.study.plan import Plan, variant_folder
 from sat.study.reading import read_config
@@ -28,10 +30,20 @@ from sat.study.resources import Needs
 from sat.study.study import build_study
 from sat.units.analysis import Shown
 
-# Snakemake has read the files of --configfile by now, and run code in them. It has not read config.yaml yet.
-files = [Path(file) for file in workflow.overwrite_configfiles]
+# Another workflow that uses this one as a module gives the study as the module's config. Paths in it start from the
+# folder where Snakemake runs.
+asked, given = workflow.modifier, workflow.modifier.skip_configfile
+files = [Path(f"the config of module {asked.namespace}")] if given else list(map(Path, workflow.overwrite_configfiles))
 try:
-    for file in files or [Path(f"{workflow.basedir}/config.yaml")]:
+    if asked.path_modifier.replace_prefix("results/study.json") != "results/study.json":
+        raise SatError(f"module {asked.namespace}: has a prefix. Remove it: results always live in results/<study>/.")
+    if files and not given and not asked.is_main_snakefile():
+        raise SatError(
+            f"module {asked.namespace}: has no config, and the command names config files of the whole workflow. If "
+            "they hold the study, write in the module: config: config"
+        )
+    # Snakemake has read the files of --configfile by now, and run code in them. It has not read config.yaml yet.
+    for file in [] if given else files or [CLONE / "config.yaml"]:
         if file.exists():  # Snakemake itself says if it is missing
             read_config(file, has_run=bool(files))
 except SatError as error:
@@ -40,7 +52,7 @@ except SatError as error:
 # A study stands alone: config.yaml is the study only where no other is given.
 if not files:
 
-    configfile: f"{workflow.basedir}/config.yaml"
+    configfile: f"{CLONE}/config.yaml"
 
 
 def runs_jobs(words):
@@ -73,12 +85,16 @@ def go_on(plan):
 
 
 try:
-    give_consent(config, sys.argv if workflow.is_main_process else None)
-    study = build_study(config, files or [CLONE / "config.yaml"])
+    # The module's config may be a part of the other workflow's, which has uses for its own.
+    settings = {**config}
+    if KEY in workflow.config_settings.overwrite_config:
+        settings[KEY] = workflow.config_settings.overwrite_config[KEY]
+    give_consent(settings, sys.argv if workflow.is_main_process else None)
+    study = build_study(settings, files or [CLONE / "config.yaml"], consents() and workflow.is_main_process)
     RESULTS = f"results/{study.name}"
     running = workflow.is_main_process and runs_jobs(sys.argv)
     if running:
-        check_consent(study.own_nets, study.code)
+        check_consent(study.own, study.code)
         hold_run(Path(RESULTS))
         keep_code(study.code.values(), Path(RESULTS))
     # Jobs on a cluster parse this file too. They use the digests that the main process has registered.
@@ -92,7 +108,8 @@ try:
 except SatError as error:
     raise WorkflowError(str(error)) from None
 
-forecast = Forecast(plan)
+own_analyses = [name for name in plan.analyses if f"analyses/{name}" in study.units.code]
+forecast = Forecast(plan, Path(RESULTS))
 compute = study.config.compute
 
 
@@ -101,30 +118,6 @@ if workflow.is_main_process:
     export_git(CLONE)
     for caution in study.cautions:
         logger.warning(caution)
-
-
-def environment_prefix():
-    """Shell lines before every command: strict mode, the library, this interpreter, the lock of the study's jobs."""
-    # Python imports nothing from the working folder, which may hold files of others.
-    path = f"{shlex.quote(sys.path[0])}${{{{PYTHONPATH:+:$PYTHONPATH}}}}"
-    lines = [f"export PYTHONPATH={path} PYTHONSAFEPATH=1"]
-    if study.code:
-        lines.append(f"export {COPIES}={shlex.quote(f'{RESULTS}/{FOLDER}')}")
-    if consents():
-        lines.append(f"export {CONSENT}=1")
-    # By default, glibc returns the memory of every layer to the kernel, and asks for it again for the next layer.
-    # Keeping it saves a tenth of a small network's time on a CPU.
-    lines.append("export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864")
-    # All that the shell starts inherits the lock, so a new run knows of jobs that have outlived their run.
-    lock = shlex.quote(f"{RESULTS}/{JOBS}")
-    lines.append(f"if command -v flock > /dev/null && exec 8<> {lock}; then flock --shared --wait 9 8 || true; fi")
-    # If conda is used, its own interpreter must come first.
-    if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
-        lines.append(f"export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH")
-    return "; ".join(["set -euo pipefail", *lines, ""])
-
-
-shell.prefix(environment_prefix())
 
 
 wildcard_constraints:
@@ -188,10 +181,14 @@ def makes(**outputs):
 
 
 def reported(path, shown):
-    """An entry of the report. Variants have a section of their own. The caption's file is named after the artefact."""
+    """An entry of the report. Variants have a section of their own. The caption's file is named after the artefact; an
+    analysis of the study's own has its caption among its params."""
     name, kind = Path(path).stem, "figure" if path.endswith(".svg") else "table"
     captions = CLONE / "workflow/report"
-    caption = f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
+    own = any(path in study.units.analyses[unit].outputs for unit in own_analyses)
+    caption = (
+        "own" if own else f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
+    )
 
     def variant(wildcards):
         return variant_of(wildcards) if "{variant}" in path else ""
@@ -205,6 +202,11 @@ def reported(path, shown):
         },
         caption=f"../report/{caption}.rst",
     )
+
+
+def as_rst(text):
+    """A text in which nothing is markup, for a caption."""
+    return re.sub(r"([^\w\s])", r"\\\1", " ".join(text.split()))
 
 
 def needs(estimate, device={"gpu": 0}):
@@ -232,10 +234,20 @@ def user_file(name):
     return str(study.files.get(name, ""))
 
 
+def preparation():
+    """Shell text that every command starts with: see job.sh."""
+    # If conda is used, its own interpreter must come first.
+    methods = workflow.deployment_settings.deployment_method
+    interpreter = "" if DeploymentMethod.CONDA in methods else os.path.dirname(sys.executable)
+    words = [f"{CLONE}/workflow/rules/job.sh", f"{RESULTS}/{JOBS}", interpreter, f"{COPIES}={RESULTS}/{FOLDER}"]
+    words += [f"{CONSENT}=1"] * consents()
+    return f". {shlex.join(words)}".replace("{", "{{").replace("}", "}}")
+
+
 def command(*words, more=""):
     """Shell text of a command. The command reads its step from standard input, because the step of a study of a
     thousand models exceeds the length limit of an argument."""
-    return f"python -m sat {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
+    return f"{preparation()}\npython -m sat {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
 
 
 def start_of(wildcards):

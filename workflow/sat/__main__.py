@@ -65,18 +65,27 @@ def _run(name: str, words: list[str]) -> int:
     module = importlib.import_module(command.module)
     parser = argparse.ArgumentParser(prog=f"sat {name}", description=module.__doc__)
     module.add_arguments(parser)
-    if parser.get_default("passed_on") is not None and "--" in words:
-        # The command calls Snakemake, and passes on to it what follows --.
-        place = words.index("--")
-        parser.set_defaults(passed_on=words[place + 1 :])
-        words = words[:place]
-    parsed = parser.parse_args(words)
+    parsed = _parsed(parser, words)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     logging.captureWarnings(True)
     status: int | None = module.run(parsed)
     return status or 0
+
+
+def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    if parser.get_default("passed_on") is None:
+        return parser.parse_args(words)
+    # The command calls Snakemake, and passes on to it the options that it does not know, and what follows --.
+    parser.allow_abbrev = False
+    place = words.index("--") if "--" in words else len(words)
+    parsed, unknown = parser.parse_known_args(words[:place])
+    # What follows an unknown option may be its value, or the study.
+    if unknown and parsed.study[0] in words[words.index(unknown[0]) : place] and "--study" not in words:
+        parser.error("write the study before all options of snakemake, as in: sat run study.yaml --cores 2")
+    parsed.passed_on = [*unknown, *words[place + 1 :]]
+    return parsed
 
 
 if __name__ == "__main__":

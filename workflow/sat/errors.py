@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 
@@ -11,6 +13,17 @@ class SatError(Exception):
     The message is one paragraph. It says what is wrong, where it is wrong (file,
     row, key), and what would be right. The command line prints it without a traceback.
     """
+
+
+@contextmanager
+def about(model: str) -> Iterator[None]:
+    """Name the model in mistakes that are found in a block ``with about(model):`` and do not name one."""
+    try:
+        yield
+    except SatError as error:
+        if str(error).startswith("model "):
+            raise
+        raise SatError(f"model {model!r}: {error}") from None
 
 
 def too_little_memory(error: BaseException) -> str:

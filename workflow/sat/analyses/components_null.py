@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from sat.logs import log, progress
+from sat.store.columns import Table
 from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer
 
@@ -55,6 +56,17 @@ UNIT = Analysis(
     mem_mb=3000,
     minutes=600,
 )
+COLUMNS = {
+    "components_null": Table(
+        "One row for each permutation of the components, for SAT and for affinity.",
+        {
+            "of": "`sat` or `affinity`",
+            "permutation": "number of the permutation",
+            "r2": "R2 of the regression, in sample",
+            "{component}": "importance of the component",
+        },
+    )
+}
 
 
 def run(given: Given, *, preset: str, permutations: int, seed: int, components: dict[str, dict[str, str]]) -> Answer:

@@ -47,7 +47,7 @@ def attack(
     Raises
     ------
     SatError
-        If a package that the method needs is not installed.
+        If a package that the method needs is not installed, or an attack of the study's own breaks the contract.
     FloatingPointError
         If a gradient or an adversarial image is not finite.
     """
@@ -62,4 +62,48 @@ def attack(
     if declaration.seeded:
         given["draws"] = Draws(ids, params["seed"], params["model"])
     found: Attacked = unit.run(classifier, images, labels, device=device, **given)
+    if "units" in params and (fault := broken(found, images, params["eps"], declaration)):
+        raise SatError(f"attack {params['method']!r}: its function returns {fault}.")
     return found
+
+
+def broken(found: object, images: NDArray[np.uint8], eps: float, declaration: Attack) -> str:
+    """Say how the result of an attack breaks the contract; empty if it keeps it.
+
+    Tests hold our attacks to it. Those of a study's own are looked at while they run.
+
+    Parameters
+    ----------
+    found : object
+        What the attack's function returned.
+    images : uint8 array, shape (n, 3, S, S)
+    eps : float
+        Radius of the ball in grey levels, or number of pixels of a patch.
+    declaration : Attack
+    """
+    if not isinstance(found, Attacked):
+        return f"a {type(found).__name__} instead of a sat.attacks.interface.Attacked"
+    count, change = len(images), found.perturbation
+    flags: dict[str, object] = {"fooled": found.fooled, "zero_gradients": found.zero_gradients}
+    if (found.fooled_unrounded is None) != declaration.lattice:
+        return f"{'a' if declaration.lattice else 'no'} fooled_unrounded, and declares lattice={declaration.lattice}"
+    if not declaration.lattice:
+        flags["fooled_unrounded"] = found.fooled_unrounded
+    for name, array in flags.items():
+        kinds = "iu" if name == "zero_gradients" else "b"
+        if not isinstance(array, np.ndarray) or array.shape != (count,) or array.dtype.kind not in kinds:
+            return f"{name} that is no array of {'int' if kinds == 'iu' else 'bool'} and shape ({count},)"
+    if not isinstance(change, np.ndarray) or change.shape != images.shape or change.dtype != declaration.dtype:
+        return f"a perturbation that is no array of {declaration.dtype} and shape {images.shape}, in grey levels"
+    if not count:
+        return ""
+    wide = change.astype(np.int16)
+    if (images + wide).min() < 0 or (images + wide).max() > 255:
+        return "images beyond the grey levels 0 to 255"
+    sizes = {
+        "linf": lambda: np.abs(wide).max(),
+        "l2": lambda: np.sqrt(np.square(wide, dtype=np.int64).sum((1, 2, 3))).max(),
+        "patch": lambda: (wide != 0).any(1).sum((1, 2)).max(),
+    }
+    size = float(sizes[declaration.norm]())
+    return f"a perturbation of size {size:g} ({declaration.norm}), beyond eps, which is {eps:g}" if size > eps else ""

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Describe the models, write their rows under a new cohort, and read the study again."""
+    """Describe the models, write their rows under a new cohort, and read the study and their checkpoints."""
     import os
     import shlex
     from pathlib import Path
@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.cli.tools import study_of, tables_of
     from sat.errors import SatError
     from sat.models.describe import describe
+    from sat.status.weights import check_added
     from sat.store.user_tables import append_rows
 
     study = study_of(arguments)
@@ -76,8 +77,15 @@ def run(arguments: argparse.Namespace) -> None:
         rows.append({"model": name, "weights": weights, "cohort": str(cohort), "use": "yes", **row, **family, **cells})
         if not arguments.name and row["architecture"] != model:
             print(f"{model}: pinned as {row['architecture']}, the weights that this version of timm uses for it")
-    added = append_rows(table, rows, check=lambda: study_of(arguments))
+    remarks: list[str] = []
+
+    def check() -> None:
+        remarks.extend(check_added(study_of(arguments), [row["model"] for row in rows]))
+
+    added = append_rows(table, rows, check)
     print(f"{table}: {len(rows)} model(s) added as cohort {cohort}: {', '.join(row['model'] for row in rows)}")
     if added:
         print(f"New columns, empty for the other models: {', '.join(added)}")
+    for remark in remarks:
+        print(remark)
     print(f"What will run: sat plan {shlex.join(arguments.study)}")

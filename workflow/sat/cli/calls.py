@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from sat.logs import log
@@ -39,13 +40,29 @@ def call_snakemake(arguments: argparse.Namespace, words: Sequence[str] = ()) -> 
     # The project's own profile is named, because Snakemake would prefer one that lies in the working folder.
     call = ["--snakefile", str(CLONE / "Snakefile"), "--workflow-profile", str(CLONE / "profiles/default")]
     call += [] if any(map(CORES.fullmatch, words)) else ["--cores", "all"]
-    call += [*words, "--configfile", str(write_study(arguments))]
+    call += [*words, *live_display(words), "--configfile", str(write_study(arguments))]
     call += ["--config", *arguments.config] if arguments.config else []
     log.info("%s", shlex.join(["snakemake", *call]))
     sys.stdout.flush()
     # Python imports nothing from the working folder.
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     os.execve(sys.executable, [sys.executable, "-m", "snakemake", *call], environment)
+
+
+def live_display(words: Sequence[str]) -> list[str]:
+    """Words that ask Snakemake for its live display, where a terminal shows it and nothing else was asked for.
+
+    No profile asks for it: a profile cannot know whether there is a terminal, fails where the plugin is not installed,
+    and no word on the command line takes it back.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The other words of the call.
+    """
+    asked = any(word.startswith(("--logger", "--quiet", "-q")) for word in words)
+    installed = find_spec("snakemake_logger_plugin_rich") is not None
+    return ["--logger", "rich"] if installed and sys.stderr.isatty() and not asked else []
 
 
 def write_study(arguments: argparse.Namespace) -> Path:

@@ -1,7 +1,8 @@
 """Read a study and all its files, run nothing, say what would fail.
 
-Call it first, above all for a study that you have from somebody else. It executes and
-trains nothing. The exit status is 1 if something would fail.
+Call it first, above all for a study that you have from somebody else. It trains nothing, and
+executes nothing of the study unless you say so: with --config trust_code=true, it tries the
+nets of code files too. The exit status is 1 if something would fail.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     from sat.cli.calls import CLONE
     from sat.cli.tools import examined, plan_of, results_folder
     from sat.errors import SatError
-    from sat.status.check import Said, check_images, check_machine, check_matrices, check_weights
+    from sat.status.check import Said, check_images, check_machine, check_matrices
     from sat.status.foreign import foreign
     from sat.status.outlook import total_load
+    from sat.status.weights import check_weights
     from sat.study.forecast import Forecast
-    from sat.units import declarations
 
     found = [
         Said("folder", f"{one.path}: {one.text}", "problem" if one.harms else "caution")
@@ -82,7 +83,7 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     said, images = check_images(study)
     found += said
     found += check_weights(study, images)
-    others = [key for unit in declarations("analyses").values() for key in unit.files]
+    others = [key for unit in study.units.analyses.values() for key in unit.files]
     found += check_matrices(study, ["matrix", *others])
     if not faults:
         results = results_folder(study)
@@ -90,9 +91,12 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
             plan = plan_of(study)
         except SatError as error:
             return [*found, Said("study", str(error), "problem")]
-        load = total_load(plan, results, Forecast(plan, images and images.n_images))
+        load = total_load(plan, results, Forecast(plan, results, images and images.n_images))
         left = load.jobs - load.counts["done"]
-        text = f"{left:,} of {load.jobs:,} are left, with time limits of {load.minutes / 60:,.1f} h in all"
-        found.append(Said("jobs", f"{text}; 'sat plan' shows every stage"))
+        limits = f", with time limits of {load.minutes / 60:,.1f} h in all" if load.guessed < left else ""
+        text = f"{left:,} of {load.jobs:,} are left{limits}; 'sat plan' shows every stage"
+        found.append(Said("jobs", text))
+        if guesses := load.about_guesses(study.used):
+            found.append(Said("jobs", guesses))
         found += check_machine(study, load, results)
     return found

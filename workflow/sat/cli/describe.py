@@ -6,6 +6,8 @@ import argparse
 import csv
 import sys
 
+from sat.text import wrapped
+
 GROUP = "Prepare a study"
 
 
@@ -25,13 +27,22 @@ def run(arguments: argparse.Namespace) -> None:
     SatError
         If timm knows no such architecture.
     """
+    from sat.logs import log, progress
+
+    log.info("importing timm ...")
     from sat.models.describe import describe
 
-    rows = [describe(name) for name in arguments.architectures]
+    # Importing timm and making a net take seconds each, and nothing else shows that the command is at work.
+    rows = [describe(name) for name in progress(arguments.architectures, "architectures")]
     if arguments.csv:
         table = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
         return
     width = max(map(len, rows[0])) + 2
-    print("\n\n".join("\n".join(f"{f'{name}:':{width}}{value}" for name, value in row.items()) for row in rows))
+    for number, row in enumerate(rows):
+        if number:
+            print()
+        for name, value in row.items():
+            head = f"{f'{name}:':{width}}"
+            print("\n".join(wrapped(str(value), head, " " * width)) or head.rstrip())

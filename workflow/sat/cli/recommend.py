@@ -79,7 +79,7 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     from sat.cli.tools import existing_results, plan_of, there
     from sat.errors import SatError
     from sat.similarity.predictions import predictions_of
-    from sat.status.recommendation import describe_recommendation, describe_splits
+    from sat.status.recommendation import describe_recommendation, describe_splits, ensemble_advice
     from sat.store import hdf5
 
     plan, results = plan_of(study), existing_results(arguments, study)
@@ -123,6 +123,7 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
     shown = [name for name in found[0].members if name in weak]
     print(describe_recommendation(found[0], study.name, len(logits), images, config.confidence, no_affinity, shown))
     print(describe_splits(found))
+    print(ensemble_advice(found[0]))
 
 
 def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed: int) -> NDArray[np.bool_]:

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", help="Snakemake's profile (default: slurm where there is SLURM, otherwise none)")
     parser.add_argument("--wait", action="store_true", help="let the jobs that are left finish")
     parser.set_defaults(passed_on=[])
-    parser.epilog = "Words after -- are passed on to snakemake: sat resume -- --keep-going"
+    parser.epilog = "All other options are passed on to snakemake: sat resume --keep-going"
 
 
 def run(arguments: argparse.Namespace) -> None:

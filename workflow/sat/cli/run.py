@@ -1,7 +1,8 @@
 """Check a study, then call snakemake for it and show the call.
 
 The study is handed to Snakemake as JSON, because Snakemake runs code in YAML files.
-Its jobs are the same as with: snakemake --configfile STUDY
+Its jobs are the same as with: snakemake -s CLONE/Snakefile --configfile STUDY
+Results lie in results/<study>/ of the folder of the call.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_study(parser)
     parser.set_defaults(passed_on=[])
-    parser.epilog = "Words after -- are passed on to snakemake: sat run studies/mine.yaml -- --cores 2 --dry-run"
+    parser.epilog = "All other options are passed on to snakemake: sat run study.yaml --cores 2 --dry-run"
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -176,6 +176,30 @@ def training_images(names: Sequence[str], folder: str | None, root: str) -> NDAr
     return training
 
 
+def eval_count(asked: int | str, available: int) -> int:
+    """Number of evaluation images.
+
+    Parameters
+    ----------
+    asked : int or 'all'
+        The study's key `images.eval_images`.
+    available : int
+        Number of images that are not for training.
+
+    Raises
+    ------
+    SatError
+        If more are asked for than there are.
+    """
+    count = asked if isinstance(asked, int) else available
+    if count > available:
+        raise SatError(
+            f"key 'images.eval_images': {count} evaluation images of {available} that are not for training; ask for "
+            "fewer or for all, or lower images.train_fraction."
+        )
+    return count
+
+
 def attack_count(asked: int | str, available: int) -> int:
     """Number of attack images.
 
@@ -219,7 +243,7 @@ def read_list(file: Path | str, names: Sequence[str], evaluation: Collection[int
     Raises
     ------
     SatError
-        If an image is unknown, or is a training image.
+        If an image is unknown, or is no evaluation image.
     """
     lines = Path(file).read_text(encoding="utf-8").splitlines()
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
@@ -227,11 +251,11 @@ def read_list(file: Path | str, names: Sequence[str], evaluation: Collection[int
         rows = listed_indices(wanted, names)
     except ValueError as error:
         raise SatError(f"{file}: {error}; write names as in images/manifest.csv, one a line.") from None
-    training = [names[row] for row in rows if row not in evaluation]
-    if training or not rows:
+    others = [names[row] for row in rows if row not in evaluation]
+    if others or not rows:
         raise SatError(
-            f"{file}: {len(training)} of {len(rows)} images are training images ({', '.join(training[:3])}); attack "
-            "images must be evaluation images. Lower images.train_fraction, or list others."
+            f"{file}: {len(others)} of {len(rows)} images are no evaluation images ({', '.join(others[:3])}), and "
+            "attack images must be. Lower images.train_fraction, raise images.eval_images, or list others."
         )
     return rows
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from sat.errors import SatError
 from sat.statistics.intervals import wilson
 from sat.units import check_known, module
 from sat.units.measure import Measure
@@ -46,7 +47,12 @@ def similarity_matrix(name: str, arrays: Mapping[str, Any], labels: Any = None) 
     unit = module("measures", check_known("measures", name))
     _check(name, unit.UNIT, arrays, labels)
     with np.errstate(invalid="ignore", divide="ignore"):
-        square = unit.run(list(arrays.values()), None if labels is None else np.asarray(labels))
+        square = np.asarray(unit.run(list(arrays.values()), None if labels is None else np.asarray(labels)), float)
+    if square.shape != (len(arrays), len(arrays)) or not np.allclose(square, square.T, equal_nan=True):
+        raise SatError(
+            f"measure {name!r}: its function returns an array of shape {square.shape}; a symmetric one of shape "
+            f"({len(arrays)}, {len(arrays)}) is right, one row and column for each model."
+        )
     return pd.DataFrame(square, index=list(arrays), columns=list(arrays))
 
 

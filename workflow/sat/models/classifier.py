@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sat.errors import SatError
 from sat.models.batches import Batch, in_batches, padded
-from sat.models.own import Own, check_outputs, create_own
+from sat.models.own import Own, check_outputs, create_own, said_by
 from sat.study.names import check_architecture
 
 MOST_SIDE = 4096
@@ -189,18 +189,16 @@ def _own_blueprint(
     std: Sequence[float] | None,
     own: Own,
 ) -> Blueprint:
-    if not (input_size and mean and std):
-        # As nets of timm do.
-        net: Any = create_own(architecture, own.code, num_classes, own.options)
-        said = getattr(net, "pretrained_cfg", None) or getattr(net, "default_cfg", None) or {}
-        mean, std = mean or said.get("mean"), std or said.get("std")
-        input_size = input_size or (said["input_size"][-1] if "input_size" in said else None)
-        found = {"input_size": input_size, "mean": mean, "std": std}
+    given = {"input_size": input_size, "mean": mean, "std": std}
+    if wanted := [name for name, value in given.items() if not value]:
+        net = create_own(architecture, own.code, num_classes, own.options)
+        found = {**given, **said_by(net, architecture, wanted)}
         if missing := [name for name, value in found.items() if not value]:
             raise SatError(
                 f"net {architecture!r}: does not say its {' and '.join(missing)}, so the columns of this name must. "
                 "For a net that normalises images itself, they are mean 0 and std 1."
             )
+        input_size, mean, std = found["input_size"], found["mean"], found["std"]
     assert input_size and mean and std
     return Blueprint(
         architecture, num_classes, int(input_size), tuple(mean), tuple(std), dict(own.options), own.code, own.features

@@ -19,9 +19,9 @@ import torch
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from sat.models.classifier import create_net
+from sat.models.sizes import count_macs
 from sat.study.components import COMPONENTS, NONE, join
 
 NORMALISATIONS = {
@@ -233,13 +233,10 @@ def run(model: nn.Module, input_size: tuple[int, ...]) -> Trace:
         for hook in (module.register_forward_pre_hook(enter), module.register_forward_hook(leave))
     ]
     device = next(model.parameters()).device
-    # This does not run under torch.no_grad: the counter's hooks need a gradient function, and fail on pit without one.
-    with FlopCounterMode(display=False) as counter, _NoteSoftmax(trace, running):
-        model(torch.empty(1, *input_size, device=device))
+    with _NoteSoftmax(trace, running):
+        trace.macs = count_macs(model, torch.empty(1, *input_size, device=device))
     for hook in hooks:
         hook.remove()
-    # The counter counts a multiplication and an addition as two operations.
-    trace.macs = counter.get_total_flops() // 2
     return trace
 
 

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from sat.errors import SatError
 from sat.models.classifier import Classifier, build, outputs, plan_blueprint, read_blueprint
 from sat.models.own import Own
-from sat.store.torch_file import Declared, TorchFile
+from sat.store.torch_file import Declared, Other, TorchFile
 
 log = logging.getLogger("sat")
 FILES = ("model.safetensors", "pytorch_model.bin")
 """Names of weight files in a repository of the hub, the preferred one first."""
+PLAIN = ("state_dict", "model_state_dict", "model", "net")
+"""Keys of a state dict in a checkpoint, as timm, PyTorch's own tutorial and others write them."""
 AVERAGED = ("state_dict_ema", "model_ema")
 """Keys of averaged weights in a checkpoint, as timm writes them."""
 PAUSE = 2.0
@@ -312,8 +314,8 @@ def open_state(path: Path | str, ema: bool = False) -> State:
     Parameters
     ----------
     path : path
-        A .safetensors file, or a file of torch.save. A state dict under the key `state_dict` or `model` is taken. What
-        else is in the file, such as an optimiser's state, is not read and may be of any size.
+        A .safetensors file, or a file of torch.save. A state dict under one of the keys `PLAIN` is taken. What else
+        is in the file, such as an optimiser's state, is not read and may be of any size.
     ema : bool
         Whether to take the averaged weights instead, under `state_dict_ema` or `model_ema`.
 
@@ -344,19 +346,34 @@ def open_state(path: Path | str, ema: bool = False) -> State:
         if averaged:
             which, other = ("averaged", "without #ema") if ema else ("plain", "with #ema after the file's name")
             log.info("%s: holds plain and averaged weights; the %s ones are taken (the others: %s)", path, which, other)
-        keys = (averaged,) if ema else ("state_dict", "model")
-        found = next((found[key] for key in keys if key in found), found)
-    if not isinstance(found, dict):
-        raise TypeError("it holds no state dict")
+        keys = (averaged,) if ema else PLAIN
+        found = next((found[key] for key in keys if isinstance(found.get(key), dict)), found)
+    _check_state(found)
     for name, value in found.items():
-        if not isinstance(name, str) or not isinstance(value, Declared):
-            raise TypeError(f"it holds other things than tensors, under {name!r}")
         try:
             file.check(value)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     found = clean_state_dict(found)
     return State({name: tuple(value.shape) for name, value in found.items()}, lambda name: file.read(found[name]))
+
+
+def _check_state(found: Any) -> None:
+    """Accept names with tensors, and say what else there is."""
+    if isinstance(found, Other):
+        raise TypeError("it holds a whole module or another object, which would have to run to be read")
+    if not isinstance(found, dict):
+        kind = "tensor" if isinstance(found, Declared) else type(found).__name__
+        raise TypeError(f"it holds one {kind}")
+    other = [key for key, value in found.items() if not isinstance(key, str) or not isinstance(value, Declared)]
+    if not other:
+        return
+    parts = [key for key in other if isinstance(found[key], dict)]
+    if any(isinstance(found[key], Other) for key in PLAIN if key in found):
+        raise TypeError("it holds a whole module, which would have to run to be read")
+    if parts:
+        raise TypeError(f"a state dict is looked for under {', '.join(PLAIN)}, and it has {', '.join(map(str, found))}")
+    raise TypeError(f"it holds other things than tensors, under {other[0]!r}")
 
 
 def _check_values(net: nn.Module, path: Path | str) -> None:

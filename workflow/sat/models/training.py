@@ -30,6 +30,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from sat.models.augmentation import ImageArray, load_batches, seed_all
 from sat.models.classifier import Blueprint, Classifier, build, classifier_layers, to_unit
+from sat.models.own import WrongArguments, not_logits
 from sat.study.training import Training
 
 log = logging.getLogger("sat")
@@ -169,6 +170,9 @@ def train(
                 unit, target = mix(unit, target)
             with torch.autocast(device, getattr(torch, settings.precision), settings.precision != "float32"):
                 logits = classifier(unit)
+            # Some nets return more in training than otherwise.
+            if words := not_logits(logits):
+                raise ValueError(f"{blueprint.architecture}: in training, it {words}")
             logits = logits.float()
             loss = F.cross_entropy(logits, target, label_smoothing=settings.label_smoothing)
             if teacher and distillation:
@@ -262,7 +266,9 @@ def build_for_training(blueprint: Blueprint, settings: Training, start: Mapping[
     options = {"drop_rate": settings.dropout, "drop_path_rate": settings.drop_path}
     try:
         classifier = build(blueprint, options={name: value for name, value in options.items() if value})
-    except TypeError as error:
+    except (TypeError, WrongArguments) as error:
+        if not any(options.values()):
+            raise
         raise ValueError(
             f"{blueprint.architecture} does not take every setting ({error}); leave out training.dropout and "
             "training.drop_path for it"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
@@ -20,13 +22,14 @@ def name_points(
     x: ArrayLike,
     y: ArrayLike,
     obstacles: ArrayLike = (),
-    size: float = 7,
+    size: float = 6,
     radius: float = 3,
+    named: Sequence[int] | None = None,
 ) -> None:
     """Write each name near its point, where it covers no other name, no point, and as little else as possible.
 
-    Names in crowds are placed first. A name that stands farther off is joined to its point by a thin line. Limits and
-    size of the axes must be final.
+    Names in crowds are placed first. A name that stands farther off, or as near to another point, is joined to its own
+    by a thin line. Limits of the axes must be final; the layout of the figure is fixed here.
 
     Parameters
     ----------
@@ -40,9 +43,13 @@ def name_points(
         Font size in points.
     radius : float
         Radius of the markers in points.
+    named : sequence of int, optional
+        Places of the points that have a name, in the order of the names; all points by default.
     """
-    figure = axes.figure
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     figure.canvas.draw()
+    figure.set_layout_engine("none")
     scale = figure.dpi / 72
     points = axes.transData.transform(np.column_stack([x, y]))
     lines = np.asarray(obstacles, float).reshape(-1, 4)
@@ -54,24 +61,32 @@ def name_points(
     crowd = (np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < 60 * scale).sum(axis=1)
     taken = np.empty((0, 4))
     leaders = np.empty((0, 2))
+    word = dict(zip(range(len(points)) if named is None else named, names, strict=True))
     for place in np.argsort(-crowd, kind="stable"):
-        label = axes.annotate(names[place], points[place], xycoords="figure pixels", fontsize=size, va="bottom")
+        if place not in word:
+            continue
+        label = axes.annotate(word[place], points[place], xycoords="figure pixels", fontsize=size, va="bottom")
         box = label.get_window_extent()
         boxes, distances = _candidates(points[place], box.width, box.height, radius * scale, scale)
+        gaps = _gaps(boxes, points)
+        own = gaps[:, place].copy()
+        gaps[:, place] = np.inf
+        unclear = gaps.min(axis=1) < own + radius * scale
         cost = (
             1e6 * _overlaps(boxes, taken, scale)
             + 1e4 * _covered(boxes, points, radius * scale)
             + 40 * _covered(boxes, leaders, scale)
             + 8 * _covered(boxes, dots, scale)
             + distances / scale
+            + 20 * unclear
             + 1e6 * _outside(boxes, np.array(frame.extents))
         )
         best = boxes[cost.argmin()]
         taken = np.vstack([taken, best])
         label.remove()
         left, low = axes.transData.inverted().transform(best[:2])
-        axes.annotate(names[place], (left, low), fontsize=size, va="bottom", ha="left", annotation_clip=False)
-        if distances[cost.argmin()] >= LEADER * scale:
+        axes.annotate(word[place], (left, low), fontsize=size, va="bottom", ha="left", annotation_clip=False)
+        if distances[cost.argmin()] >= LEADER * scale or unclear[cost.argmin()]:
             near = np.clip(points[place], best[:2], best[2:])
             leaders = np.vstack([leaders, near + (points[place] - near) * share[:, 0]])
             line = axes.transData.inverted().transform([near, points[place]])
@@ -86,6 +101,12 @@ def _candidates(point: Floats, width: float, height: float, radius: float, scale
     left = point[0] + dx * (radius + distance) - np.where(dx < -0.1, width, np.where(dx > 0.1, 0, width / 2))
     low = point[1] + dy * (radius + distance) - height * (1 - dy) / 2
     return np.column_stack([left, low, left + width, low + height]), distance
+
+
+def _gaps(boxes: Floats, points: Floats) -> Floats:
+    """Distance of every box to every point, 0 within, shape (boxes, points)."""
+    outside = np.maximum(boxes[:, None, :2] - points, points - boxes[:, None, 2:])
+    return np.asarray(np.hypot(*np.maximum(outside, 0).transpose(2, 0, 1)))
 
 
 def _overlaps(boxes: Floats, taken: Floats, margin: float) -> NDArray[np.intp]:

@@ -1,54 +1,53 @@
-"""Small panels side by side, and elements that they share."""
+"""Rows of small panels."""
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sat.report.style import STYLE
+from sat.report.style import TALLEST, narrow, page_width
 
 
-def panel_grid(number: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """Make a figure of panels, at most four side by side."""
-    columns = min(number, 4)
-    lines = ceil(number / columns)
-    with rc_context(STYLE):
-        figure, grid = plt.subplots(
-            lines,
-            columns,
-            figsize=(max(3.6, 2.9 * columns), 3 * lines + 0.5),
-            sharey=sharey,
-            squeeze=False,
-            layout="constrained",
-        )
-    panels = list(grid.flat)
-    for axes in panels[number:]:
-        axes.remove()
-    for axes in panels[:number]:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-    return figure, panels[:number]
+def panel_rows(numbers: Mapping[str, int], sharey: bool = False) -> tuple[Figure, dict[str, list[Axes]]]:
+    """Make a figure of panels, at most four side by side, or two at the width of one column.
 
+    Every kind of panel starts a new row, and its panels share their x axis.
 
-def area(number: int) -> float:
-    """Area of a point, which is smaller if there are many points."""
-    return 22 if number <= 100 else 10 if number <= 1000 else 5
+    Parameters
+    ----------
+    numbers : mapping of str to int
+        Number of panels by kind.
+    sharey : bool
+        Whether all panels share their y axis.
 
-
-def correlation(value: float, p: float) -> str:
-    """Put a rank correlation and its p into words."""
-    if np.isnan(value):
-        return "no rank correlation to be had"
-    return f"rank correlation {value:.2f}, p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
-
-
-def dot(colour: object, label: str) -> Line2D:
-    """Make an entry of a legend."""
-    return Line2D([], [], color=colour, marker="o", linestyle="", markersize=5, label=label)  # type: ignore[arg-type]
+    Returns
+    -------
+    figure : Figure
+    panels : dict of str to list of Axes
+        By kind.
+    """
+    across = min(2 if narrow() else 4, max(numbers.values()))
+    lines = {kind: -(-number // across) for kind, number in numbers.items()}
+    total = sum(lines.values())
+    figure = plt.figure(figsize=(page_width(), min(1.75 * total, TALLEST)), layout="constrained")
+    grid = figure.add_gridspec(total, across)
+    panels: dict[str, list[Axes]] = {}
+    line, first = 0, None
+    for kind, number in numbers.items():
+        panels[kind] = []
+        for place in range(number):
+            axes = figure.add_subplot(
+                grid[line + place // across, place % across],
+                sharex=panels[kind][0] if place else None,
+                sharey=first if sharey else None,
+            )
+            first = first or axes
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            panels[kind].append(axes)
+        line += lines[kind]
+    return figure, panels

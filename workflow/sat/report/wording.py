@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from sat.statistics.published import REMARK
+
 STEADY = 0.8
 """Start agreement from which clusters are called firm, and share of draws from which a member's place is settled."""
 
@@ -50,6 +52,7 @@ def cautions(
     confidence: float,
     method: str,
     first_success: bool,
+    ceiling: str = "",
 ) -> list[str]:
     """List reasons why a study's numbers may mean less than they seem to.
 
@@ -67,6 +70,8 @@ def cautions(
         Name of the attack.
     first_success : bool
         Whether the attack keeps its first success.
+    ceiling : str
+        Warning that the attack is too strong; empty if it is not.
 
     Returns
     -------
@@ -80,10 +85,12 @@ def cautions(
     warnings += [f"{name}: accuracy {value:.3f} < min_accuracy {min_accuracy:g}" for name, value in inaccurate.items()]
     if "off_published" in models:
         warnings += [
-            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; are weights, "
-            "classes and preprocessing right?"
-            for row in models[models["off_published"]].itertuples()
+            f"{row.Index}: accuracy {100 * row.accuracy:.1f} %, published {row.published_top1:.1f} %; "
+            + (REMARK if getattr(row, "above_published", False) else "are weights, classes and preprocessing right?")
+            for row in models[models["off_published"] | models.get("above_published", False)].itertuples()
         ]
+    if ceiling:
+        warnings.append(ceiling)
     if first_success:
         warnings.append(
             f"{method} keeps the adversarial images of its first success, which may transfer less: "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sat.statistics.intervals import rank_range, sat_interval, sign_flip_p, wilson
 from sat.statistics.pairs import holm, square_of
+from sat.statistics.published import is_above_published
 
 Bools = NDArray[np.bool_]
 PAIR_COLUMNS = (
@@ -197,6 +198,8 @@ def model_table(
     min_whitebox: float,
     published_top1: Mapping[str, float] | None = None,
     max_published_gap: float = 2.0,
+    n_images: Mapping[str, int] | None = None,
+    above_published: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Collect what decides whether a model's row and column can be trusted.
 
@@ -213,6 +216,10 @@ def model_table(
         Accuracy in per cent that the authors of the weights state, where they state one.
     max_published_gap : float
         Largest gap that is not flagged, in percentage points.
+    n_images : mapping of str to int, optional
+        Number of evaluation images; given if `published_top1` is.
+    above_published : mapping, optional
+        Further arguments of `sat.statistics.published.is_above_published`.
 
     Returns
     -------
@@ -221,8 +228,8 @@ def model_table(
         whitebox_high, low_whitebox (the flag), noise_rate, and most_fooled_by_own (no
         other source fools the model more often). If any model has a published accuracy,
         also published_top1 (per cent), published_gap (accuracy minus published_top1, in
-        percentage points) and off_published (the absolute gap is larger than
-        max_published_gap).
+        percentage points), off_published (the absolute gap is larger than
+        max_published_gap) and above_published (the model may have been trained on the images).
     """
     own = pairs[pairs["source"] == pairs["target"]].sort_values("source").reset_index(drop=True)
     strongest = pairs.groupby("target")["rate"].max()
@@ -245,4 +252,9 @@ def model_table(
         table["published_top1"] = table["model"].map(published_top1).astype(float)
         table["published_gap"] = 100 * table["accuracy"] - table["published_top1"]
         table["off_published"] = table["published_gap"].abs() > max_published_gap
+        images, limits = n_images or {}, above_published or {}
+        table["above_published"] = [
+            model in published_top1 and is_above_published(share, images[model], published_top1[model], **limits)
+            for model, share in zip(table["model"], table["accuracy"], strict=True)
+        ]
     return table

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sat import units
 from sat.errors import SatError
@@ -14,6 +16,10 @@ from sat.stages.common import start
 from sat.stages.given import Given
 from sat.store.artefact import Job
 from sat.store.files import replacing
+from sat.units.analysis import Analysis, Answer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,27 +55,62 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
         If an input is not what the step asks for, or the function returns other tables or figures than it declares.
     """
     from sat.report.style import save
-    from sat.store.tables import write_csv
+    from sat.store.tables import as_written, write_csv
 
-    name = job.step.stage
+    name, params = job.step.stage, dict(job.step.params)
+    units.bring(params.pop("units", {}))
     module = units.module("analyses", name)
-    unit = module.UNIT
+    unit: Analysis = module.UNIT
     with Given(unit, job, [path for path in inputs if not path.endswith(".json")], files) as given:
-        answer = module.run(given, **job.step.params)
-    made = {f"analysis/{table}.csv": frame for table, frame in answer.tables.items()}
-    made |= {f"figures/{figure}.svg": drawn for figure, drawn in answer.figures.items()}
-    if set(made) != set(unit.outputs):
-        raise SatError(
-            f"analysis {name!r}: its function returns {', '.join(sorted(made))}, but its declaration names "
-            f"{', '.join(sorted(unit.outputs))}; make them the same."
-        )
+        answer = module.run(given, **params)
+        _check_names(name, "run", answer.tables, unit.tables)
+        read = replace(answer, tables={table: as_written(frame) for table, frame in answer.tables.items()})
+        figures = draw(name, given, read, params)
     for path in outputs:
         if path.endswith(".json"):
             continue
-        content = made["/".join(Path(path).parts[-2:])]
         with replacing(path) as temporary:
             if path.endswith(".svg"):
-                save(content, temporary)
+                save(figures[Path(path).stem], temporary)
             else:
-                write_csv(content, temporary)
+                write_csv(answer.tables[Path(path).stem], temporary)
         job.finish(path, **answer.facts)
+
+
+def draw(name: str, given: Given, answer: Answer, params: Mapping[str, Any]) -> Mapping[str, Figure]:
+    """Draw the figures of an analysis.
+
+    Parameters
+    ----------
+    name : str
+        The analysis.
+    given : Given
+        With at least the inputs that its declaration names in `drawn_from`.
+    answer : Answer
+        With tables as `sat.store.tables.read_table` reads them.
+    params : mapping
+        Those of its step.
+
+    Returns
+    -------
+    mapping of str to Figure
+
+    Raises
+    ------
+    SatError
+        If the function returns other figures than the declaration names.
+    """
+    module = units.module("analyses", name)
+    if not module.UNIT.figures:
+        return {}
+    figures: Mapping[str, Figure] = module.draw(given, answer, **params)
+    _check_names(name, "draw", figures, module.UNIT.figures)
+    return figures
+
+
+def _check_names(name: str, function: str, made: Iterable[str], declared: Iterable[str]) -> None:
+    if set(made) != set(declared):
+        raise SatError(
+            f"analysis {name!r}: its function {function!r} returns {', '.join(sorted(made)) or 'nothing'}, but its "
+            f"declaration names {', '.join(sorted(declared)) or 'nothing'}; make them the same."
+        )

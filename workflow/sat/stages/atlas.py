@@ -30,8 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     tables = job.input_group("tables", arguments.tables)
     examples = [job.input("examples", path) for path in arguments.examples]
     job.ready()
-    columns = job.step.params["columns"]
-    results = read_results(study, tables, examples[0] if examples else None, columns)
+    results = read_results(study, tables, examples[0] if examples else None, **job.step.params)
     for path, text in ((arguments.atlas, make_page(results)), (arguments.landing, make_landing(results))):
         with replacing(path) as temporary:
             Path(temporary).write_text(text, encoding="utf-8")

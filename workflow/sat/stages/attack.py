@@ -27,13 +27,13 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.errors import SatError
     from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
-    from sat.store import hdf5
+    from sat.store import hdf5, layout
     from sat.store.parts import Parts
-    from sat.units import declarations
+    from sat.units import module
     from sat.units.attack import coarse
 
     params = job.step.params
-    model, method = params["model"], declarations("attacks")[params["method"]]
+    model, method = params["model"], module("attacks", params["method"]).UNIT
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     with hdf5.reading(job.input("clean", arguments.clean)) as file:
         prediction = file["attack_prediction"][:]
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
                 f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
             ) from None
     fooled = unrounded = zero_steps = zero_images = 0
-    with hdf5.writing(arguments.out) as file:
+    with hdf5.writing(arguments.out, layout.ADVERSARIAL) as file:
         perturbation = hdf5.image_dataset(file, "perturbation", shape, method.dtype)
         for where, part in parts.read():
             for row, change in zip(chosen[where], part["perturbation"], strict=True):

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Check that the checkpoint fits its architecture, and write it."""
     job = start(arguments)
-    from sat.errors import SatError
+    from sat.errors import SatError, about
     from sat.models.pretrained import load_checkpoint
     from sat.stages.common import classes_of, pop_net, save_weights
     from sat.store.files import file_digest
@@ -31,10 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise SatError(
             f"model {params['model']!r}: {arguments.checkpoint} has changed since Snakemake started; run it again."
         )
-    try:
+    with about(params["model"]):
         classifier = load_checkpoint(
             path=arguments.checkpoint, classes=classes, ema=params.get("ema", False), **pop_net(params)
         )
-    except (SatError, TypeError) as error:
-        raise SatError(f"model {params['model']!r}: {error}") from None
     save_weights(job, classifier, arguments.out, source_sha256=digest)

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.logs import progress
     from sat.models.classifier import check_classes, features, load_classifier, predict
     from sat.stages.common import batch_of
-    from sat.store import hdf5
+    from sat.store import hdf5, layout
 
     model = job.step.params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     eval_logits, found = np.concatenate(logits), np.concatenate(attack_features)
     prediction = eval_logits.argmax(1).astype(np.int16)
     place = {image: row for row, image in enumerate(ids.tolist())}
-    with hdf5.writing(arguments.out) as file:
+    with hdf5.writing(arguments.out, layout.CLEAN) as file:
         file["attack_prediction"] = prediction[[place[image] for image in attack_ids.tolist()]]
         file["eval_prediction"] = prediction
         # Half precision holds values up to 65,504; larger values would become infinite.

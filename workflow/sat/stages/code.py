@@ -18,21 +18,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Call the net's function for its weights, and write them. Later the function is called for the net alone."""
     job = start(arguments)
-    from sat.errors import SatError
+    from sat.errors import SatError, about
     from sat.models.classifier import build, plan_blueprint
+    from sat.models.own import WrongArguments, check_rebuilt
     from sat.stages.common import classes_of, pop_net, save_weights
 
     params = dict(job.step.params)
     classes = classes_of(job, arguments.manifest)
     params["options"] = {**params.get("options", {}), "pretrained": False}
-    try:
-        blueprint = plan_blueprint(num_classes=classes, **pop_net(params))
-        classifier = build(blueprint, arguments.out, {"pretrained": True})
-    except SatError as error:
-        raise SatError(f"model {params['model']!r}: {error}") from None
-    except TypeError as error:
-        raise SatError(
-            f"model {params['model']!r}: {error}. With 'code' in column 'weights', the function also takes "
-            "'pretrained': True when its weights are fetched, and False when the net is built around stored ones."
-        ) from None
+    with about(params["model"]):
+        try:
+            blueprint = plan_blueprint(num_classes=classes, **pop_net(params))
+            classifier = build(blueprint, arguments.out, {"pretrained": True})
+            # All jobs that follow use the net that is built around the stored weights.
+            again = build(blueprint, arguments.out)
+            check_rebuilt(classifier.net, again.net, blueprint.architecture, blueprint.input_size)
+        except WrongArguments as error:
+            raise SatError(
+                f"{error} With 'code' in column 'weights', the function also takes 'pretrained': True when its weights "
+                "are fetched, and False when the net is built around stored ones."
+            ) from None
     save_weights(job, classifier, arguments.out)

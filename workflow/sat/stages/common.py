@@ -11,6 +11,7 @@ from sat.errors import SatError
 from sat.logs import log
 from sat.store.artefact import Job
 from sat.store.step import Step
+from sat.units import bring
 
 if TYPE_CHECKING:
     from sat.models.batches import Batch
@@ -55,6 +56,7 @@ def start(arguments: argparse.Namespace) -> Job:
     log.info(
         "%s (version %d): %s", step.stage, step.version, dict(step.params) if len(str(step.params)) < 2000 else "..."
     )
+    bring(step.params.get("units", {}))
     run: dict[str, Any] = {}
     if "device" in arguments:
         from sat.store.leases import lease_device
@@ -124,10 +126,12 @@ def classes_of(job: Job, manifest: str) -> int:
 
 
 def save_weights(job: Job, classifier: Classifier, path: str, **facts: Any) -> None:
-    """Write weights/<model>.safetensors and its sidecar, with what training or fetching found."""
+    """Write weights/<model>.safetensors and its sidecar, with what training or fetching found, and the net's size."""
     from sat.models.classifier import save_classifier
+    from sat.models.sizes import size_facts
     from sat.store.files import replacing
 
     with replacing(path) as temporary:
         save_classifier(classifier, temporary)
-    job.finish(path, n_parameters=sum(value.numel() for value in classifier.parameters()), **facts)
+    # After the weights are written, so that nothing that the net does here can change them.
+    job.finish(path, **size_facts(classifier), **facts)

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.attacks.noise import noise as random_noise
     from sat.errors import SatError
     from sat.models.classifier import load_classifier
-    from sat.store import hdf5
+    from sat.store import hdf5, layout
 
     params = job.step.params
     targets, sources = params["targets"], params["sources"]
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
             perturbation, attacked = file["perturbation"][:], file["attacked"][:]
         for target in range(len(targets)):
             prediction[target, source], confidence[target, source] = predictions(target, perturbation, attacked)
-    with hdf5.writing(arguments.out) as file:
+    with hdf5.writing(arguments.out, layout.TILE) as file:
         file["prediction"], file["confidence"] = prediction, confidence
         file["target"], file["source"] = targets, sources
         if noise:

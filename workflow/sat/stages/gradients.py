@@ -28,12 +28,15 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
     from sat.stages.common import batch_of
-    from sat.store import hdf5
+    from sat.store import hdf5, layout
 
     params = job.step.params
     model = params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
-    with hdf5.reading(job.input("images", arguments.images)) as images, hdf5.writing(arguments.out) as file:
+    with (
+        hdf5.reading(job.input("images", arguments.images)) as images,
+        hdf5.writing(arguments.out, layout.GRADIENTS) as file,
+    ):
         labels, ids = images["label"][:], images["id"][:]
         chosen = sample_images(ids.tolist(), params["images"], "images for gradients", params["seed"])
         pixels = int(np.prod(images["image"].shape[1:]))

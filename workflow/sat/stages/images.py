@@ -33,12 +33,13 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.images.images import (
         TooManyPixels,
         attack_count,
+        eval_count,
         read_list,
         split_indices,
         to_canvas,
         training_images,
     )
-    from sat.store import hdf5
+    from sat.store import hdf5, layout
     from sat.store.tables import read_table
 
     job = start(arguments)
@@ -56,13 +57,17 @@ def run(arguments: argparse.Namespace) -> None:
         )
     training = training_images(names.tolist(), params.get("train_folder"), arguments.root)
     candidates = split_indices(labels, split, params["train_fraction"], params["seed"], training).tolist()
+    # The evaluation images are a prefix. Those behind it take the places of images that are left out.
+    count = eval_count(params.get("eval_images", "all"), len(candidates))
     if arguments.list:
-        candidates = read_list(arguments.list, names.tolist(), set(candidates))
-    count = attack_count("all" if arguments.list else params.get("attack_images", "all"), len(candidates))
+        candidates = read_list(arguments.list, names.tolist(), set(candidates[:count]))
+        count = len(candidates)
+    elif split == "attack":
+        count = attack_count(params["attack_images"], count)
     done: list[int] = []
     sources: list[str] = []
     skipped: list[dict[str, str]] = []
-    with hdf5.writing(arguments.out) as file:
+    with hdf5.writing(arguments.out, layout.IMAGES) as file:
         stack = hdf5.image_dataset(file, "image", (count, 3, side, side), np.uint8)
         # If an image is left out, the next one of the permutation takes its place.
         remaining = candidates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sat.errors import SatError
 from sat.logs import log, progress
@@ -32,12 +32,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Collect all predictions, compute the tables, and write them."""
     from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_log_odds
     from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
+    from sat.statistics.published import REMARK
     from sat.store.tables import write_tables
 
     job = start(arguments)
     params = job.step.params
     models = sorted(params["models"])
-    found, accuracy = _read(job, arguments, models)
+    found, clean = _read(job, arguments, models)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
     matrix = sat_matrix(unordered, models)
@@ -47,10 +48,16 @@ def run(arguments: argparse.Namespace) -> None:
     table = model_table(
         pairs,
         params["models"],
-        accuracy,
+        {model: facts["accuracy"] for model, facts in clean.items()},
         params["min_whitebox"],
         params.get("published_top1"),
         params.get("max_published_gap", 0.0),
+        {model: facts["n_images"] for model, facts in clean.items()},
+        params.get("above_published"),
+    )
+    above, off = (
+        table["model"][table[column]].tolist() if column in table else []
+        for column in ("above_published", "off_published")
     )
     facts = {
         "n_models": len(models),
@@ -59,8 +66,10 @@ def run(arguments: argparse.Namespace) -> None:
         "pairs_at_floor": _names(unordered[unordered["at_floor"]]),
         "pairs_not_above_noise": _names(unordered[~unordered["above_noise"]]),
         "models_below_min_whitebox": table["model"][table["low_whitebox"]].tolist(),
-        "models_off_published": table["model"][table["off_published"]].tolist() if "off_published" in table else [],
+        "models_off_published": off,
     }
+    if above:
+        facts["models_above_published"] = above
     for fact, meaning in (
         ("pairs_without_common_images", "no image is classified correctly by both, so SAT is NaN"),
         ("pairs_at_floor", "mean transfer below eps_s"),
@@ -73,8 +82,9 @@ def run(arguments: argparse.Namespace) -> None:
             f"accuracy more than {params.get('max_published_gap')} points off the published one: other weights, "
             "classes or preprocessing?",
         ),
+        ("models_above_published", f"accuracy far above the published one: {REMARK}"),
     ):
-        for name in facts[fact]:
+        for name in facts.get(fact, ()):
             log.warning("%s: %s", name, meaning)
     log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(unordered))
     found = unordered[unordered["above_noise"] & (unordered["model_a"] != unordered["model_b"])]
@@ -95,8 +105,8 @@ def run(arguments: argparse.Namespace) -> None:
     write_tables(job, tables, **facts)
 
 
-def _read(job: Job, arguments: argparse.Namespace, models: list[str]) -> tuple[Predictions, dict[str, float]]:
-    """Read the errors of all models on the attack images that count, and the accuracy of every model."""
+def _read(job: Job, arguments: argparse.Namespace, models: list[str]) -> tuple[Predictions, dict[str, dict[str, Any]]]:
+    """Read the errors of all models on the attack images that count, and every model's accuracy and what it is of."""
     from sat.similarity.predictions import collect_predictions
     from sat.store import hdf5
 
@@ -112,7 +122,7 @@ def _read(job: Job, arguments: argparse.Namespace, models: list[str]) -> tuple[P
     clean = dict(zip(models, (file["attack_prediction"][:] for file in hdf5.one_by_one(paths.values())), strict=True))
     tiles = job.input_group("tiles", arguments.tiles)
     found = collect_predictions(labels, clean, progress(hdf5.one_by_one(tiles), "tiles", len(tiles)))
-    return found, {model: job.facts(path, "accuracy")["accuracy"] for model, path in paths.items()}
+    return found, {model: job.facts(path, "accuracy", "n_images") for model, path in paths.items()}
 
 
 def _names(unordered: pd.DataFrame) -> list[str]:

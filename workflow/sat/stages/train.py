@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     import dataclasses
 
+    from sat.errors import about
     from sat.models.classifier import load_classifier, plan_blueprint
     from sat.stages.common import pop_net, save_weights
     from sat.store import hdf5
@@ -67,7 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
         blueprint = dataclasses.replace(classifier.blueprint, num_classes=n_classes)
     else:
         net["input_size"] = net["input_size"] or images.shape[-1]
-        blueprint = plan_blueprint(num_classes=n_classes, **net)
+        with about(model):
+            blueprint = plan_blueprint(num_classes=n_classes, **net)
     log.info("training %s on %d images", blueprint, len(images))
     trained, checkpoint = fit(
         job, arguments, f"model {model!r}", blueprint, images, labels, settings, (seed, model), start=begin
@@ -140,6 +142,8 @@ def fit(
             checkpoint=checkpoint,
             **options,
         )
+    except SatError as error:
+        raise SatError(f"{who}: {error}") from None
     except (ValueError, FloatingPointError) as error:
         raise SatError(f"{who}: cannot be trained: {error}.") from None
     except torch.cuda.OutOfMemoryError:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sat.errors import SatError
 from sat.logs import progress
@@ -62,17 +62,13 @@ def check_images(study: Study) -> tuple[list[Said], Images | None]:
     images : Images or None
         None if there are none, or they cannot be listed.
     """
-    from sat.images.datasets import open_dataset
-
     settings = study.config.images
     if settings.source == "none":
         return [], None
     if settings.over_network:
         return [Said("images", f"{settings.source}: not looked at, because its reader may download it")], None
-    root, class_map = (str(study.files.get(f"images.{key}", "")) for key in ("root", "class_map"))
     try:
-        dataset = open_dataset(settings.source, root or None, settings.split, class_map or None)
-        images = _split(study, dataset.listing(), root)
+        dataset, images = list_images(study)
     except SatError as error:
         return [Said("images", str(error), "problem")], None
     said = _about(images)
@@ -81,9 +77,25 @@ def check_images(study: Study) -> tuple[list[Said], Images | None]:
     return said, images
 
 
+def list_images(study: Study) -> tuple[Dataset, Images]:
+    """List the images of a study; none is read.
+
+    Raises
+    ------
+    SatError
+        If they cannot be listed, or not be divided as the study asks.
+    """
+    from sat.images.datasets import open_dataset
+
+    settings = study.config.images
+    root, class_map = (str(study.files.get(f"images.{key}", "")) for key in ("root", "class_map"))
+    dataset = open_dataset(settings.source, root or None, settings.split, class_map or None)
+    return dataset, _split(study, dataset.listing(), root)
+
+
 def _split(study: Study, listing: Listing, root: str) -> Images:
     """Count the images of every split, as the stages choose them."""
-    from sat.images.images import attack_count, read_list, split_indices, training_images
+    from sat.images.images import attack_count, eval_count, read_list, split_indices, training_images
 
     settings = study.config.images
     if not len(listing.names):
@@ -95,6 +107,7 @@ def _split(study: Study, listing: Listing, root: str) -> Images:
     )
     if not len(evaluation):
         raise SatError("key 'images.train_fraction': no image is left for the evaluation; lower it.")
+    evaluation = evaluation[: eval_count(settings.eval_images, len(evaluation))]
     if settings.id_list:
         file = study.files["images.attack_images"]
         # If the file is not there, the study's check has said so.
@@ -141,102 +154,17 @@ def _unreadable(dataset: Dataset, listing: Listing, on_bad_image: str, most: flo
             faults.append(f"{listing.names[row]} ({error})")
     decoded = len(range(0, count, step))
     all_of_them = f"all {count:,} images were decoded"
-    some = f"the headers of all {count:,} images were read, and {decoded:,} images were decoded"
-    yield Said("images", f"{all_of_them if step == 1 else some}; {len(faults):,} cannot be read")
+    part = f"the headers of all {count:,} images were read, and {decoded:,} images were decoded"
+    yield Said("images", f"{all_of_them if step == 1 else part}; {len(faults):,} cannot be read")
     if bombs:
-        yield Said("images", f"{len(bombs)} image(s) are too large: {_some(bombs)}", "problem")
+        yield Said("images", f"{len(bombs)} image(s) are too large: {some(bombs)}", "problem")
     if faults:
         skip = on_bad_image == "skip"
         advice = (
             "they will be left out" if skip else "mend or remove them, or leave them out with images.on_bad_image: skip"
         )
-        text = f"{len(faults)} image(s) cannot be read: {_some(faults)}; {advice}"
+        text = f"{len(faults)} image(s) cannot be read: {some(faults)}; {advice}"
         yield Said("images", text, "caution" if skip else "problem")
-
-
-def check_weights(study: Study, images: Images | None) -> Iterator[Said]:
-    """Look for the weights of every model, and load checkpoints into their architectures.
-
-    Parameters
-    ----------
-    study : Study
-    images : Images, optional
-        Whose classes models must have, unless they are fine-tuned.
-
-    Yields
-    ------
-    Said
-    """
-    rows = [study.model[name] for name in study.used]
-    if study.config.matrix:
-        return
-    # Nothing up to here has imported torch.
-    own = [row for row in rows if row.module]
-    if own:
-        yield Said(
-            "weights", f"{len(own)} net(s) from code files, which run in jobs only: {_some([row.model for row in own])}"
-        )
-    theirs = [row for row in rows if not row.module]
-    by_source = {kind: [row for row in theirs if row.source == kind] for kind in ("train", "hub", "checkpoint")}
-    if trained := by_source["train"]:
-        yield Said("weights", f"{len(trained)} model(s) are trained here")
-    checkpoints = [row for row in by_source["checkpoint"] if study.files[row.model].is_file()]
-    fitting: list[str] = []
-    for row in progress(checkpoints, "checkpoints"):
-        try:
-            _load(row, study.files[row.model], None if study.fine_tuned(row.model) else images)
-            fitting.append(row.model)
-        except SatError as error:
-            yield _of_model(row.model, error)
-    if checkpoints:
-        yield Said("weights", f"{len(fitting)} of {len(checkpoints)} checkpoints fit: {_some(fitting) or 'none'}")
-    cached: dict[bool, list[str]] = {True: [], False: []}
-    for row in by_source["hub"]:
-        try:
-            cached[_on_disk(row, None if study.fine_tuned(row.model) else images)].append(row.model)
-        except SatError as error:
-            yield _of_model(row.model, error)
-    if cached[True]:
-        yield Said("weights", f"{len(cached[True])} model(s) of the hub are in the local cache: {_some(cached[True])}")
-    if absent := cached[False]:
-        offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-        how = "are not in the local cache, and HF_HUB_OFFLINE forbids a download" if offline else "will be downloaded"
-        yield Said(
-            "weights", f"{len(absent)} model(s) of the hub {how}: {_some(absent)}", "problem" if offline else "fact"
-        )
-
-
-def _of_model(model: str, error: SatError) -> Said:
-    named = str(error).startswith("model ")
-    return Said("weights", str(error) if named else f"model {model!r}: {error}", "problem")
-
-
-def _load(row: Any, path: Path, images: Images | None) -> None:
-    """Load a checkpoint as its job does."""
-    from sat.models.pretrained import load_checkpoint
-
-    blueprint = load_checkpoint(row.architecture, path, row.input_size, row.mean, row.std, ema=row.ema).blueprint
-    _check_classes(row.model, blueprint.num_classes, images)
-
-
-def _on_disk(row: Any, images: Images | None) -> bool:
-    """Whether a model's weights are in the hub's cache. Their number of classes is timm's."""
-    import timm
-
-    from sat.models.pretrained import find_cached
-
-    found = find_cached(row.architecture, row.revision)
-    config: Any = timm.get_pretrained_cfg(row.architecture)
-    _check_classes(row.model, config.num_classes, images)
-    return found is not None
-
-
-def _check_classes(model: str, outputs: int, images: Images | None) -> None:
-    from sat.models.classifier import check_classes
-
-    if images:
-        named = images.listing.classes is not None
-        check_classes(model, outputs, int(images.labels.max()), images.listing.n_classes, named)
 
 
 def check_matrices(study: Study, keys: Iterable[str]) -> Iterator[Said]:
@@ -308,7 +236,7 @@ def _gpus() -> Iterator[Said]:
     except (OSError, subprocess.SubprocessError):
         listed = []
     gpus = [line.strip() for line in listed if "," in line]
-    yield Said("machine", f"{len(gpus)} GPU(s) of NVIDIA: {_some(gpus) or 'none'}")
+    yield Said("machine", f"{len(gpus)} GPU(s) of NVIDIA: {some(gpus) or 'none'}")
     if not gpus:
         text = "compute.device is cuda, and this machine has no GPU; the jobs need a machine that has one"
         yield Said("machine", text, "caution")
@@ -321,5 +249,6 @@ def _gpus() -> Iterator[Said]:
         yield Said("machine", text, "problem")
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first names of a list, for a message."""
     return "; ".join(names[:LISTED]) + (f"; and {len(names) - LISTED} more" if len(names) > LISTED else "")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sat.status.verify import Finding, verify
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
+from sat.text import shortened, wrapped
+
+LISTED = 5
+"""Largest number of models in a message."""
 
 
 @dataclass
@@ -26,6 +30,15 @@ class Load:
     """Bytes of the results of all jobs."""
     disk_left: int = 0
     """Bytes of the results that are not there."""
+    guessed: int = 0
+    """Number of jobs that are left and of which too little is known: they are not in memory and limits."""
+    models: set[str] = field(default_factory=set)
+    """Models of which too little is known for an estimate of their jobs that are left."""
+
+    @property
+    def limits(self) -> str:
+        """Sum of the time limits of the jobs that are left, in hours, for people."""
+        return self._with_guesses(self.minutes / 60)
 
     @property
     def jobs(self) -> int:
@@ -52,7 +65,11 @@ class Load:
         state = ("to do" if kinds == {"missing"} else "again") if kinds else "done"
         self.counts[state] += 1
         needs = forecast.needs(artefacts[0])
-        if needs:
+        guessed_of = forecast.guessed_of(artefacts[0]) if kinds else []
+        if guessed_of:
+            self.guessed += 1
+            self.models.update(guessed_of)
+        elif needs:
             self.memory_mb = max(self.memory_mb, needs.mem_mb)
             self.minutes += needs.minutes if kinds else 0
         for made in artefacts:
@@ -60,12 +77,36 @@ class Load:
             self.disk += size
             self.disk_left += size if finding and finding.kind == "missing" else 0
 
-    def row(self, memory: str) -> str:
+    def row(self, memory: bool = True) -> str:
         """Cells of a line of the table."""
+        memory_gb = self._with_guesses(self.memory_mb / 1e3) if memory else ""
         numbers = [self.jobs, *(self.counts[state] for state in ("done", "to do", "again"))]
         return (
             "".join(f"{number:>7,}" for number in numbers)
-            + f"{memory:>12}{_number(self.minutes / 60):>12}{_number(self.disk / 1e9):>10}"
+            + f"{memory_gb:>12}{self.limits:>11}{_number(self.disk / 1e9):>10}".rstrip()
+        )
+
+    def _with_guesses(self, value: float) -> str:
+        """A number, and a question mark for the jobs that it leaves out."""
+        return " + ".join([*filter(None, [_number(value)]), *(["?"] if self.guessed else [])])
+
+    def about_guesses(self, models: Sequence[str]) -> str:
+        """Say which jobs cannot be estimated yet, what they ask for, and what would tell; empty if all can be.
+
+        Parameters
+        ----------
+        models : sequence of str
+            All models of the study, in the order of the table.
+        """
+        if not self.guessed:
+            return ""
+        names = [model for model in models if model in self.models]
+        listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+        return (
+            f"{self.guessed:,} job(s) cannot be estimated yet (?): the table has no n_parameters and gmacs for "
+            f"{listed}, and no weights say them yet. Until then, these jobs ask for what a ResNet-50 takes at the same "
+            "image size; then the weights' sidecar says what the model itself takes. To know it now, fill in both "
+            "columns: 'sat describe ARCHITECTURE' prints them for nets of timm."
         )
 
 
@@ -102,7 +143,7 @@ def outlook(plan: Plan, results: Path) -> str:
     str
         Several lines.
     """
-    study, forecast = plan.study, Forecast(plan)
+    study, forecast = plan.study, Forecast(plan, results)
     findings = {str(finding.path): finding for finding in verify(plan, results)}
     stages: dict[str, list[list[Artefact]]] = defaultdict(list)
     for artefacts in plan.jobs().values():
@@ -115,11 +156,14 @@ def outlook(plan: Plan, results: Path) -> str:
         + _about_pairs(plan),
         *_about_images(plan, forecast),
         *_about_variants(plan),
-        *_about_retired(plan, forecast, {str(path.relative_to(results)) for path in map(Path, findings)}),
+        *_about_retired(plan, forecast, results, findings),
         *(f"Caution, {caution}" for caution in study.cautions),
+    ]
+    lines = [line for text in lines for line in wrapped(text, "", "  ")]
+    lines += [
         "",
-        f"{'stage':<12}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
-        f"{'memory, GB':>12}{'limits, h':>12}{'disk, GB':>10}",
+        f"{'stage':<15}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
+        f"{'memory, GB':>12}{'limits, h':>11}{'disk, GB':>10}",
     ]
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     total = Load()
@@ -131,20 +175,23 @@ def outlook(plan: Plan, results: Path) -> str:
             if changed := [finding for finding in found if finding.kind != "missing"]:
                 reasons[stage][f"{changed[0].kind}: {changed[0].reason}"] += 1
             total.add(artefacts, results, findings, forecast)
-        lines.append(f"{stage:<12}{load.row(_number(load.memory_mb / 1e3))}")
+        lines.append(f"{shortened(stage, 15):<15}{load.row()}")
     lines += [
-        f"{'total':<12}{total.row('')}",
+        f"{'total':<15}{total.row(memory=False)}",
         "",
-        "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
-        "Both are deliberately generous.",
+        *wrapped(
+            "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
+            "Both are deliberately generous."
+        ),
+        *wrapped(total.about_guesses([row.model for row in study.models])),
     ]
     if reasons:
         lines += ["", "Why jobs would run again:"]
         for stage, found_reasons in reasons.items():
             for reason, count in found_reasons.most_common(5):
-                lines.append(f"  {stage}, {count:,} job(s): {reason}")
+                lines += wrapped(f"{stage}, {count:,} job(s): {reason}", "  ", "    ")
             if len(found_reasons) > 5:
-                lines.append(f"  {stage}: {len(found_reasons) - 5} more reasons; see sat verify")
+                lines += wrapped(f"{stage}: {len(found_reasons) - 5} more reasons; see sat verify", "  ", "    ")
     return "\n".join(lines)
 
 
@@ -159,10 +206,10 @@ def _about_images(plan: Plan, forecast: Forecast) -> list[str]:
     if plan.config.matrix:
         return ["The matrix comes from a file: no images, no attack."]
     images = forecast.n_images
-    return [
-        f"Images: {images['eval']:,} evaluated, {images['attack']:,} attacked"
-        + (", as far as is known before they are read." if plan.config.images.source != "digits" else ".")
-    ]
+    trained = any(map(plan.study.trained, plan.needed))
+    counts = [f"{images['train']:,} to train on"] * trained
+    counts += [f"{images['eval']:,} evaluated", f"{images['attack']:,} attacked"]
+    return [f"Images: {', '.join(counts)}" + ("." if forecast.known.counted else ", before they are counted: a guess.")]
 
 
 def _about_variants(plan: Plan) -> list[str]:
@@ -171,15 +218,18 @@ def _about_variants(plan: Plan) -> list[str]:
     return [f"Variants: {anew} of {len(variants)} attacked anew, the rest from the study's own tiles."] * bool(variants)
 
 
-def _about_retired(plan: Plan, forecast: Forecast, left: Container[str]) -> list[str]:
+def _about_retired(plan: Plan, forecast: Forecast, results: Path, findings: Mapping[str, Finding]) -> list[str]:
     """What to know of the column `retired`."""
+    left = {str(Path(path).relative_to(results)) for path in findings}
     rows = plan.study.models
     lines = []
     if by_hand := [row.model for row in rows if not row.use and not row.retired and row.model in plan.needed]:
         own = [made for name, made in plan.artefacts().items() if made.model in by_hand and name in left]
-        minutes = sum(needs.minutes for made in own if (needs := forecast.needs(made)))
+        load = Load()
+        for made in own:
+            load.add([made], results, findings, forecast)
         cost = (
-            f"{len(own)} of their own jobs are left, limits {_number(minutes / 60)} h"
+            f"{len(own)} of their own jobs are left, limits {load.limits} h"
             if own
             else "no job of their own is left now"
         )

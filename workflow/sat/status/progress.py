@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sat.status.accuracies import about_accuracies
 from sat.store.artefact import is_made
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
+from sat.text import WIDTH, shortened, wrapped
 
 QUIET = 600
 """Seconds without a sign of life after which a run counts as stopped."""
@@ -157,6 +159,8 @@ class Progress:
     jobs: list[JobProgress]
     run: Run | None
     now: float
+    remarks: list[str] = field(default_factory=list)
+    """What is to be said of the models' accuracies."""
 
     def __str__(self) -> str:
         total = {state: sum(stage.jobs[state] for stage in self.stages) for state in STATES}
@@ -164,40 +168,53 @@ class Progress:
         lines = [
             f"Study {self.study}: {total['done']:,} of {sum(total.values()):,} jobs done.",
             "",
-            f"{'stage':<12}{'jobs':>7}" + "".join(f"{state:>9}" for state in STATES) + f"{'mean time':>12}",
+            f"{'stage':<15}{'jobs':>7}" + "".join(f"{state:>9}" for state in STATES) + f"{'mean time':>11}",
         ]
         for stage, jobs, mean in [*rows, ("total", total, None)]:
             counts = "".join(f"{jobs[state]:>9,}" for state in STATES)
             took = "" if mean is None else _duration(mean)
-            lines.append(f"{stage:<12}{sum(jobs.values()):>7,}{counts}{took:>12}".rstrip())
-        lines += ["", self._about_run(), *self._details("running", 1, 120), *self._details("failed", 3, 1000)]
-        return "\n".join([*lines, "", self.time_left()])
+            lines.append(f"{shortened(stage, 15):<15}{sum(jobs.values()):>7,}{counts}{took:>11}".rstrip())
+        lines += ["", *self._about_run(), *self._details("running", 1), *self._details("failed", 3)]
+        if self.remarks:
+            lines += ["", *(line for remark in self.remarks for line in wrapped(remark))]
+        return "\n".join([*lines, "", *wrapped(self.time_left())])
 
-    def _about_run(self) -> str:
+    def _about_run(self) -> list[str]:
         run = self.run
         if not run:
-            return "No log of Snakemake names this study's jobs."
+            return ["No log of Snakemake names this study's jobs."]
         since = _duration(self.now - (run.written if run.ended else run.alive))
+        # The path stands on its own line, so that it can be copied.
         if run.ended:
-            return f"Snakemake's last run ended {since} ago: {run.log}"
+            return [f"Snakemake's last run ended {since} ago:", f"  {run.log}"]
         if run.going(self.now):
             perhaps = "" if self.now - run.alive < FRESH else "perhaps "
-            return f"Snakemake is {perhaps}at work; the last sign of life is {since} old: {run.log}"
+            return [f"Snakemake is {perhaps}at work; the last sign of life is {since} old:", f"  {run.log}"]
         count = sum(state == "started" for state in run.states.values())
-        return (
-            f"Snakemake's log has no end, and nothing was written for {since}: {run.log}\n"
-            f"Either it was killed, or the {count} job(s) that it has started are silent or wait in a queue. "
-            "They are taken for stopped."
-        )
+        return [
+            f"Snakemake's log has no end, and nothing was written for {since}:",
+            f"  {run.log}",
+            *wrapped(
+                f"Either it was killed, or the {count} job(s) that it has started are silent or wait in a queue. "
+                "They are taken for stopped."
+            ),
+        ]
 
-    def _details(self, state: str, n_lines: int, width: int) -> list[str]:
+    def _details(self, state: str, n_lines: int) -> list[str]:
         jobs = [job for job in self.jobs if job.state == state]
-        lines = ["", f"{state.capitalize()}:"] if jobs else []
+        if not jobs:
+            return []
+        lines = ["", f"{state.capitalize()} (logs in results/{self.study}/logs/):"]
         for job in jobs[:SHOWN]:
             written = _written(job.log)
             about = [f"written {_duration(self.now - written)} ago" if written else "not there yet"]
-            lines.append(f"  {job.log} ({'; '.join(about + [job.remark] * bool(job.remark))})")
-            lines += [f"    {line[:width]}" for line in _last_lines(job.log)[-n_lines:]]
+            name = shortened(f"{job.name}.log", WIDTH - 2)
+            remark = f"({'; '.join(about + [job.remark] * bool(job.remark))})"
+            together = f"  {name} {remark}"
+            lines += [together] if len(together) <= WIDTH else [f"  {name}", *wrapped(remark, "    ")]
+            for line in _last_lines(job.log)[-n_lines:]:
+                # An error is shown whole, and of a running job what it does.
+                lines += wrapped(line[:1000], "    ") if state == "failed" else [f"    {shortened(line, WIDTH - 4)}"]
         if len(jobs) > SHOWN:
             lines.append(f"  and {len(jobs) - SHOWN:,} more")
         return lines
@@ -252,7 +269,7 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
     now = time.time() if now is None else now
     # The log is read before the sidecars, so that a job that ends in between is found done and not lost.
     run = newest_run(snakemake, results)
-    forecast = Forecast(plan)
+    forecast = Forecast(plan, results)
     stages: dict[str, StageProgress] = {}
     jobs = []
     for name, artefacts in plan.jobs().items():
@@ -265,7 +282,8 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
         else:
             needs = forecast.needs(artefacts[0])
             account.limits += 60 * needs.minutes if needs else 0
-    return Progress(plan.study.name, list(stages.values()), jobs, run, now)
+    remarks = about_accuracies(plan, results)
+    return Progress(plan.study.name, list(stages.values()), jobs, run, now, remarks)
 
 
 def _job(name: str, artefacts: Sequence[Artefact], results: Path, run: Run | None, now: float) -> JobProgress:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from sat.text import columns, wrapped
 from sat.units.analysis import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from sat.analyses.distillation.gains import Choice
     from sat.analyses.ensembles.averaging import Recommendation
 
-WIDTH = 80
-"""Columns of a terminal."""
 NAMES = {
     "low_affinity": "affinity",
     "low_sat": "SAT",
@@ -69,31 +66,32 @@ def describe_recommendation(
     first, most_accurate = rows[0], next(row for row in rows if row["choice"] == "most_accurate")
     lines = [
         "",
-        *_wrapped(f"Study {study}: {len(found.members)} of {n_models} models, combined by averaging probabilities."),
+        *wrapped(f"Study {study}: {len(found.members)} of {n_models} models, combined by averaging probabilities."),
         "",
-        *_wrapped(", ".join(found.members), "  "),
+        *wrapped(", ".join(found.members), "  "),
         "",
-        *_wrapped(
+        *wrapped(
             f"These have the lowest mean {by} of the {found.n_candidates} set(s) whose members are nearly as accurate "
             f"as the best. They were chosen on {images[0]} evaluation images, by the {by} of the attack images among "
             f"these. All figures below come from the other {images[1]}, with {confidence:.0%} intervals over images."
         ),
         "",
         "Was this better than accuracy alone?",
-        *_wrapped(_verdict(than["most_accurate"], most_accurate["members"] == first["members"]), "  "),
+        *wrapped(_verdict(than["most_accurate"], most_accurate["members"] == first["members"]), "  "),
     ]
     if "matched" in than:
         lines += [
             f"Does low {by} gain anything at the same accuracy?",
-            *_wrapped(_gain(than["matched"]), "  "),
+            *wrapped(_gain(than["matched"]), "  "),
         ]
     head = ("chosen by", "affinity", "SAT", "members", "ensemble", "fewer errors")
     lines += ["", "Accuracy of the average member and of the ensemble, and error reduction, in %:"]
-    lines += _columns([head, *(_row(row) for row in rows)])
+    lines += columns([head, *(_row(row) for row in rows)])
     lines += ["", f"Choice by {by} minus the others, in points (0 inside: not told apart):"]
-    columns = ("accuracy", "error_reduction")
-    differences = [(NAMES[name], *(_points(row, column) for column in columns)) for name, row in than.items()]
-    lines += _columns([("minus", "ensemble", "fewer errors"), *differences])
+    differences = [
+        (NAMES[name], *(_points(row, key) for key in ("accuracy", "error_reduction"))) for name, row in than.items()
+    ]
+    lines += columns([("minus", "ensemble", "fewer errors"), *differences])
     lines += ["", "Choices:"]
     for row in rows[1:]:
         name = row["choice"]
@@ -101,9 +99,9 @@ def describe_recommendation(
             words = f"{row['members'].replace(';', ', ')} ({MEANINGS[name]})"
         else:
             words = _matched(row, first, found)
-        lines += _wrapped(f"{NAMES[name]}: {words}", "  ", "    ")
+        lines += wrapped(f"{NAMES[name]}: {words}", "  ", "    ")
     if "matched" not in than:
-        lines += _wrapped(
+        lines += wrapped(
             f"matched: no other set's mean accuracy lies within {100 * found.caliper:.2f} points of this one's, so "
             "accuracy and similarity cannot be told apart",
             "  ",
@@ -121,7 +119,28 @@ def describe_recommendation(
         notes.append(f"only the {found.n_considered} most accurate models were considered: there are too many sets")
     notes += [f"{name}: {LOW_WHITEBOX}" for name in weak]
     notes.append("intervals cover the choice of images only; other models may behave differently")
-    return "\n".join([*lines, "", "Be careful:", *(line for note in notes for line in _wrapped(note, "  ", "    "))])
+    return "\n".join([*lines, "", "Be careful:", *(line for note in notes for line in wrapped(note, "  ", "    "))])
+
+
+def ensemble_advice(found: Recommendation) -> str:
+    """Say in one sentence what to do."""
+    rows = found.choices.to_dict("records")
+    first, accurate = rows[0], next(row for row in rows if row["choice"] == "most_accurate")
+    best = accurate["members"].replace(";", ", ")
+    difference = found.differences.set_index("than").loc["most_accurate"]
+    count = len(found.members)
+    if accurate["members"] == first["members"]:
+        text = f"combine {best}: the {count} most accurate models are also the choice by {SIMILARITIES[found.by]}"
+    elif difference["accuracy_low"] > 0:
+        text = f"combine {', '.join(found.members)}: this was shown to be better than the {count} most accurate models"
+    elif difference["accuracy_high"] < 0:
+        text = f"combine {best}, the {count} most accurate models: the recommended set was worse on the other images"
+    else:
+        text = (
+            f"combining {', '.join(found.members)} was not shown to be better than the {count} most accurate models "
+            f"({best})"
+        )
+    return "\n".join(["", *wrapped(f"Advice: {text}.")])
 
 
 def describe_splits(found: list[Recommendation]) -> str:
@@ -139,7 +158,7 @@ def describe_splits(found: list[Recommendation]) -> str:
     """
     if len(found) == 1:
         return "\n".join(
-            _wrapped("one split of the images decides here; --splits 20 repeats it with others", "  ", "    ")
+            wrapped("one split of the images decides here; --splits 20 repeats it with others", "  ", "    ")
         )
     by = SIMILARITIES[found[0].by]
     rows: list[tuple[str, ...]] = [("minus", "mean points", "better in", "equal in", "worse in")]
@@ -153,7 +172,7 @@ def describe_splits(found: list[Recommendation]) -> str:
         f"Accuracy of the ensemble chosen by {by} minus the others, over {len(found)} splits of the images. Splits "
         "share images, so they are no independent trials:"
     )
-    return "\n".join(["", *_wrapped(head), *_columns(rows)])
+    return "\n".join(["", *wrapped(head), *columns(rows)])
 
 
 LOW_WHITEBOX = "low white-box success; a stronger attack would raise its rates as a source"
@@ -225,19 +244,6 @@ def _points(row: dict[str, Any], key: str) -> str:
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def _wrapped(text: str, indent: str = "", following: str | None = None) -> list[str]:
-    """Wrap a text, with no break at a non-breaking space."""
-    lines = wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent if following is None else following)
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    return [
-        "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-
-
 WHY = {
     "low_affinity": "lowest affinity",
     "high_affinity": "highest affinity",
@@ -304,8 +310,8 @@ def describe_teachers(
             f"Chosen by its {_choice(first, by)} with {student}: among the students trained here, "
             f"{'dis' if low else ''}similar teachers gave more."
         )
-    lines = ["", *_wrapped(f"Study {study}: a teacher for {student}, of {len(candidates)} models."), ""]
-    lines += [f"  {first.teacher}", "", *_wrapped(why), "", f"Choices, with {confidence:.0%} intervals:"]
+    lines = ["", *wrapped(f"Study {study}: a teacher for {student}, of {len(candidates)} models."), ""]
+    lines += [*wrapped(first.teacher, "  "), "", *wrapped(why), "", f"Choices, with {confidence:.0%} intervals:"]
     for choice in choices:
         row = candidates.loc[choice.teacher].to_dict()
         facts = [f"accuracy {_per_cent(row, 'accuracy')} %", f"SAT {_interval(row, 'sat')}"]
@@ -313,24 +319,27 @@ def describe_teachers(
             facts.append(f"affinity {_interval(row, 'affinity')}")
         if gains is not None and choice.teacher in gains.index:
             facts.append(f"gain here {_points(gains.loc[choice.teacher].to_dict(), 'gain')} points")
-        lines += _wrapped(f"{choice.teacher}: {_choice(choice, by)}", "  ", "    ")
-        lines += _wrapped(", ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts), "    ")
-        lines += _wrapped(f"intervals overlap: {', '.join(choice.ties) or 'none'}", "    ", "      ")
+        lines += wrapped(f"{choice.teacher}: {_choice(choice, by)}", "  ", "    ")
+        lines += wrapped(", ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts), "    ")
+        lines += wrapped(f"intervals overlap: {', '.join(choice.ties) or 'none'}", "    ", "      ")
     lines += ["", "Does similarity predict what a teacher gives?"]
     if related is not None and gains is not None:
-        lines += [line for row in related.to_dict("records") for line in _wrapped(_relation(row, by), "  ", "    ")]
+        lines += [line for row in related.to_dict("records") for line in wrapped(_relation(row, by), "  ", "    ")]
         best = gains["gain"].idxmax()
         measured = f"largest gain measured here: {best}, {_points(gains.loc[best].to_dict(), 'gain')} points over alone"
-        lines += _wrapped(measured, "  ", "    ")
-        lines += _wrapped("An interval that contains 0, or a missing one, shows nothing.", "  ")
+        lines += wrapped(measured, "  ", "    ")
+        lines += wrapped("An interval that contains 0, or a missing one, shows nothing.", "  ")
     else:
-        lines += _wrapped(f"Not measured: {note}.", "  ")
-    lines += _wrapped(LITERATURE, "  ")
+        lines += wrapped(f"Not measured: {note}.", "  ")
+    lines += wrapped(LITERATURE, "  ")
     notes = [f"{name}: {LOW_WHITEBOX}" for name in weak]
     if candidates["affinity"].isna().all():
         notes.append("this study has no affinity, so only SAT is shown; it is largely how easily each model is fooled")
     notes.append("similarity depends on these attack images, and gains on these teachers and seeds")
-    return "\n".join([*lines, "", "Be careful:", *(line for note in notes for line in _wrapped(note, "  ", "    "))])
+    lines += ["", "Be careful:", *(line for note in notes for line in wrapped(note, "  ", "    "))]
+    tied = f" (not told from {', '.join(first.ties[:3])})" if first.ties else ""
+    shown = "it is not shown that similarity to the student matters" if first.why == "accurate" else _choice(first, by)
+    return "\n".join([*lines, "", *wrapped(f"Advice: distil {student} from {first.teacher}{tied}; {shown}.")])
 
 
 def _interval(row: dict[str, Any], key: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat.store.tables import read_matrix, read_table
+from sat.study.attack import AttackSettings
 from sat.study.config import Config
+from sat.text import columns, wrapped
 from sat.units.analysis import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
         Several lines.
     """
     matrix = read_matrix(results / "similarity/sat.csv")
-    lines = ["", f"Study {config.study}: {len(matrix)} models.", ""]
+    lines = ["", *wrapped(f"Study {config.study}: {len(matrix)} models."), ""]
     for label, name in (
         ("matrix", "similarity/sat.csv"),
         ("pair table", "similarity/pairs.parquet"),
@@ -50,10 +52,22 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
         similar = read_table(results / "similarity/most_similar.csv")
         similar = similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()]
         about = f"SAT, {config.confidence:.0%} interval; overlapping intervals mean no certain order"
-    lines += ["", f"Most similar pairs ({about}):", *_similar(similar.head(n_pairs))]
-    lines += _clusters(results / "analysis")
+    clusters, firmness = _clusters(results / "analysis")
     warnings = [] if config.matrix else _warnings(results, config, inaccurate, similar)
-    return "\n".join(lines + (["", "Be careful:", *(f"  {warning}" for warning in warnings)] if warnings else []))
+    lines += ["", "How far to trust this:"]
+    lines += [
+        line for text in [*firmness, *warnings, *_caveats(results, warnings)] for line in wrapped(text, "  - ", "    ")
+    ]
+    lines += ["", *wrapped(f"Most similar pairs ({about}):"), *_similar(similar.head(n_pairs)), *clusters]
+    return "\n".join(lines)
+
+
+def _caveats(results: Path, said: Sequence[str]) -> list[str]:
+    """What SAT may measure instead, as the analysis of caveats says it, without what the warnings already say."""
+    if not (path := results / "analysis/caveats.csv").exists():
+        return []
+    warnings = read_table(path)["warning"].dropna()
+    return [warning for warning in map(str, warnings) if not any(line.startswith(warning) for line in said)]
 
 
 def _pairs_of(matrix: pd.DataFrame) -> pd.DataFrame:
@@ -69,18 +83,23 @@ def _pairs_of(matrix: pd.DataFrame) -> pd.DataFrame:
 
 def _similar(pairs: pd.DataFrame) -> list[str]:
     """Make a line for each pair, with its interval and its mark if it has them."""
-    labels = [f"{first}  {second}" for first, second in zip(pairs["model_a"], pairs["model_b"], strict=True)]
-    width = max(map(len, labels), default=0)
-    lines = []
-    for label, pair in zip(labels, pairs.to_dict("records"), strict=True):
-        interval = f"  [{pair['sat_low']:.2f}, {pair['sat_high']:.2f}]" if "sat_low" in pair else ""
-        mark = "" if pair.get("above_noise", True) else "  not above noise"
-        lines.append(f"  {label:<{width}}  {pair['sat']:.2f}{interval}{mark}")
-    return lines
+    rows = []
+    for pair in pairs.to_dict("records"):
+        interval = f"[{pair['sat_low']:.2f}, {pair['sat_high']:.2f}]" if "sat_low" in pair else ""
+        mark = "" if pair.get("above_noise", True) else "not above noise"
+        rows.append((pair["model_a"], pair["model_b"], f"{pair['sat']:.2f}", interval, mark))
+    return columns(rows, names=(0, 1), right=(2,)) if rows else []
 
 
-def _clusters(analysis: Path) -> list[str]:
-    """Print the clusters of SAT and of affinity, with what the study's own tables say of each."""
+def _clusters(analysis: Path) -> tuple[list[str], list[str]]:
+    """Print the clusters of SAT and of affinity, with what the study's own tables say of each.
+
+    Returns
+    -------
+    lines : list of str
+    firmness : list of str
+        A sentence about each of the two clusterings.
+    """
     import pandas as pd
 
     from sat.report.wording import STEADY, support
@@ -92,7 +111,7 @@ def _clusters(analysis: Path) -> list[str]:
     if (path := analysis / "stability_membership.csv").exists():
         draws["images"] = read_table(path)
     agreement = read_table(analysis / "clusters_agreement.csv").set_index(["first", "second"])["adjusted_rand"]
-    lines = []
+    lines, firmness = [], []
     for (of, name), column in zip(SIMILARITIES.items(), ("cluster", "cluster_affinity"), strict=True):
         table = clusters[["model", column]].dropna().astype({column: int})
         if table.empty:
@@ -102,27 +121,53 @@ def _clusters(analysis: Path) -> list[str]:
         mates = pd.DataFrame({key: one[one["of"] == of].set_index("model")["mates"] for key, one in draws.items()})
         settled = mates.min(axis=1) >= STEADY
         head, supported = support(choice[choice["of"] == of].set_index("k"), k, bool(settled.all()))
-        lines += ["", f"Clusters of {name} (k = {k}, as configured; {head}):"]
+        lines += ["", *wrapped(f"Clusters of {name} (k = {k}, as configured; {head}):")]
         for number, members in table.groupby(column)["model"]:
             firm = [model for model in members if settled[model]]
             # A cluster of which one member alone is settled holds no two that stay together.
             firm = firm if len(firm) > 1 or len(members) == 1 else []
             unsure = [model for model in members if model not in firm]
             parts = [", ".join(firm)] * bool(firm) + [f"(unsure: {', '.join(unsure)})"] * bool(unsure)
-            lines.append(f"  {number}: {' '.join(parts)}")
-        lines.append(f"  {supported}")
+            lines += wrapped(f"{number}: {' '.join(parts)}", "  ", "     ")
+        lines += wrapped(supported, "  ", "    ")
         if not settled.all():
             again = " and ".join(
                 f"{share.min():.0%} to {share.max():.0%} of other {key}" for key, share in mates.items()
             )
-            lines.append(f"  unsure: together in fewer than {STEADY:.0%}; members stay together in {again}")
-    unit = agreement["sat", "sat_per_mille"]
+            lines += wrapped(
+                f"unsure: together in fewer than {STEADY:.0%}; members stay together in {again}", "  ", "    "
+            )
+        count = "" if settled.all() else f"; {int((~settled).sum())} of {len(settled)} models have no settled place"
+        firmness.append(f"clusters of {name} are {head.replace(': ', ' (')}{count})" if ": " in head else head)
     over = " and over images" if "images" in draws else ""
-    lines += ["", f"Firm means: over random starts{over}, not over other trainings or other pools of models."]
-    lines.append(f"SAT's clusters against those with SAT in per mille: adjusted Rand {unit:.2f} (1: the same)")
+    firmness.append(f"firm means: over random starts{over}, not over other trainings or other pools of models")
+    unit = agreement["sat", "sat_per_mille"]
+    lines += [
+        "",
+        *wrapped(f"SAT's clusters against those with SAT in per mille: adjusted Rand {unit:.2f} (1: the same)"),
+    ]
     if ("sat", "affinity") in agreement.index:
-        lines.append(f"SAT's clusters against affinity's: adjusted Rand {agreement['sat', 'affinity']:.2f}")
-    return lines
+        lines += wrapped(f"SAT's clusters against affinity's: adjusted Rand {agreement['sat', 'affinity']:.2f}")
+    return lines, firmness
+
+
+def smaller_eps(attack: AttackSettings) -> str:
+    """Half of an attack's eps, as a config file says it.
+
+    Parameters
+    ----------
+    attack : AttackSettings
+
+    Returns
+    -------
+    str
+    """
+    eps, norm = attack.eps_levels, attack.declaration.norm
+    if norm == "linf":
+        return f"attack.eps: {eps // 2}/255" if eps > 1 else "attack.eps is at the least grey level already"
+    if norm == "patch":
+        return f"attack.eps: {eps // 2}" if eps > 1 else "attack.eps is one pixel already"
+    return f"attack.eps: {eps / 510:g}"
 
 
 def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], similar: pd.DataFrame) -> list[str]:
@@ -130,6 +175,11 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
     from sat.report.wording import cautions
 
     models = read_table(results / "similarity/models.csv").set_index("model")
+    ceiling = ""
+    if (path := results / "analysis/caveats.csv").exists():
+        caveats = read_table(path).set_index("quantity")["warning"]
+        if isinstance(strong := caveats.get("at_ceiling"), str):
+            ceiling = f"{strong}: {smaller_eps(config.attack)}"
     return cautions(
         models,
         similar,
@@ -139,4 +189,5 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
         confidence=config.confidence,
         method=config.attack.method,
         first_success=config.attack.declaration.selection == "first_success",
+        ceiling=ceiling,
     )

@@ -125,7 +125,7 @@ def earlier_formats(known: Mapping[str, Mapping[str, Any]]) -> list[Path]:
 def changed_code(plan: Plan, results: Path) -> list[Path]:
     """Find the copies of code files that are missing, or have changed since they were made."""
     study = plan.study
-    folders = [results / FOLDER / study.code[module].digest for module in study.own_nets]
+    folders = [results / FOLDER / study.code[module].digest for module in study.own]
     return [folder for folder in folders if digest_of(read_copy(folder)) != folder.name]
 
 

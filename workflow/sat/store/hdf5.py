@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sat.errors import SatError
 from sat.store.files import replacing
+from sat.store.layout import Arrays
 
 DIGEST = "content_sha256"
 SLICE = 256
@@ -55,8 +56,15 @@ def codec() -> Mapping[str, Any]:
 
 
 @contextmanager
-def writing(path: Path | str) -> Iterator[h5py.File]:
+def writing(path: Path | str, kind: Arrays | None = None) -> Iterator[h5py.File]:
     """Write an HDF5 file under a temporary name; the digest of its content is written last.
+
+    Parameters
+    ----------
+    path : path
+    kind : Arrays, optional
+        What the file holds. The attributes of the arrays (axes, unit, description) say so. They are no part of
+        the content whose digest is computed.
 
     Yields
     ------
@@ -64,8 +72,21 @@ def writing(path: Path | str) -> Iterator[h5py.File]:
     """
     with replacing(path) as temporary, h5py.File(temporary, "x", locking=False) as file:
         yield file
+        if kind:
+            _describe(file, kind)
         file.attrs[DIGEST] = content_digest(file)
         file.flush()
+
+
+def _describe(file: h5py.File, kind: Arrays) -> None:
+    """Write what is declared of the arrays of a file into their attributes."""
+    file.attrs["description"] = kind.description
+    for name in file:
+        # An array that nobody has declared is a developer's mistake.
+        declared = kind.arrays[name]
+        file[name].attrs["axes"] = list(declared.axes)
+        file[name].attrs["unit"] = declared.unit
+        file[name].attrs["description"] = declared.description
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 from sat.errors import SatError
 from sat.store.artefact import read_sidecar, sidecar_path
+from sat.store.lineage import find_recorded
 
 OWN = ("model", "seed")
 """Params of an attack that are not settings: every model has its own, and another seed is another draw of the same."""
@@ -41,9 +42,7 @@ def read_settings(sat: Path | str) -> dict[str, Any] | None:
         return None
 
     def follow(account: Mapping[str, Any]) -> dict[str, Any]:
-        # Paths in sidecars are relative to the folder that holds results/, which may have moved.
-        there = (parent / account["path"] for parent in sat.resolve().parents)
-        found = next((path for path in there if sidecar_path(path).is_file()), None)
+        found = find_recorded(sat, account["path"])
         if found is None:
             raise SatError(
                 f"{sat}: was made from {account['path']}, and its sidecar is not there; it says which images and "

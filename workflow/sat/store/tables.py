@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from operator import is_not
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -44,6 +45,13 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
         # Names of images may hold it. It ends a row, unless texts are quoted.
         text = guarded.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
     file.write_text(text, encoding="utf-8", newline="")
+
+
+def as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as `read_table` would read it from the file that `write_csv` writes."""
+    with TemporaryDirectory(prefix="sat-table-") as folder:
+        write_csv(table, path := Path(folder) / "table.csv")
+        return read_table(path)
 
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20].", re.DOTALL)

@@ -99,8 +99,10 @@ class Other:
 PLACEHOLDERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "Size"): tuple,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, stride, *_: Declared(
-        storage, offset, shape, stride
+    # Before version 0.4, there was no _v2.
+    **dict.fromkeys(
+        (("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2")),
+        lambda storage, offset, shape, stride, *_: Declared(storage, offset, shape, stride),
     ),
     ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
     ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: data,
@@ -148,6 +150,8 @@ class TorchFile:
     """What was saved, with `Declared` for each tensor and `Other` for what is not read."""
 
     def __init__(self, path: Path | str) -> None:
+        if not Path(path).stat().st_size:
+            raise ValueError("it is empty")
         with Path(path).open("rb") as stream:
             self._content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         zipped = self._content[:4] == b"PK\3\4"
@@ -215,6 +219,10 @@ def _read_zip(path: Path | str, content: mmap.mmap) -> tuple[Any, Places]:
     """Read the pickle and the places of the storages of a zip file."""
     with zipfile.ZipFile(path) as archive:
         records = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+    if "constants.pkl" in records:
+        raise ValueError("it is a TorchScript program, which would have to run to be read")
+    if "data.pkl" not in records:
+        raise ValueError("it is a zip file that torch.save has not written")
     places = {}
     for name, info in records.items():
         if info.compress_type != zipfile.ZIP_STORED:
@@ -233,9 +241,12 @@ def _read_zip(path: Path | str, content: mmap.mmap) -> tuple[Any, Places]:
 
 def _read_legacy(content: mmap.mmap) -> tuple[Any, Places]:
     """Read the pickles of a file that is no zip file, and the places of the storages that follow them."""
-    magic, _, system = (_Unpickler(content).load() for _ in range(3))
-    if magic != LEGACY or not system["little_endian"]:
-        raise ValueError("torch.save has not written it, or its numbers are big-endian")
+    magic = _Unpickler(content).load()
+    if magic != LEGACY:
+        raise ValueError("torch.save has not written it")
+    _, system = (_Unpickler(content).load() for _ in range(2))
+    if not system["little_endian"]:
+        raise ValueError("its numbers are big-endian")
     unpickler = _Unpickler(content)
     root, keys = unpickler.load(), _Unpickler(content).load()
     places, place = {}, content.tell()

@@ -1,8 +1,9 @@
 """The attack and its variants: the config's sections `attack` and `variants`.
 
-The section `attack` is assembled from the declarations of all attacks
-(`sat.units.attack`), which give its methods, its keys with their types and defaults,
-and their documentation. So no attack is named here.
+The section `attack` is assembled from the declarations of attacks (`sat.units.attack`),
+which give its methods, its keys with their types and defaults, and their documentation.
+So no attack is named here. `AttackSettings` knows ours; a study with attacks of its own
+has a section that knows those too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -84,6 +85,8 @@ def _nearest_whole(levels: Fraction) -> str:
 class AttackSection(Section):
     """The keys of the section `attack` that do not depend on the attacks; `AttackSettings` is the whole section."""
 
+    attacks: ClassVar[Mapping[str, Attack]] = {}
+    """Declarations of the attacks that it knows, by name."""
     method: str = "pgd_linf"
     eps: str | float = "8/255"
     """Radius of the ball, for pixels in [0, 1]. In L-infinity, it is a whole number of grey levels of the canvas, such
@@ -93,7 +96,7 @@ class AttackSection(Section):
     @field_validator("method")
     @classmethod
     def _check_method(cls, value: str) -> str:
-        return check_known("attacks", value)
+        return check_known("attacks", value, cls.attacks)
 
     @field_validator("eps")
     @classmethod
@@ -101,7 +104,7 @@ class AttackSection(Section):
         if "method" not in info.data:
             # An unknown method has been reported already, and its norm is not known.
             return value
-        norm = declarations("attacks")[info.data["method"]].norm
+        norm = cls.attacks[info.data["method"]].norm
         if norm != "linf":
             return _l2_size(value) if norm == "l2" else _pixels(value)
         levels = grey_levels(value)
@@ -150,8 +153,7 @@ class AttackSection(Section):
     @property
     def declaration(self) -> Attack:
         """The declaration of the method."""
-        declared: Attack = declarations("attacks")[self.method]
-        return declared
+        return self.attacks[self.method]
 
     @property
     def eps_levels(self) -> int | float:
@@ -184,7 +186,7 @@ class AttackSection(Section):
             settings["step"] = self.step_levels
         return {"method": self.method, "eps": self.eps_levels, **settings}
 
-    def changed(self, changes: Mapping[str, Any]) -> AttackSettings:
+    def changed(self, changes: Mapping[str, Any]) -> Self:
         """Make the same attack with other settings.
 
         Parameters
@@ -198,7 +200,7 @@ class AttackSection(Section):
             If the settings together are not valid.
         """
         kept = self.model_dump()
-        other = declarations("attacks").get(changes.get("method", self.method))
+        other = self.attacks.get(changes.get("method", self.method))
         if other and other.norm != self.declaration.norm:
             needed = [name for name in _SIZES if name == "eps" or name in other.keys]
             if missing := [name for name in needed if name not in changes]:
@@ -209,7 +211,7 @@ class AttackSection(Section):
             # If the method has no step, the step is ignored.
             kept = {name: value for name, value in kept.items() if name not in _SIZES}
         try:
-            return AttackSettings.model_validate({**kept, **changes})
+            return self.model_validate({**kept, **changes})
         except ValidationError as error:
             raise ValueError(explain(error, "attack").removesuffix(".")) from None
 
@@ -271,17 +273,36 @@ def own_fields(attacks: Mapping[str, Attack]) -> dict[str, tuple[Any, FieldInfo]
     return found
 
 
-if TYPE_CHECKING:
-    AttackSettings = AttackSection
-else:
-    AttackSettings = create_model(
+def attack_settings(attacks: Mapping[str, Attack]) -> type[AttackSection]:
+    """Make the section `attack` of a config that knows these attacks.
+
+    Parameters
+    ----------
+    attacks : mapping of str to Attack
+        Declarations by name.
+
+    Raises
+    ------
+    TypeError
+        If the declarations do not fit into one section; see `own_fields`.
+    """
+    fields: dict[str, Any] = own_fields(attacks)
+    made = create_model(
         "AttackSettings",
         __base__=AttackSection,
         __module__=__name__,
         __doc__="The attack. Keys that its method does not use are ignored. They change no result and rerun nothing.",
-        method=(str, _method_field(declarations("attacks"))),
-        **own_fields(declarations("attacks")),
+        method=(str, _method_field(attacks)),
+        **fields,
     )
+    made.attacks = attacks
+    return made
+
+
+if TYPE_CHECKING:
+    AttackSettings = AttackSection
+else:
+    AttackSettings = attack_settings(declarations("attacks"))
 
 
 class Variant(Section):

@@ -1,8 +1,8 @@
-"""Code files of a study: Python files beside it that define nets of the user's own.
+"""Code files of a study: Python files beside it that define nets of the user's own, or each a unit.
 
 Here a file is only read: its functions are found in its syntax tree, and its digest covers all that it imports from its
-own folder. What runs is a copy in results/<study>/code/<digest>/, in jobs alone, and only with the user's consent
-(`sat.models.own`).
+own folder. What runs is a copy in results/<study>/code/<digest>/, only with the user's consent, and only in jobs and
+in the process that writes the declarations of units (`sat.study.copies`, `sat.study.own_units`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 from sat.errors import SatError
 from sat.study.section import did_you_mean
 
+KINDS = {"Attack": "attacks", "Measure": "measures", "Analysis": "analyses"}
+"""Kinds of units by the names of their declarations."""
 CONSENT = "SAT_TRUST_CODE"
 """Variable that says, if it is 1, that code files may run."""
 KEY = "trust_code"
@@ -38,6 +40,8 @@ class CodeFile:
     """Content of each file by its name, relative to the folder; the code file itself comes first."""
     names: frozenset[str]
     """Names that the file defines or imports at its top level."""
+    kind: str = ""
+    """`attacks`, `measures` or `analyses` if the file declares a unit; otherwise empty."""
 
     @property
     def module(self) -> str:
@@ -107,7 +111,8 @@ def read_code(paths: Iterable[Path]) -> dict[str, CodeFile]:
                     f"key 'code': {earlier[0]} and {path} bring two different files {name}, and Python would import "
                     "one of them for both; rename one."
                 )
-        found[path.stem] = CodeFile(path, contents, frozenset(_names(path.name, trees)))
+        names = frozenset(_names(path.name, trees))
+        found[path.stem] = CodeFile(path, contents, names, _kind(path, trees[path.name][1], names))
     return found
 
 
@@ -179,7 +184,7 @@ def check_consent(users: Mapping[str, Sequence[str]], code: Mapping[str, CodeFil
     Parameters
     ----------
     users : mapping of str to sequence of str
-        Models by the module that they are from.
+        What is made by each module: models and units, in words.
     code : mapping of str to CodeFile
 
     Raises
@@ -191,8 +196,8 @@ def check_consent(users: Mapping[str, Sequence[str]], code: Mapping[str, CodeFil
         return
     files = "; ".join(
         f"{code[module].path} (digest {code[module].digest[:12]}, with {len(code[module].contents) - 1} other file(s) "
-        f"that it imports) in the jobs of {', '.join(models)}"
-        for module, models in users.items()
+        f"that it imports) in the jobs of {', '.join(made)}"
+        for module, made in users.items()
     )
     raise SatError(
         f"key 'code': this study runs Python code that came with it, with all your rights: {files}. Read it. If you "
@@ -257,6 +262,25 @@ def _places(parts: Sequence[str]) -> Iterator[str]:
         place = "/".join(parts[:count])
         yield f"{place}.py"
         yield f"{place}/__init__.py"
+
+
+def _kind(path: Path, tree: ast.Module, names: frozenset[str]) -> str:
+    """Kind of the unit that a file declares, by its syntax tree."""
+    for node in tree.body:
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id="UNIT")], value=value)
+                | ast.AnnAssign(target=ast.Name(id="UNIT"), value=value)
+            ):
+                called = value.func if isinstance(value, ast.Call) else None
+                name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+                if name not in KINDS or "run" not in names:
+                    raise SatError(
+                        f"key 'code': {path}, line {node.lineno}: a unit is declared as UNIT = {'(...), '.join(KINDS)}"
+                        "(...), by these very names, and has a function 'run' at the file's top level."
+                    )
+                return KINDS[name]
+    return ""
 
 
 def _names(name: str, trees: Mapping[str, tuple[bytes, ast.Module]]) -> Iterator[str]:

@@ -6,14 +6,14 @@ Torch-free and quick to import, because the Snakefile reads it in every job.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
-from sat import units
-from sat.study.attack import AttackSettings, Variant
+from sat.study.attack import AttackSettings, Variant, attack_settings
 from sat.study.section import Count, Name, Section, Share
 from sat.study.training import Training
+from sat.units import Units, ours
 
 READERS = ("hfds", "hfids", "tfds", "wds")
 """Prefixes of timm's dataset readers that may fetch from a network."""
@@ -44,6 +44,8 @@ class Images(Section):
     train_folder: str | None = None
     """Folder within `root` whose images are for training, such as `train`, in place of a share; all others are the
     evaluation images. Of `folder` alone."""
+    eval_images: Count | Literal["all"] = "all"
+    """How many images are evaluated: a prefix of one stratified permutation of all that are not for training."""
     attack_images: Count | Literal["all"] | str = "all"
     """How many of the evaluation images are attacked, a prefix of one stratified permutation; or a file with the
     names of images, one a line, relative to this file."""
@@ -74,6 +76,12 @@ class Images(Section):
         if self.train_folder and (self.source != "folder" or self.train_fraction):
             raise ValueError(
                 "train_folder: goes with source 'folder', and in place of train_fraction; remove one of them"
+            )
+        attacked, evaluated = self.attack_images, self.eval_images
+        if isinstance(attacked, int) and isinstance(evaluated, int) and attacked > evaluated:
+            raise ValueError(
+                f"attack_images: {attacked} attack images of {evaluated} evaluation images (eval_images); attack "
+                "images are some of the evaluation images, so lower attack_images or raise eval_images"
             )
         return self
 
@@ -146,6 +154,9 @@ class Compute(Section):
 class Core(Section):
     """The keys of a config file that the pipeline reads; each analysis adds its own."""
 
+    units: ClassVar[Units]
+    """Declarations of the units that it knows."""
+
     @model_validator(mode="after")
     def _check_kind(self) -> Core:
         if self.matrix is None and self.components not in ("released", "inferred"):
@@ -169,11 +180,12 @@ class Core(Section):
                     attack.changed(variant.attack)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
-            most = images.attack_images if images else "all"
-            if isinstance(most, int) and (variant.attack_images or 0) > most:
+            limits = {key: getattr(images, key) for key in ("attack_images", "eval_images")} if images else {}
+            key, most = next(((key, count) for key, count in limits.items() if isinstance(count, int)), ("", 0))
+            if key and (variant.attack_images or 0) > most:
                 raise ValueError(
                     f"{name}: key 'attack_images': {variant.attack_images} of the study's {most} attack images; write "
-                    f"1 to {most}, or raise images.attack_images"
+                    f"1 to {most}, or raise images.{key}"
                 )
         return value
 
@@ -182,8 +194,9 @@ class Core(Section):
     models: str | list[str] = []
     """Model table (CSV), or several; paths are relative to this file, or else to the folder of the call."""
     code: str | list[str] = []
-    """Python file, or several, that define nets of one's own, relative to this file. The model table names a net
-    `file:function`. They run only where the command says so: --config trust_code=true."""
+    """Python file, or several, that define nets of one's own, or each an attack, a measure or an analysis, relative to
+    this file. The model table names a net `file:function`. They run only where the command says so: --config
+    trust_code=true."""
     matrix: str | None = None
     """A SAT matrix that is there already (CSV: model names as header and first column). The study then has no models,
     images or attack of its own, and only what follows from a matrix."""
@@ -226,8 +239,32 @@ if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
 else:
-    _settings = [unit.settings for unit in units.declarations("analyses").values() if unit.settings]
+    _settings = [unit.settings for unit in ours().analyses.values() if unit.settings]
     Config = create_model("Config", __base__=(*_settings, Core), __doc__="A study's config file.")
+    Config.units = ours()
+
+
+def config_type(known: Units) -> type[Config]:
+    """Make the config of a study with units of its own; `Config` itself for a study without.
+
+    Parameters
+    ----------
+    known : Units
+        The units of the study.
+
+    Raises
+    ------
+    TypeError
+        If the attacks' keys do not fit into one section; see `sat.study.attack.own_fields`.
+    """
+    if known is ours():
+        return Config
+    entries = [entry.split("/") for entry in known.code]
+    own: list[Any] = [known.analyses[name].settings for kind, name in entries if kind == "analyses"]
+    attack = attack_settings(known.attacks)
+    made: type[Config] = create_model("Config", __base__=(*filter(None, own), Config), attack=(attack, attack()))
+    made.units = known
+    return made
 
 
 def config_schema() -> dict[str, Any]:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from pathlib import Path
 
 from sat.store.step import ALONE
 from sat.study import resources
-from sat.study.config import Images
+from sat.study.known import Known
 from sat.study.plan import GRADIENT_IMAGES, Artefact, Plan
-from sat.study.resources import Needs
-from sat.study.table import Model
+from sat.study.resources import ASSUMED_PARAMETERS, Needs
 
-N_DIGITS = 1797
-UNKNOWN_IMAGES, UNKNOWN_LISTED = 50_000, 5_000
-"""Assumed number of images of a data set (that of ImageNet) and of a list of attack images (that of the paper), before
-they are read."""
-UNKNOWN_TRAINING = 1_281_167
-"""Assumed number of images in a folder of training images (that of ImageNet), before it is read."""
-UNKNOWN_PARAMETERS = 5_000_000
 UNKNOWN_CLASSES = 1000
 PACKED = 0.5
 """Size of packed perturbations as a share of their raw size: 0.12 to 0.43 was measured on photographs, and 0.51 on
@@ -31,39 +23,25 @@ ATLAS_BYTES = 5_000_000
 
 
 class Forecast:
-    """Estimates for a study, from its config and its model tables only.
+    """Estimates for a study, from its config, its model tables, and what sidecars say of what is made already.
 
     Parameters
     ----------
     plan : Plan
+    results : Path, optional
+        Folder of the study's results; without it, no sidecar is read.
     n_images : mapping of str to int, optional
-        Number of images of every split, if it is known; estimated by default.
+        Number of images of every split, if they have been counted.
     """
 
-    def __init__(self, plan: Plan, n_images: Mapping[str, int] | None = None) -> None:
-        self.plan = plan
-        self.n_images = dict(n_images or self._n_images(plan.config.images))
-        self.config = plan.config
-        # The results are cached, because Snakemake asks for each several times.
-        self.train, self.weights = cache(self._train), cache(self._weights)
-        self.clean, self.attack, self.tile = cache(self._clean), cache(self._attack), cache(self._tile)
-        self.distil = cache(self._distil)
+    def __init__(self, plan: Plan, results: Path | None = None, n_images: Mapping[str, int] | None = None) -> None:
+        self.plan, self.config = plan, plan.config
+        self.known = Known(plan, results, n_images)
 
-    @staticmethod
-    def _n_images(images: Images) -> dict[str, int]:
-        """Expected number of images of every split."""
-        total = N_DIGITS if images.source == "digits" else UNKNOWN_IMAGES
-        train = UNKNOWN_TRAINING if images.train_folder else round(images.train_fraction * total)
-        evaluation = total if images.train_folder else total - train
-        attack = UNKNOWN_LISTED if images.id_list else images.attack_images
-        return {
-            "train": train,
-            "eval": evaluation,
-            "attack": min(evaluation, attack) if isinstance(attack, int) else evaluation,
-        }
-
-    def _row(self, model: str) -> Model:
-        return self.plan.study.model[model]
+    @property
+    def n_images(self) -> dict[str, int]:
+        """Number of images of every split, counted or expected."""
+        return self.known.n_images
 
     @property
     def _compute(self) -> tuple[str, int]:
@@ -73,13 +51,13 @@ class Forecast:
         """Needs of images/<split>.h5."""
         return resources.images_needs(self.n_images[split], self.config.images.canvas)
 
-    def _weights(self, model: str) -> Needs:
+    def weights(self, model: str) -> Needs:
         """Needs of fetching or converting a model's own weights."""
-        return resources.weights_needs(self._row(model))
+        return resources.weights_needs(self.known.size(model))
 
-    def _train(self, model: str) -> Needs:
+    def train(self, model: str) -> Needs:
         """Needs of training weights/<model>.safetensors."""
-        row = self._row(model)
+        row = self.known.size(model)
         settings = self.plan.study.training(model)
         return resources.training_needs(
             row,
@@ -90,30 +68,30 @@ class Forecast:
             *self._compute,
         )
 
-    def _clean(self, model: str) -> Needs:
+    def clean(self, model: str) -> Needs:
         """Needs of clean/<model>.h5."""
         compute, images = self.config.compute, self.config.images
         return resources.clean_needs(
-            self._row(model), self.n_images["eval"], images.canvas, compute.batch_size, *self._compute
+            self.known.size(model), self.n_images["eval"], images.canvas, compute.batch_size, *self._compute
         )
 
     def gradients(self, model: str) -> Needs:
         """Needs of gradients/<model>.h5."""
         compute = self.config.compute
         n, canvas = min(self.n_images["attack"], GRADIENT_IMAGES), self.config.images.canvas
-        return resources.attack_needs(self._row(model), n, canvas, compute.batch_size, 1, *self._compute)
+        return resources.attack_needs(self.known.size(model), n, canvas, compute.batch_size, 1, *self._compute)
 
     def _attacked(self, variant: str) -> int:
         """Expected number of images that are attacked."""
         most = self.config.variants[variant].attack_images if variant else None
         return min(self.n_images["attack"], most or self.n_images["attack"])
 
-    def _attack(self, model: str, variant: str = "") -> Needs:
+    def attack(self, model: str, variant: str = "") -> Needs:
         """Needs of adversarial/<model>.h5."""
         compute, images = self.config.compute, self.config.images
         attack = self.plan.attack(variant)
         return resources.attack_needs(
-            self._row(model),
+            self.known.size(model),
             self._attacked(variant),
             images.canvas,
             compute.batch_size,
@@ -121,10 +99,10 @@ class Forecast:
             *self._compute,
         )
 
-    def _tile(self, target: str, source: str, variant: str = "") -> Needs:
+    def tile(self, target: str, source: str, variant: str = "") -> Needs:
         """Needs of tiles/<target>/<source>.h5."""
         return resources.evaluate_needs(
-            [self._row(model) for model in self.plan.members(target, variant)],
+            [self.known.size(model) for model in self.plan.members(target, variant)],
             len(self.plan.members(source, variant)),
             self.n_images["attack"],
             self.config.images.canvas,
@@ -134,16 +112,16 @@ class Forecast:
             wide=self.plan.attack(variant).declaration.dtype == "int16",
         )
 
-    def _distil(self, teacher: str) -> Needs:
+    def distil(self, teacher: str) -> Needs:
         """Needs of distilled/<teacher>/<seed>.safetensors, that is, of training the student with a teacher."""
         asked = self.config.distillation
         assert asked, "asked for where there is something to distil"
-        row = self._row(asked.student)
+        row = self.known.size(asked.student)
         settings = self.plan.study.training(asked.student)
         return resources.distil_needs(
             self.train(asked.student),
             row,
-            None if teacher == ALONE else self._row(teacher),
+            None if teacher == ALONE else self.known.size(teacher),
             self.n_images["train"] * settings.epochs,
             self.n_images["eval"],
             self.config.images.canvas,
@@ -164,7 +142,7 @@ class Forecast:
                 return self.images(place["split"])
             case "train":
                 return self.train(artefact.model)
-            case "hub" | "checkpoint":
+            case "hub" | "checkpoint" | "code":
                 return self.weights(artefact.model)
             case "clean":
                 return self.clean(artefact.model)
@@ -183,6 +161,27 @@ class Forecast:
             return Needs(unit.mem_mb, unit.minutes)
         return None
 
+    def guessed_of(self, artefact: Artefact) -> list[str]:
+        """Models of which too little is known, so that the needs of the job that makes an artefact are a guess.
+
+        Parameters
+        ----------
+        artefact : Artefact
+        """
+        place = artefact.wildcards
+        match artefact.step.stage:
+            case "hub" | "checkpoint" | "code":
+                return [] if self.known.size(artefact.model).n_parameters else [artefact.model]
+            case "train" | "clean" | "gradients" | "attack":
+                models = [artefact.model]
+            case "evaluate":
+                models = [*self.plan.members(place["target"], artefact.variant)]
+            case "distil" if self.config.distillation:
+                models = [self.config.distillation.student, *({place["teacher"]} - {ALONE})]
+            case _:
+                models = []
+        return [model for model in models if not self.known.size(model).known]
+
     def disk(self, artefact: Artefact) -> int:
         """Estimate the size of an artefact in bytes.
 
@@ -196,10 +195,10 @@ class Forecast:
             case "images":
                 # Compression makes photographs only a little smaller.
                 return self.n_images[place["split"]] * image
-            case "train" | "hub" | "checkpoint":
-                return 4 * (self._row(artefact.model).n_parameters or UNKNOWN_PARAMETERS)
+            case "train" | "hub" | "checkpoint" | "code":
+                return 4 * (self.known.size(artefact.model).n_parameters or ASSUMED_PARAMETERS)
             case "distil" if self.config.distillation:
-                return 4 * (self._row(self.config.distillation.student).n_parameters or UNKNOWN_PARAMETERS)
+                return 4 * (self.known.size(self.config.distillation.student).n_parameters or ASSUMED_PARAMETERS)
             case "clean":
                 return 2 * self.n_images["eval"] * UNKNOWN_CLASSES
             case "gradients":

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any, TypeAlias
 
-from sat import units
 from sat.errors import SatError
+from sat.statistics.published import MARGIN, STANDARD_ERRORS
 from sat.store.step import ALONE, Step, group_recipe
 from sat.study.attack import AttackSettings
 from sat.study.lock import raised
 from sat.study.lock import versions as locked_versions
+from sat.study.section import did_you_mean
 from sat.study.study import Study
 from sat.study.table import Model
 from sat.study.tiles import cut_tiles
@@ -28,6 +29,13 @@ SIMILARITY = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "m
 """Files that a study and each of its variants have under similarity/."""
 GRADIENT_IMAGES = 512
 """Largest number of attack images whose gradients are compared."""
+FACTS: Mapping[str, Callable[[Study], Any]] = {
+    "families": lambda study: {name: study.model[name].family for name in study.used},
+    "components": lambda study: study.components,
+    "columns": lambda study: study.columns,
+}
+"""What an analysis may ask for beside keys of the config file: the family of every model in use, its components, and
+all that is known of it by column."""
 DATA_SET = {"root": "images.root", "class_map": "images.class_map"}
 """Arguments of the commands that read the data set, and the corresponding keys of `Study.files`."""
 
@@ -122,15 +130,24 @@ class Plan:
         step = Step(stage, self.versions.get(stage, 1), params, recipes)
         return Artefact(path, step, job, inputs, wildcards, variant, files or {})
 
-    def raised(self, kind: str, names: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Make the params that say which units have changed since their first version; see `sat.study.lock.raised`."""
-        return raised(self.versions, kind, names)
+    def raised(self, kind: str, names: Sequence[str]) -> dict[str, Any]:
+        """Make the params that say which code units have.
+
+        Those of ours that have changed since their first version have `versions` (see `sat.study.lock.raised`), and
+        those of the study's own have the digests of their code files, under `units`.
+        """
+        code = self.study.units.code
+        own = {entry: code[entry] for name in names if (entry := f"{kind}/{name}") in code}
+        return raised(self.versions, kind, names) | ({"units": own} if own else {})
 
     def describe(self) -> Artefact:
         """study.json."""
         # The section `compute` is left out: how jobs run changes no result, and their sidecars record it.
         # The section `atlas` is recorded by the examples' own step.
         params = json.loads(self.study.model_dump_json(exclude={"config": {"compute", "atlas"}}))
+        # A study that does not use a newer key is described as before there was one.
+        if self.config.images.eval_images == "all":
+            del params["config"]["images"]["eval_images"]
         return self._made("study.json", "study/study", "study", params)
 
     @cached_property
@@ -164,6 +181,10 @@ class Plan:
             params["attack_images"] = (
                 {"list": self.digests.get("images.attack_images")} if images.id_list else images.attack_images
             )
+        # A number of attack images does not depend on how many more are evaluated.
+        chosen = split == "eval" or (split == "attack" and not isinstance(images.attack_images, int))
+        if chosen and images.eval_images != "all":
+            params["eval_images"] = images.eval_images
         files = {**DATA_SET, **({"list": "images.attack_images"} if split == "attack" else {})}
         path, inputs = f"images/{split}.h5", {"manifest": self.manifest}
         return self._made(path, f"images/{split}", "images", params, inputs, files=files, split=split)
@@ -231,7 +252,7 @@ class Plan:
     @property
     def compares_gradients(self) -> bool:
         """Whether the study asks for a measure that needs gradients."""
-        declared = units.declarations("measures")
+        declared = self.study.units.measures
         return any(declared[name].needs == "gradient" for name in self.config.measures)
 
     def gate(self, model: str) -> Artefact:
@@ -326,6 +347,7 @@ class Plan:
         }
         if published:
             params |= {"published_top1": published, "max_published_gap": self.config.max_published_gap}
+            params["above_published"] = {"margin": MARGIN, "errors": STANDARD_ERRORS}
         if variant and (count := self.config.variants[variant].attack_images):
             params["attack_images"] = count
         inputs: Inputs = {
@@ -371,15 +393,17 @@ class Plan:
     @cached_property
     def analyses(self) -> dict[str, Analysis]:
         """The analyses of this study, by name: those that it wants and whose inputs it has, each after its inputs."""
-        declared: Mapping[str, Analysis] = units.declarations("analyses")
+        declared = self.study.units.analyses
         makers = {path: name for name, unit in declared.items() for path in unit.outputs}
         found: dict[str, Analysis] = {}
 
-        def add(name: str) -> bool:
+        def add(name: str, *waiting: str) -> bool:
             unit = declared[name]
+            if name in waiting:
+                raise SatError(f"analysis {name!r}: needs itself, by way of {', '.join(waiting)}.")
             if name not in found and unit.wanted(self.study):
                 needed = [path for key, path in unit.inputs.items() if key not in unit.optional]
-                if all(add(makers[path]) if path in makers else self._has(path) for path in needed):
+                if all(add(makers[path], name, *waiting) if path in makers else self._has(path) for path in needed):
                     found[name] = unit
             return name in found
 
@@ -400,8 +424,29 @@ class Plan:
             inputs[key] = found if "{" in path else found[0]
         first, *others = unit.outputs
         files = {key: key for key in unit.files}
-        made = self._made(first, f"{unit.folder}/{name}", name, unit.params(self), inputs, files=files)
+        params = {**self.params_of(name), **self.raised("analyses", [name])}
+        made = self._made(first, f"{unit.folder}/{name}", name, params, inputs, files=files)
         return (made, *(replace(made, path=path) for path in others))
+
+    def params_of(self, name: str) -> Mapping[str, Any]:
+        """What an analysis gets as keywords.
+
+        Raises
+        ------
+        SatError
+            If its declaration names what no study has.
+        """
+        unit = self.analyses[name]
+        if callable(unit.params):
+            return unit.params(self)
+        config = self.config.model_dump(mode="json")
+        found = {}
+        for key in (*(unit.settings.model_fields if unit.settings else ()), *unit.params):
+            if key not in FACTS and key not in config:
+                those = did_you_mean(key, (*FACTS, *config), f"write keys of the config file, or {', '.join(FACTS)}")
+                raise SatError(f"analysis {name!r}: params name {key!r}, which no study has; {those}")
+            found[key] = FACTS[key](self.study) if key in FACTS else config[key]
+        return found
 
     def inputs_of(self, name: str) -> dict[str, str]:
         """Those of an analysis's declared inputs that this study has; no step is computed."""
@@ -548,7 +593,12 @@ class Plan:
             shown = [self._made("report/examples.parquet", "report/examples", "examples", params, inputs)]
         tables = [*(self.matrix if self.config.matrix else self.similarity()), *self.answers()]
         inputs = {"study": self.describe(), "tables": tables, **({"examples": shown[0]} if shown else {})}
-        atlas = self._made("report/atlas.html", "report/atlas", "atlas", {"columns": self.study.columns}, inputs)
+        shown_of = [(path, place) for unit in self.analyses.values() for path, place in unit.outputs.items() if place]
+        params = {
+            "columns": self.study.columns,
+            "shown": {path: [place.section, place.title] for path, place in shown_of},
+        }
+        atlas = self._made("report/atlas.html", "report/atlas", "atlas", params, inputs)
         return (*shown, atlas, replace(atlas, path="report/landing.rst"))
 
     def answers(self) -> list[Artefact]:

@@ -1,14 +1,18 @@
-"""Memory and time that jobs ask for, estimated from the numbers of the model table.
+"""Memory and time that jobs ask for, estimated from a few numbers of each network.
+
+n_parameters, gmacs and input_size are columns of the model table, or facts in the
+sidecar of the model's weights, as is the memory for an image (`sat.study.known`). Where
+a number is known from neither, that of a ResNet-50 is assumed.
 
 The estimates are upper bounds, because a job that is killed for its memory costs more
 than memory that is not used. Rules ask for them thousands of times while Snakemake
 parses the rules, so nothing here imports torch or opens a file.
 
 The memory is that of a job on one CPU thread, with the thresholds of glibc that
-workflow/rules/common.smk sets. Only three numbers are known of each network, and
-networks with the same three numbers differ by a factor of four in the memory for a
-gradient. So the bound of a lean network (ResNet-50, ViT) is two to four times what it
-takes.
+workflow/rules/common.smk sets. Before a model's weights are made, only three numbers
+are known of it, and networks with the same three numbers differ by a factor of four in
+the memory for a gradient. So the bound of a lean network (ResNet-50, ViT) is two to
+four times what it takes. Once they are made, it is one to two and a half times.
 """
 
 from __future__ import annotations
@@ -16,7 +20,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 # --- memory, in MB of 10^6 bytes; measured with torch 2.12.1 and timm 1.0.31 on one thread of an AMD EPYC
 BASE_MB = 800
@@ -58,6 +61,13 @@ HELD_IMAGES_MB = 1074
 """Memory for training images that are kept (sat.store.hdf5.IN_MEMORY). If there are more, they are read from the file.
 """
 REFERENCE_SIZE = 224
+
+# Once a model's weights are made, the memory of its tensors for an image is known. More is taken: the rearranged inputs
+# of convolutions, what a backward pass makes, and the holes that aligned tensors leave in glibc's heap.
+FORWARD_FACTOR = 2.0
+"""In a forward pass. With it, clean asked for 1.5 to 1.7 times what ten nets took, with batches of 32."""
+GRADIENT_FACTOR = 2.0
+"""With a gradient. With it, attack asked for 1.5 to 2.0 times what the same nets took."""
 
 CANVAS_BYTES = 24
 """Bytes per value of the canvas in the current batch: uint8, int16 and float copies of image, perturbation and
@@ -119,28 +129,31 @@ CUDA_SLOWER = 4.0
 
 LEAST_MINUTES = 10
 
-# --- rows without numbers, such as the small networks of the digits demo
-UNKNOWN_CLEAN = (3000, 30)
-UNKNOWN_ATTACK = (4000, 120)
-UNKNOWN_EVALUATE = (4000, 120)
-UNKNOWN_TRAINING = (3000, 60)
-UNKNOWN_WEIGHTS = (3000, 30)
+# --- networks of which nothing is known yet: a ResNet-50
+ASSUMED_PARAMETERS = 25_600_000
+ASSUMED_GMACS = 4.1
+"""Billion multiply-accumulates per image of 224 x 224. For other sizes, they are in proportion to the pixels."""
 
 
-class Row(Protocol):
-    """The part of a row of the model table that the estimates use."""
+@dataclass(frozen=True)
+class Size:
+    """The numbers of a network, from wherever they are known."""
+
+    n_parameters: int | None = None
+    """Parameters."""
+    gmacs: float | None = None
+    """Billion multiply-accumulates per image, at the model's own input size."""
+    input_size: int | None = None
+    """Side in pixels of the model's own input."""
+    forward_mb: float | None = None
+    """Memory of the tensors of a forward pass for one image, counted (`sat.models.sizes`)."""
+    gradient_mb: float | None = None
+    """The same with what a gradient with respect to the image needs."""
 
     @property
-    def n_parameters(self) -> int | None:
-        """Parameters."""
-
-    @property
-    def gmacs(self) -> float | None:
-        """Billion multiply-accumulates per image, at the model's own input size."""
-
-    @property
-    def input_size(self) -> int | None:
-        """Side in pixels of the model's own input."""
+    def known(self) -> bool:
+        """Whether memory and time can be estimated."""
+        return self.n_parameters is not None and self.gmacs is not None
 
 
 @dataclass(frozen=True)
@@ -169,37 +182,32 @@ class Needs:
 
 @dataclass(frozen=True)
 class _Net:
-    """A row with known numbers, and the sizes that follow from them."""
+    """A network, and the sizes that follow from its numbers."""
 
     weights_mb: float
     gmacs: float
     pixels: float
     """Number of pixels of the model's own input, in units of 224 x 224."""
-    uses: float
-    """How often a weight is used on an image, in thousands."""
+    forward_mb: float
+    """Memory for the activations of a forward pass, per image."""
+    gradient_mb: float
+    """Memory for the activations of forward and backward pass with frozen weights, per image."""
 
     @classmethod
-    def of(cls, model: Row, canvas: int) -> _Net | None:
-        if model.n_parameters is None or model.gmacs is None:
-            return None
-        return cls(
-            weights_mb=BYTES_PER_PARAMETER * model.n_parameters / 1e6,
-            gmacs=model.gmacs,
-            pixels=_pixels(model.input_size or canvas),
-            uses=min(1e6 * model.gmacs / model.n_parameters, MOST_USES),
-        )
-
-    @property
-    def forward_mb(self) -> float:
-        """Memory for the activations of a forward pass, per image."""
-        return FORWARD_MB_PER_IMAGE * self.pixels
-
-    @property
-    def gradient_mb(self) -> float:
-        """Memory for the activations of forward and backward pass with frozen weights, per image."""
-        return self.pixels * (
-            GRADIENT_MB_PER_IMAGE + GRADIENT_MB_PER_ROOT_GMAC * math.sqrt(self.gmacs) + GRADIENT_MB_PER_USE * self.uses
-        )
+    def of(cls, model: Size, canvas: int) -> _Net:
+        pixels = _pixels(model.input_size or canvas)
+        parameters = model.n_parameters or ASSUMED_PARAMETERS
+        gmacs = model.gmacs or ASSUMED_GMACS * pixels
+        if model.forward_mb and model.gradient_mb:
+            forward, gradient = FORWARD_FACTOR * model.forward_mb, GRADIENT_FACTOR * model.gradient_mb
+        else:
+            # How often a weight is used on an image, in thousands.
+            uses = min(1e6 * gmacs / parameters, MOST_USES)
+            forward = FORWARD_MB_PER_IMAGE * pixels
+            gradient = pixels * (
+                GRADIENT_MB_PER_IMAGE + GRADIENT_MB_PER_ROOT_GMAC * math.sqrt(gmacs) + GRADIENT_MB_PER_USE * uses
+            )
+        return cls(BYTES_PER_PARAMETER * parameters / 1e6, gmacs, pixels, forward, gradient)
 
     def seconds(self, images: float, batch: int, device: str, threads: int) -> float:
         """Time of the forward passes of some images."""
@@ -227,31 +235,29 @@ def images_needs(images: int, canvas: int) -> Needs:
     return _needs(memory, START_SECONDS + images * (DECODE_SECONDS + IO_SECONDS * _pixels(canvas)))
 
 
-def weights_needs(model: Row) -> Needs:
+def weights_needs(model: Size) -> Needs:
     """Estimate the needs of fetching or converting weights, on the CPU.
 
     Parameters
     ----------
-    model : Row
+    model : Size
 
     Returns
     -------
     Needs
     """
-    if model.n_parameters is None:
-        return _needs(UNKNOWN_WEIGHTS[0], 60 * UNKNOWN_WEIGHTS[1])
-    weights = BYTES_PER_PARAMETER * model.n_parameters / 1e6
+    weights = BYTES_PER_PARAMETER * (model.n_parameters or ASSUMED_PARAMETERS) / 1e6
     return _needs(BASE_MB + FORWARD_MB + WEIGHTS_COPIES * weights, START_SECONDS + weights / DOWNLOAD_MB)
 
 
 def training_needs(
-    model: Row, images: int, canvas: int, batch: int, epochs: int, device: str = "cpu", threads: int = 1
+    model: Size, images: int, canvas: int, batch: int, epochs: int, device: str = "cpu", threads: int = 1
 ) -> Needs:
     """Estimate the needs of training a model on the study's own images.
 
     Parameters
     ----------
-    model : Row
+    model : Size
     images : int
         Number of training images.
     canvas : int
@@ -269,8 +275,6 @@ def training_needs(
     """
     held = min(_canvas_mb(images, canvas), HELD_IMAGES_MB) + _canvas_mb(batch * CANVAS_BYTES, canvas)
     net = _Net.of(model, canvas)
-    if net is None:
-        return _needs(_unknown(UNKNOWN_TRAINING[0], device) + held, 60 * UNKNOWN_TRAINING[1])
     memory = _base_mb(device, threads) + held + TRAINING_COPIES * net.weights_mb
     if device != "cuda":
         memory += GRADIENT_MB + TRAINING_FACTOR * batch * net.gradient_mb
@@ -281,8 +285,8 @@ def training_needs(
 
 def distil_needs(
     training: Needs,
-    student: Row,
-    teacher: Row | None,
+    student: Size,
+    teacher: Size | None,
     images: int,
     evaluated: int,
     canvas: int,
@@ -296,8 +300,8 @@ def distil_needs(
     ----------
     training : Needs
         Needs of training the student alone.
-    student : Row
-    teacher : Row, optional
+    student : Size
+    teacher : Size, optional
         The teacher, which sees every training image in every epoch.
     images : int
         Number of training images, times the number of epochs.
@@ -317,11 +321,9 @@ def distil_needs(
     """
     memory, minutes = float(training.mem_mb), float(training.minutes)
     for row, count in ((student, evaluated), (teacher, images)):
-        net = _Net.of(row, canvas) if row else None
-        if net is None:
-            memory += 0 if row is None else UNKNOWN_CLEAN[0] - BASE_MB
-            minutes += 0 if row is None else UNKNOWN_CLEAN[1]
+        if row is None:
             continue
+        net = _Net.of(row, canvas)
         minutes += net.seconds(count, batch, device, threads) / 60
         memory += 2 * net.weights_mb
         if device != "cuda":
@@ -330,13 +332,13 @@ def distil_needs(
 
 
 def clean_needs(
-    model: Row, images: int, canvas: int, batch: int, device: str = "cpu", threads: int = 1, classes: int = CLASSES
+    model: Size, images: int, canvas: int, batch: int, device: str = "cpu", threads: int = 1, classes: int = CLASSES
 ) -> Needs:
     """Estimate the needs of predicting the evaluation images.
 
     Parameters
     ----------
-    model : Row
+    model : Size
     images : int
         Number of evaluation images.
     canvas : int
@@ -356,8 +358,6 @@ def clean_needs(
     at_once = _at_once(images, batch)
     held = _canvas_mb(at_once * CANVAS_BYTES, canvas) + LOGIT_BYTES * images * classes / 1e6
     net = _Net.of(model, canvas)
-    if net is None:
-        return _needs(_unknown(UNKNOWN_CLEAN[0], device) + held, 60 * UNKNOWN_CLEAN[1])
     memory = _base_mb(device, threads) + held + 2 * net.weights_mb
     if device != "cuda":
         memory += FORWARD_MB + at_once * net.forward_mb
@@ -366,13 +366,13 @@ def clean_needs(
 
 
 def attack_needs(
-    model: Row, images: int, canvas: int, batch: int, steps: int, device: str = "cpu", threads: int = 1
+    model: Size, images: int, canvas: int, batch: int, steps: int, device: str = "cpu", threads: int = 1
 ) -> Needs:
     """Estimate the needs of attacking a model, which keeps no more than one batch in memory.
 
     Parameters
     ----------
-    model : Row
+    model : Size
     images : int
         Number of attack images. The model is assumed to get all of them right.
     canvas : int
@@ -392,8 +392,6 @@ def attack_needs(
     at_once = _at_once(images, batch)
     held = _canvas_mb(at_once * CANVAS_BYTES + DIGEST_IMAGES, canvas)
     net = _Net.of(model, canvas)
-    if net is None:
-        return _needs(_unknown(UNKNOWN_ATTACK[0], device) + held, 60 * UNKNOWN_ATTACK[1])
     memory = _base_mb(device, threads) + held + 2 * net.weights_mb
     if device != "cuda":
         memory += GRADIENT_MB + at_once * net.gradient_mb
@@ -404,7 +402,7 @@ def attack_needs(
 
 
 def evaluate_needs(
-    targets: Sequence[Row],
+    targets: Sequence[Size],
     n_sources: int,
     images: int,
     canvas: int,
@@ -418,7 +416,7 @@ def evaluate_needs(
 
     Parameters
     ----------
-    targets : sequence of Row
+    targets : sequence of Size
         The tile's targets, whose weights are all in memory.
     n_sources : int
         Number of the tile's sources.
@@ -445,19 +443,16 @@ def evaluate_needs(
     reading_bytes, bytes_then = NOISE_BYTES if diagonal or wide else TILE_BYTES
     predicting = images * bytes_then + chunk * CHUNK_BYTES + at_once * CANVAS_BYTES
     held = _canvas_mb(max(images * reading_bytes, predicting), canvas)
-    known = [net for net in (_Net.of(model, canvas) for model in targets) if net is not None]
-    weights = [net.weights_mb for net in known]
+    nets = [_Net.of(model, canvas) for model in targets]
+    weights = [net.weights_mb for net in nets]
     # While a target is read, the targets before it are in memory already.
     memory = _base_mb(device, threads) + held + sum(weights) + max(weights, default=0.0)
     if device != "cuda":
-        memory += FORWARD_MB + at_once * max((net.forward_mb for net in known), default=0.0)
+        memory += FORWARD_MB + at_once * max((net.forward_mb for net in nets), default=0.0)
     rounds = n_sources + diagonal
     reading = IO_SECONDS * _pixels(canvas) * images * (1 + rounds)
     seconds = START_SECONDS * (1 + len(targets) / 8) + reading
-    seconds += sum(net.seconds(images * rounds, batch, device, threads) for net in known)
-    if len(known) < len(targets):
-        memory = max(memory, _unknown(UNKNOWN_EVALUATE[0], device) + held)
-        seconds += 60 * UNKNOWN_EVALUATE[1]
+    seconds += sum(net.seconds(images * rounds, batch, device, threads) for net in nets)
     return _needs(memory, seconds)
 
 
@@ -467,10 +462,6 @@ def _needs(mem_mb: float, seconds: float) -> Needs:
 
 def _base_mb(device: str, threads: int) -> float:
     return (CUDA_MB if device == "cuda" else BASE_MB) + THREAD_MB * (threads - 1)
-
-
-def _unknown(mem_mb: int, device: str) -> int:
-    return max(mem_mb, CUDA_MB) if device == "cuda" else mem_mb
 
 
 def _at_once(images: int, batch: int) -> int:

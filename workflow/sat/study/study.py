@@ -9,20 +9,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from sat import units
 from sat.errors import Faults, SatError
 from sat.study.attack import AttackSettings
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
-from sat.study.code import CodeFile, read_code
-from sat.study.config import Config
+from sat.study.code import CodeFile, consents, read_code
+from sat.study.config import Config, config_type
+from sat.study.own_units import read_units, recorded_units
 from sat.study.reading import check_keys_stand_once, read_config
 from sat.study.section import check_name, check_printed_name, did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
 from sat.study.tiles import cut_tiles
 from sat.study.training import Training
-from sat.units.analysis import Analysis
+from sat.units import SINGULAR, Units
 from sat.units.attack import ANY, coarse
 
 Valid = TypeVar("Valid", bound=BaseModel)
@@ -38,14 +47,30 @@ class Study(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    config: Config
+    config: SerializeAsAny[Config]
     models: tuple[Model, ...]
+    declared: dict[str, Any] = {}
+    """Declarations of the study's own units by kind and name, from which keys of its config follow."""
     files: dict[str, Path] = Field(default_factory=dict, exclude=True)
     """Where the user's own files are: checkpoints by model name, and those that `images` names by key. What is in
     them counts (see sat.store.user_files), not where they lie."""
 
     code: dict[str, CodeFile] = Field(default_factory=dict, exclude=True)
     """Code files by the names of their modules."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_units(cls, raw: Any) -> Any:
+        # A study.json holds the declarations beside the config, which is read with them.
+        if isinstance(raw, dict) and isinstance(raw.get("declared"), dict) and isinstance(raw.get("config"), dict):
+            kind = config_type(recorded_units(raw["declared"]))
+            return {**raw, "config": kind.model_validate_json(json.dumps(raw["config"]), context=_context(kind))}
+        return raw
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = handler(self)
+        return found if self.declared else {name: value for name, value in found.items() if name != "declared"}
 
     @model_validator(mode="after")
     def _check_names(self) -> Study:
@@ -58,6 +83,11 @@ class Study(BaseModel):
     def name(self) -> str:
         """Name of the study."""
         return self.config.study
+
+    @property
+    def units(self) -> Units:
+        """Declarations of our units and of the study's own."""
+        return self.config.units
 
     @cached_property
     def model(self) -> dict[str, Model]:
@@ -152,9 +182,9 @@ class Study(BaseModel):
         return self.code[module].digest if module in self.code else ""
 
     @cached_property
-    def own_nets(self) -> dict[str, list[str]]:
-        """Models whose nets are from code files, by the name of the file's module."""
-        found: dict[str, list[str]] = {}
+    def own(self) -> dict[str, list[str]]:
+        """What is from code files, by the name of the file's module: models, and units with their kind."""
+        found = {name: [f"{SINGULAR[file.kind]} {name}"] for name, file in self.code.items() if file.kind}
         for row in self.models:
             if row.module in self.code:
                 found.setdefault(row.module, []).append(row.model)
@@ -257,7 +287,7 @@ def examine_study(
     return None, faults.found
 
 
-def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
+def build_study(config: Mapping[str, Any], files: list[Path], may_run: bool | None = None) -> Study:
     """Validate a config that has been read and merged already, and read its model tables.
 
     Parameters
@@ -266,18 +296,20 @@ def build_study(config: Mapping[str, Any], files: list[Path]) -> Study:
         The merged config.
     files : list of Path
         Where it came from, for messages; table paths are relative to the first.
+    may_run : bool, optional
+        Whether a process may be started that imports units of the study's own; by default, if the user consents.
 
     Raises
     ------
     SatError
         With file, row and key, if anything is wrong.
     """
-    study = _build(config, files, Faults())
+    study = _build(config, files, Faults(), may_run)
     assert study, "the first mistake is raised"
     return study
 
 
-def _build(config: Mapping[str, Any], files: list[Path], faults: Faults) -> Study | None:
+def _build(config: Mapping[str, Any], files: list[Path], faults: Faults, may_run: bool | None = None) -> Study | None:
     """Make a study of a merged config; see `build_study`. If faults are collected, there may be none."""
     files = [Path(name) for name in config.get(FILES, ())] or files
     where = " + ".join(str(file) for file in files)
@@ -286,16 +318,29 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults) -> Stud
         with faults:
             check_keys_stand_once(file)
     raw = {key: _typed(value) if isinstance(value, Mapping) else value for key, value in config.items() if key != FILES}
+    folder = files[0].parent
+    code: dict[str, CodeFile] = {}
+    kind: type[Config] | None = Config
+    with faults:
+        named = [raw["code"]] if isinstance(raw.get("code"), str) else raw.get("code")
+        if isinstance(named, list) and all(isinstance(name, str) for name in named):
+            code = read_code(_locate(folder, name) for name in named)
+    if any(file.kind for file in code.values()):
+        kind = None
+        with faults:
+            may_run = consents() if may_run is None else may_run
+            kind = config_type(read_units(code, Path("results") / str(raw.get("study")), may_run))
+    if not kind:
+        # Its keys are not known, so they would be called mistakes.
+        return None
     valid: Config | None = None
     with faults:
-        valid = _validated(Config, raw, where)
-    valid = valid or _rest(Config, raw)
+        valid = _validated(kind, raw, where)
+    valid = valid or _rest(kind, raw)
     if not valid:
         return None
     tables = [valid.models] if isinstance(valid.models, str) else valid.models
-    folder = files[0].parent
-    analyses: Mapping[str, Analysis] = units.declarations("analyses")
-    others = [key for unit in analyses.values() for key in unit.files]
+    others = [key for unit in valid.units.analyses.values() for key in unit.files]
     user_files = {
         key: _locate(folder, name)
         for key, name in (
@@ -321,7 +366,6 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults) -> Stud
         with faults:
             check_image_folder(user_files["images.root"], valid.images.class_map is not None, where)
     models: tuple[Model, ...]
-    code: dict[str, CodeFile] = {}
     if valid.matrix:
         if tables or valid.images.source != "none":
             raise SatError(
@@ -334,16 +378,13 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults) -> Stud
                 # If a key is there, something else is wrong with it, and that is known.
                 if not given and not (faults.found and key in config):
                     raise SatError(f"{where}: key '{key}' is missing; a study has models and images, or a matrix.")
-        with faults:
-            named = [valid.code] if isinstance(valid.code, str) else valid.code
-            code = read_code(_locate(folder, name) for name in named)
         models, checkpoints = read_tables(
             [_locate(folder, table) for table in tables], {*valid.groups, valid.reference_names}, faults, code
         )
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
     models = tuple(sorted(models, key=lambda row: row.model))
-    study = Study(config=valid, models=models, files=user_files, code=code)
+    study = Study(config=valid, models=models, declared={**valid.units.written}, files=user_files, code=code)
     # With keys or rows missing, these would find mistakes that are none.
     if not faults.found:
         _check_together(study, where, tables, faults)
@@ -362,8 +403,7 @@ def _check_together(study: Study, where: str, tables: list[str], faults: Faults)
                 f"{' and '.join(tables) or valid.matrix}: a study compares at least two models, and {count} row(s) are "
                 "in use; add rows, or set their column 'use' to yes."
             )
-    analyses: Mapping[str, Analysis] = units.declarations("analyses")
-    for unit in analyses.values():
+    for unit in study.units.analyses.values():
         with faults:
             if fault := unit.fault(study):
                 raise SatError(f"{where}: {fault}.")
@@ -461,7 +501,16 @@ def _locate(folder: Path, name: str) -> Path:
 
 def _typed(section: Mapping[str, Any]) -> dict[str, Any]:
     """Give a section's values their types: in --config 'attack={steps: 50}', Snakemake leaves them text."""
-    return {key: yaml.safe_load(value) if isinstance(value, str) else value for key, value in section.items()}
+    return {key: _typed_text(value) if isinstance(value, str) else value for key, value in section.items()}
+
+
+def _typed_text(text: str) -> Any:
+    """A number, a list and the like; but not what YAML would make of a path such as `my images: 1` or `lab #2`."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return text if isinstance(value, str | Mapping) else value
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
@@ -476,9 +525,14 @@ def _validated(kind: type[Valid], raw: object, where: str) -> Valid:
     # YAML reads 2024-05-01 as a date.
     text = json.dumps(raw, default=str)
     try:
-        return kind.model_validate_json(text)
+        return kind.model_validate_json(text, context=_context(kind))
     except ValidationError as error:
         raise SatError(f"{where}: {explain(error, kind=kind, raw=json.loads(text))}") from None
+
+
+def _context(kind: type[BaseModel]) -> dict[str, Any]:
+    """What validators of a config's keys are told of its units."""
+    return {"measures": tuple(kind.units.measures)} if issubclass(kind, Config) else {}
 
 
 def _rest(kind: type[Valid], raw: Mapping[str, Any]) -> Valid | None:
@@ -486,7 +540,7 @@ def _rest(kind: type[Valid], raw: Mapping[str, Any]) -> Valid | None:
     rest = json.loads(json.dumps(raw, default=str))
     while True:
         try:
-            return kind.model_validate_json(json.dumps(rest))
+            return kind.model_validate_json(json.dumps(rest), context=_context(kind))
         except ValidationError as error:
             faulty = {_present(rest, fault["loc"]) for fault in error.errors(include_url=False)}
         # A key that is missing has no place of its own.

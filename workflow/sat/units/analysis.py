@@ -11,7 +11,6 @@ from sat.study.section import Section
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from sat.study.plan import Plan
     from sat.study.study import Study
@@ -31,10 +30,6 @@ class Shown:
     """What the table or figure shows, in a few words."""
 
 
-def _no_params(plan: Plan) -> Mapping[str, Any]:
-    return {}
-
-
 def _always(study: Study) -> bool:
     return True
 
@@ -47,8 +42,9 @@ def _no_fault(study: Study) -> str:
 class Analysis:
     """Declaration of an analysis, which makes tables and figures from artefacts of a study.
 
-    Its module has this declaration as ``UNIT`` and a function
-    ``run(given: Given, **params) -> Answer``, which opens no file.
+    Its module has this declaration as ``UNIT`` and a function ``run(given: Given, **params) -> Answer``, which opens no
+    file. If it declares figures, it also has ``draw(given: Given, answer: Answer, **params) -> dict[str, Figure]``. It
+    gets the tables as they were written, so ``sat figure`` can draw anew without computing anything.
     """
 
     inputs: Mapping[str, str]
@@ -61,16 +57,22 @@ class Analysis:
     """Tables analysis/<name>.csv that it makes. None keeps a table out of the report."""
     figures: Mapping[str, Shown] = field(default_factory=dict)
     """Figures figures/<name>.svg that it draws."""
+    drawn_from: frozenset[str] = frozenset()
+    """Names of the inputs that `draw` uses beside the answer."""
     settings: type[Section] | None = None
     """A class whose fields are keys of the config file, with types, defaults and docstrings."""
     files: tuple[str, ...] = ()
     """Keys of the config file that name another study's results or a matrix of the user; see `Given.other`."""
-    params: Callable[[Plan], Mapping[str, Any]] = _no_params
-    """Function that gives everything else that changes the result, as JSON values. `run` gets them as keywords."""
+    params: Callable[[Plan], Mapping[str, Any]] | tuple[str, ...] = ()
+    """Everything else that changes the result; `run` gets it as keywords. Names of keys of the config file and of
+    `sat.study.plan.FACTS`, beside the keys of `settings`, which it always gets then; or a function that gives JSON
+    values."""
     wanted: Callable[[Study], bool] = _always
     """Function that says whether a study wants the analysis."""
     fault: Callable[[Study], str] = _no_fault
     """Function that says what is wrong with the study's settings for it, with the key; empty if nothing is wrong."""
+    caption: str = ""
+    """Text below its tables and figures in the report. Ours have a file in workflow/report instead."""
     mem_mb: int = 2000
     """Memory that its job asks for, in MB."""
     minutes: int = 30
@@ -94,8 +96,6 @@ class Answer:
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Tables by the names in the declaration; the index is not written."""
-    figures: Mapping[str, Figure] = field(default_factory=dict)
-    """Figures by the names in the declaration."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Counts, warnings and the like for the sidecars, as JSON values."""
 

@@ -8,6 +8,8 @@ from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -54,7 +56,6 @@ def run(given: Given, *, settings: list[dict[str, Any]], k: int, seed: int) -> A
     import pandas as pd
 
     from sat.analyses.ablation.agreement import ablation_pairs, ablation_table
-    from sat.analyses.ablation.figure import ablation_figure
 
     count = len(given["images"]["label"])
     # No variant can have this name.
@@ -76,4 +77,11 @@ def run(given: Given, *, settings: list[dict[str, Any]], k: int, seed: int) -> A
         )
     if found.loc[found["of"] == "affinity", "n_pairs"].eq(0).all():
         log.warning("no affinity to compare: similarity/affinity.csv.json says why")
-    return Answer({"ablation": table, "ablation_pairs": pairs}, {"ablation": ablation_figure(table, pairs)})
+    return Answer({"ablation": table, "ablation_pairs": pairs})
+
+
+def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
+    """Draw every variant's agreement with the study."""
+    from sat.analyses.ablation.figure import ablation_figure
+
+    return {"ablation": ablation_figure(answer.tables["ablation"], answer.tables["ablation_pairs"])}

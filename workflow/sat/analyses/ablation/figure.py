@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sat.report.style import GREY, OF, STYLE
+from sat.report.page import dot, head, legend, name_rows, sheet, short
+from sat.report.style import GREY, INK, OF, narrow, page_width
 from sat.units.analysis import SIMILARITIES
+
+STUDY = "(study)"
+"""Name of the study's own attack in the tables."""
 
 
 def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
@@ -30,43 +32,78 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
     rows = {of: part.set_index("variant") for of, part in table.groupby("of", sort=False)}
     names = table["variant"].unique().tolist()
     place = np.arange(len(names))
-    side = 0.36 * len(names)
-    with matplotlib.rc_context(STYLE):
-        figure, (left, middle, right) = plt.subplots(
-            1,
-            3,
-            figsize=(7.0 + 1.3 * side, 2.4 + side),
-            width_ratios=[2.6, 1.8, 1.3 * side],
-            sharey=True,
-            layout="constrained",
-        )
+    side = 0.17 * len(names)
+    if narrow():
+        figure, grid = sheet(2 * side + 2.6, 2, 2, height_ratios=[side + 0.5, side + 1.0])
+        (left, middle), (right, blank) = grid
+        blank.remove()
+        right.set_subplotspec(grid[1, 0].get_gridspec()[1, :])
+    else:
+        figure, ((left, middle, right),) = sheet(side + 1.2, 1, 3, width_ratios=[1.3, 0.9, 1.8])
     for of, part in rows.items():
-        left.plot(part["spearman"], place, "o", color=OF[of], label=f"rank correlation, {SIMILARITIES[of]}")
         # Where both agree, the smaller marker stays visible within the larger one.
-        size = 7 if of == "sat" else 4
-        middle.plot(part["rand"], place, "s", color=OF[of], ms=size, label=f"clusters of {SIMILARITIES[of]}")
+        size = 5.5 if of == "sat" else 3
+        known = part[part.index != STUDY]
+        at = place[[names.index(name) for name in known.index]]
+        left.plot(known["spearman"], at, "o", color=OF[of], ms=size, zorder=3)
+        middle.plot(known["rand"], at, "s", color=OF[of], ms=size, zorder=3)
+    if STUDY in names:
+        own = names.index(STUDY)
+        left.plot(1, own, "|", color=INK, ms=7, mew=1.5)
+        middle.plot(1, own, "|", color=INK, ms=7, mew=1.5)
     whitebox = table.groupby("variant", sort=False)["mean_whitebox"].first()
     low = (table.groupby("variant", sort=False)["n_low_whitebox"].first() > 0).to_numpy()
-    left.plot(whitebox, place, "D", color="none", mec=GREY, label="white-box success")
-    left.plot(whitebox[low], place[low], "D", color=GREY)
+    left.plot(whitebox, place, "D", color="none", mec=GREY, ms=4)
+    left.plot(whitebox[low], place[low], "D", color=GREY, ms=4)
     known = pd.concat([table["spearman"], table["mean_whitebox"]]).dropna()
-    least = min(0.0, known.min()) - 0.03
-    left.set(xlim=(least, 1.03), xlabel="agreement with the study\n(filled diamond: some attacks fail)")
-    middle.set(xlim=(min(0.0, table["rand"].min()) - 0.05, 1.05), xlabel="agreement with the study\n(adjusted Rand)")
+    left.set(xlim=(min(0.0, known.min()) - 0.05, 1.06), xlabel="rank correlation,\nor success")
+    middle.set(xlim=(min(0.0, table["rand"].min()) - 0.05, 1.08), xlabel="adjusted Rand\nof the clusters", yticks=[])
+    left.set_title("with the study")
     for axis in (left, middle):
-        axis.grid(axis="x", lw=0.4)
-        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8, frameon=False)
-    left.set_yticks(place, names)
-    left.invert_yaxis()
+        axis.grid(axis="x", lw=0.3)
+        axis.set_ylim(len(names) - 0.5, -0.5)
+    name_rows(left, names, 72 * 0.16)
     values = _both_triangles(pairs, names)
     right.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap="viridis", aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        if row != column and np.isfinite(value):
-            shade = "black" if value > 0.6 else "white"
-            right.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=shade)
-    right.set_xticks(place, names, rotation=60, ha="right")
-    right.set_title("rank correlation of every two matrices\n(above the diagonal: SAT; below: affinity)", fontsize=9)
+    # A cell must hold four characters.
+    cell = 72 * (page_width() - 1.0 if narrow() else 0.4 * page_width()) / len(names)
+    if cell >= 12:
+        for (row, column), value in np.ndenumerate(values):
+            if row != column and np.isfinite(value):
+                shade = INK if value > 0.6 else "white"
+                text = f"{value:.2f}"
+                right.text(column, row, text, ha="center", va="center", fontsize=min(5.5, cell / 2.6), color=shade)
+    right.spines[:].set_visible(False)
+    right.tick_params(length=0)
+    if narrow():
+        name_rows(right, names, 72 * 0.16)
+    else:
+        right.set_yticks([])
+    name_rows(right, names, 72 * 0.16, "x")
+    right.set_title("with each other\n(upper right: SAT; lower left: affinity)")
+    handles = [dot(OF[of], f"rank correlation of {SIMILARITIES[of]}") for of in rows]
+    handles += [dot(OF[of], f"clusters of {SIMILARITIES[of]}", "s") for of in rows]
+    handles.append(dot(GREY, "white-box success", "D", hollow=True))
+    if low.any():
+        handles.append(dot(GREY, "white-box success, too low for some models", "D"))
+    if STUDY in names:
+        handles.append(dot(INK, "the study itself: 1", "|", size=7))
+    legend(figure, handles)
+    head(figure, _answer(rows))
     return figure
+
+
+def _answer(rows: dict[str, pd.DataFrame]) -> str:
+    """Name the variant whose matrix agrees least with the study's."""
+    for of in ("sat", "affinity"):
+        if of in rows:
+            known = rows[of].loc[rows[of].index != STUDY, "spearman"].dropna()
+            if len(known):
+                return (
+                    f"{SIMILARITIES[of]} of other attacks: rank correlation with the study {known.min():.2f} "
+                    f"({short(str(known.idxmin()), 20)}) to {known.max():.2f} ({short(str(known.idxmax()), 20)})"
+                )
+    return "No variant can be compared with the study"
 
 
 def _both_triangles(pairs: pd.DataFrame, names: list[str]) -> NDArray[np.float64]:

@@ -34,12 +34,14 @@ def run(given: Given) -> Answer:
     -------
     Answer
     """
-    from sat.analyses.caveats.confounders import caveats
+    from sat.analyses.caveats.confounders import above_published, caveats
 
     models, pairs = given["models"].set_index("model"), given["pairs"]
     rate = pairs[pairs["source"] != pairs["target"]].groupby("source")["rate"].mean()
     success, accuracy = (models[column].to_dict() for column in ("whitebox", "accuracy"))
     table = caveats(given["sat"], given["affinity"], rate.to_dict(), success, accuracy)
+    if "above_published" in models:
+        table.loc[len(table)] = above_published(models)
     for warning in (warnings := [text for text in table["warning"] if text]):
         log.warning(warning)
     if not warnings:

@@ -8,12 +8,38 @@ import numpy as np
 import pandas as pd
 
 from sat.statistics.correlation import pearson
+from sat.statistics.published import REMARK
 
 COLUMNS = ("of", "quantity", "n", "r", "share", "warning")
 CEILING = 90.0
 """Per cent of images that transfer, above which a pair has hardly room for more: SAT ends at ln 100. Our choice."""
 FEWEST = 8
 """Pairs or models from which on a correlation may warn."""
+
+
+def above_published(models: pd.DataFrame) -> tuple[str, str, int, float, float, str]:
+    """Ask whether the images are training images of models, whose accuracies are far above the published ones.
+
+    A model is surer of images that it was trained on than of new ones, so attacks on it and on others do not compare.
+
+    Parameters
+    ----------
+    models : DataFrame
+        Columns accuracy (a share), published_top1 (per cent, or NaN) and above_published, by model.
+
+    Returns
+    -------
+    tuple
+        A row of the table of `caveats`; n are the models with a published accuracy, share those far above it.
+    """
+    known, above = models[models["published_top1"].notna()], models[models["above_published"].astype(bool)]
+    named = ", ".join(
+        f"{model} ({100 * accuracy:.1f} %, published {published:.1f} %)"
+        for model, accuracy, published in zip(above.index, above["accuracy"], above["published_top1"], strict=True)
+    )
+    warning = f"accuracy far above the published one, so these {REMARK}: {named}" if named else ""
+    share = len(above) / len(known) if len(known) else np.nan
+    return ("accuracy", "above_published", len(known), np.nan, share, warning)
 
 
 def caveats(

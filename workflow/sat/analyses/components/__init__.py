@@ -9,6 +9,7 @@ from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from sat.stages.given import Given
     from sat.study.plan import Plan
@@ -71,7 +72,6 @@ def run(
     """
     import pandas as pd
 
-    from sat.analyses.components.figure import components_figure
     from sat.analyses.components.importance import (
         block_means,
         full_fit,
@@ -124,13 +124,19 @@ def run(
         "components_values": differences["sat"].by_value,
         "components_blocks": pd.DataFrame(blocks, columns=["component", "value_a", "value_b", "n_pairs", "mean"]),
     }
-    figure = components_figure(tables, reasons)
     facts = {
         "preset": preset,
         "reasons": reasons,
         "no_affinity": given.facts("affinity", "no_affinity")["no_affinity"] or "",
     }
-    return Answer(tables, {"components": figure}, facts)
+    return Answer(tables, facts)
+
+
+def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
+    """Draw importances, differences and contrasts of every component."""
+    from sat.analyses.components.figure import components_figure
+
+    return {"components": components_figure(answer.tables, answer.facts["reasons"])}
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:

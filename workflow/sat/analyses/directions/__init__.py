@@ -8,6 +8,8 @@ from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -23,6 +25,7 @@ UNIT = Analysis(
         "directions_pool": Shown("Similarity", "how far directions differ"),
     },
     figures={"directions": Shown("Similarity", "transfer rate of every direction")},
+    drawn_from=frozenset({"pairs"}),
     params=_params,
 )
 
@@ -40,7 +43,6 @@ def run(given: Given, *, confidence: float) -> Answer:
     -------
     Answer
     """
-    from sat.analyses.directions.figure import directions_figure
     from sat.analyses.directions.rates import pool_table, two_way_table
 
     pairs = given["pairs"]
@@ -48,7 +50,11 @@ def run(given: Given, *, confidence: float) -> Answer:
     pool = pool_table(pairs, table, confidence)
     for row in pool.itertuples():
         log.info("%s: %.3g of %d", row.quantity, row.value, row.n)
-    return Answer(
-        {"directions": table, "directions_pool": pool},
-        {"directions": directions_figure(pairs, table, (1 - confidence) / 2)},
-    )
+    return Answer({"directions": table, "directions_pool": pool})
+
+
+def draw(given: Given, answer: Answer, *, confidence: float) -> dict[str, Figure]:
+    """Draw the transfer rate of every direction."""
+    from sat.analyses.directions.figure import directions_figure
+
+    return {"directions": directions_figure(given["pairs"], answer.tables["directions"], (1 - confidence) / 2)}

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
-from sat.report.style import STYLE
+from sat.report.heatmap import MARKED, WRITTEN, mark_cells, write_cells
+from sat.report.page import head, map_side, name_rows, names_height, sheet, short
 from sat.similarity.affinity import directed_log_odds
-
-ANNOTATED = 24
-"""Models up to which the rates are written into the cells."""
 
 
 def directions_figure(pairs: pd.DataFrame, table: pd.DataFrame, alpha: float) -> Figure:
@@ -42,46 +37,48 @@ def directions_figure(pairs: pd.DataFrame, table: pd.DataFrame, alpha: float) ->
         odds.mean(axis=axis).sort_values(ascending=False, kind="stable").index for axis in (1, 0)
     )
     rate = rate.loc[strongest, most_fragile]
-    text = rate.map(lambda value: "" if np.isnan(value) else f"{value:.0f}" if value >= 9.95 else f"{value:.1f}")
-    below = 0
+    below = np.zeros(rate.shape, bool)
+    row_of, column_of = (dict(zip(names, range(len(names)), strict=True)) for names in (strongest, most_fragile))
     for row in table.itertuples():
         for source, target, p in (
             (row.model_a, row.model_b, row.noise_p_holm_ab),
             (row.model_b, row.model_a, row.noise_p_holm_ba),
         ):
-            if not p <= alpha:
-                text.loc[source, target] += "n"
-                below += 1
-    size = max(5.0, 0.3 * len(rate) + 2)
-    with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(size + 1.2, size), layout="constrained")
+            below[row_of[source], column_of[target]] = not p <= alpha
+    side = map_side(strongest)
+    pitch = 72 * side / len(rate)
+    figure, ((axes,),) = sheet(side + 0.3 + names_height(strongest, side))
     least = float(rate.where(rate > 0).fillna(100.0).min(axis=None))
-    sns.heatmap(
+    image = axes.imshow(
         # 0 has no place on a scale of logarithms; it takes the colour of the smallest rate.
-        rate.clip(lower=least),
+        rate.clip(lower=least).to_numpy(float),
         norm=LogNorm(min(least, 99.0), 100),
-        cmap="rocket",
-        annot=text if len(rate) <= ANNOTATED else None,
-        fmt="",
-        annot_kws={"size": 7},
-        square=True,
-        xticklabels=True,
-        yticklabels=True,
-        linewidths=0.3 if len(rate) <= 40 else 0,
-        cbar_kws={"label": "images that fool the target (%)", "shrink": 0.7},
-        ax=axes,
+        cmap="viridis",
+        interpolation="nearest",
+        aspect="auto",
     )
-    bar = axes.collections[0].colorbar
-    assert bar is not None
+    axes.set_facecolor("0.88")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, pad=2)
+    bar = figure.colorbar(image, ax=axes, label="images that fool the target (%)", shrink=0.6, aspect=30)
     bar.set_ticks([tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if tick >= least])
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    bar.ax.minorticks_off()
-    axes.tick_params(labelsize=8)
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    for which, names in (("y", strongest), ("x", most_fragile)):
+        if not name_rows(axes, list(names), pitch, which):
+            ends = [0, len(names) - 1]
+            axes.set(**{f"{which}ticks": ends, f"{which}ticklabels": [short(names[end], 16) for end in ends]})
     axes.set(xlabel="target, the most fragile on the left", ylabel="source, the strongest on top")
-    mark = "n: " if len(rate) <= ANNOTATED else ""
-    axes.set_title(
-        f"{mark}not above random noise: {below} of {2 * len(table)} directions\n(p adjusted by Holm for all of them)",
-        loc="left",
-        fontsize=9,
+    if pitch >= MARKED:
+        mark_cells(axes, below)
+    if pitch >= WRITTEN:
+        texts = rate.map(lambda value: "" if np.isnan(value) else f"{value:.0f}" if value >= 9.95 else f"{value:.1f}")
+        write_cells(axes, rate.clip(lower=least).to_numpy(float), texts.to_numpy(), image, min(6.0, 0.36 * pitch))
+    mark = "◥ " if pitch >= MARKED and below.any() else ""
+    head(
+        figure,
+        f"Strongest source: {short(strongest[0], 24)}; most fragile target: {short(most_fragile[0], 24)}",
+        f"{mark}{'N' if not mark else 'n'}ot above random noise: {below.sum()} of {2 * len(table)} directions "
+        "(p adjusted by Holm for all of them).",
     )
     return figure

@@ -10,6 +10,7 @@ from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from sat.stages.given import Given
     from sat.study.plan import Plan
@@ -85,7 +86,6 @@ def run(
     """
     import pandas as pd
 
-    from sat.analyses.distillation.figure import distillation_figure
     from sat.analyses.distillation.gains import gain_by_similarity, relation_to, teacher_gains
 
     names, replicates = list(teachers), range(seeds)
@@ -124,7 +124,6 @@ def run(
     _say(table, related, student, given.facts("affinity", "no_affinity")["no_affinity"] or "")
     return Answer(
         {"distillation": table, "distillation_relation": related},
-        {"distillation": distillation_figure(table, related, student)},
         {
             "n_teachers": len(names),
             "n_seeds": seeds,
@@ -132,6 +131,14 @@ def run(
             "accuracy_alone": alone.tolist(),
         },
     )
+
+
+def draw(given: Given, answer: Answer, *, student: str, **params: Any) -> dict[str, Figure]:
+    """Draw what the student gains from each teacher."""
+    from sat.analyses.distillation.figure import distillation_figure
+
+    tables = answer.tables
+    return {"distillation": distillation_figure(tables["distillation"], tables["distillation_relation"], student)}
 
 
 def _say(table: pd.DataFrame, related: pd.DataFrame, student: str, no_affinity: str) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from sat.report.style import STYLE, nothing_to_draw
+from sat.report.labels import name_points
+from sat.report.page import dot, head, legend, nothing_to_draw, p_words, relation, sheet, short, shorts, whisker
+from sat.report.style import BLUE, CERTAIN, GREY, INK, RED, narrow
 from sat.units.analysis import SIMILARITIES
 
-COLOURS = {"same": "#c2452d", "other": "#4878a8", "unknown": "#8a8a8a"}
+COLOURS = {"same": RED, "other": BLUE, "unknown": GREY}
 NAMED = 40
 """Largest number of teachers whose names are drawn."""
 
@@ -39,26 +39,53 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
     if not shown:
         return nothing_to_draw(f"No teacher has a SAT with {student}.")
     by = str(related["by"].iloc[0])
-    with matplotlib.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            1, len(shown), figsize=(6.5 * len(shown), 5.2), sharey=True, squeeze=False, layout="constrained"
-        )
-    for axes, name in zip(grid[0], shown, strict=True):
-        _panel(axes, table[table[name].notna()].sort_values(name, kind="stable"), name, by)
-        axes.set_xlabel(f"{SIMILARITIES[name]} of the teacher and {student} alone")
-        lines = [_correlation(row, by) for row in related[related["of"] == name].to_dict("records")]
-        axes.set_title("\n".join(lines), loc="left", fontsize=9)
-    grid[0, 0].set_ylabel("accuracy with the teacher minus alone\n(percentage points, mean over seeds)")
-    grid[0, 0].legend(frameon=False, fontsize=8, loc="best")
-    sns.despine(figure)
+    rows = len(shown) if narrow() else 1
+    figure, grid = sheet(2.5 * rows, rows, len(shown) // rows, sharey=True)
+    drawn = []
+    for axes, name in zip(grid.flat, shown, strict=True):
+        known = table[table[name].notna()].sort_values(name, kind="stable")
+        lines = _panel(axes, known, name)
+        drawn.append((axes, known, name, lines))
+        axes.set_xlabel(f"{SIMILARITIES[name]} of the teacher and {short(student)} alone")
+        words = [_correlation(row, by) for row in related[related["of"] == name].to_dict("records")]
+        axes.set_title("\n".join(words), fontsize=5.5)
+    figure.supylabel("gain of the student in accuracy (percentage points)", fontsize=6.5)
+    present = [(relation, colour) for relation, colour in COLOURS.items() if (table["relation"] == relation).any()]
+    handles = [dot(colour, f"{kind} {by}" if kind != "unknown" else f"{by} unknown") for kind, colour in present]
+    if table["low_whitebox"].any():
+        handles.append(dot(INK, "low white-box success of the teacher", hollow=True))
+    if table["gain_low"].notna().any():
+        handles.append(whisker("interval over seeds", GREY))
+    legend(figure, handles)
+    head(
+        figure,
+        "\n".join(_answer(related[(related["of"] == name) & (related["group"] == "all")], name) for name in shown),
+        f"Gain: accuracy of {short(student)} with the teacher less its accuracy alone, mean over seeds.",
+    )
+    for axes, known, name, lines in drawn:
+        if len(known) <= NAMED:
+            names = shorts(known["teacher"], 20)
+            name_points(axes, names, known[name], 100 * known["gain"], lines, size=5.5, radius=2.5)
     return figure
 
 
-def _panel(axes: Axes, known: pd.DataFrame, name: str, by: str) -> None:
-    """Draw the gain against one similarity, for teachers that have it, sorted by it."""
-    axes.axhline(0, color="0.6", linewidth=0.8, zorder=0)
-    for relation, colour in COLOURS.items():
-        part = known[known["relation"] == relation]
+def _answer(rows: pd.DataFrame, name: str) -> str:
+    """Say whether the similarity to the student predicts the gain."""
+    what = SIMILARITIES[name]
+    if rows.empty:
+        return f"{what} and gain: no correlation"
+    value, p = float(rows["spearman"].iloc[0]), float(rows["p"].iloc[0])
+    if np.isnan(value) or not p <= CERTAIN:
+        return f"{what} of teacher and student, and the gain: {relation(value, p)}"
+    which = "More" if value > 0 else "Less"
+    return f"{which} similar teachers give more gain (by {what}: \u03c1 = {value:.2f}, {p_words(p)})"
+
+
+def _panel(axes: Axes, known: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Draw the gain against one similarity; return the intervals as line segments, which names should not cover."""
+    axes.axhline(0, color="0.6", linewidth=0.6, zorder=0)
+    for kind, colour in COLOURS.items():
+        part = known[known["relation"] == kind]
         if part.empty:
             continue
         gain = 100 * part["gain"]
@@ -66,36 +93,17 @@ def _panel(axes: Axes, known: pd.DataFrame, name: str, by: str) -> None:
             ends = [gain - 100 * part["gain_low"], 100 * part["gain_high"] - gain]
             axes.errorbar(part[name], gain, ends, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.5)
         face = [("white" if low else colour) for low in part["low_whitebox"]]
-        label = f"{relation} {by}" if relation != "unknown" else f"{by} unknown"
-        axes.scatter(part[name], gain, s=32, c=face, edgecolors=colour, linewidths=1.2, zorder=3)
-        axes.scatter([], [], s=32, color=colour, label=label)
-    if known["low_whitebox"].any():
-        axes.scatter([], [], s=32, facecolors="white", edgecolors="0.3", label="low white-box success")
-    if len(known) <= NAMED:
-        x, y = known[name].to_numpy(float), 100 * known["gain"].to_numpy(float)
-        for place, teacher in enumerate(known["teacher"]):
-            # A name stands away from the nearest neighbour: the higher of two points has its name above.
-            distance = np.abs(x - x[place])
-            distance[place] = np.inf
-            above = len(x) == 1 or y[place] >= y[distance.argmin()]
-            axes.annotate(
-                teacher,
-                (x[place], y[place]),
-                xytext=(5, 4 if above else -4),
-                textcoords="offset points",
-                va="bottom" if above else "top",
-                fontsize=7,
-            )
-    axes.margins(x=0.12)
+        axes.scatter(part[name], gain, s=14, c=face, edgecolors=colour, linewidths=0.9, zorder=3)
+    axes.margins(x=0.16, y=0.12)
+    ends = known[[name, "gain_low", name, "gain_high"]].to_numpy(float) * [1, 100, 1, 100]
+    return np.asarray(ends[np.isfinite(ends).all(axis=1)])
 
 
 def _correlation(row: dict[str, object], by: str) -> str:
     group = "all teachers" if row["group"] == "all" else f"{row['group']} {by}"
     value, low, high, p = (float(row[key]) for key in ("spearman", "spearman_low", "spearman_high", "p"))  # type: ignore[arg-type]
-    head = f"{group} ({row['n_teachers']}): "
+    start = f"{group} ({row['n_teachers']}): "
     if np.isnan(value):
-        return head + "too few teachers or values for a rank correlation"
+        return start + "too few teachers or values for a rank correlation"
     interval = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]"
-    return (
-        head + f"rank correlation {round(value, 2) + 0.0:.2f}{interval}, p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
-    )
+    return f"{start}\u03c1 = {round(value, 2) + 0.0:.2f}{interval}, {p_words(p)}"

@@ -8,6 +8,8 @@ from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -61,7 +63,6 @@ def run(given: Given, *, families: dict[str, str], confidence: float, seed: int)
     -------
     Answer
     """
-    from sat.analyses.effects.figure import effects_figure
     from sat.analyses.effects.pool import Pool, model_table, pair_table, pool_table
     from sat.similarity.predictions import predictions_of
 
@@ -83,6 +84,12 @@ def run(given: Given, *, families: dict[str, str], confidence: float, seed: int)
         log.info("%s: %.3f", row.quantity, row.value)
     return Answer(
         {"effects": models, "effects_pool": about, "effects_pairs": pairs},
-        {"effects": effects_figure(models, about)},
         {"n_models": len(names), "reason": pool.plain.reason, "reason_block": pool.block.reason},
     )
+
+
+def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
+    """Draw strength and fragility of every model."""
+    from sat.analyses.effects.figure import effects_figure
+
+    return {"effects": effects_figure(answer.tables["effects"], answer.tables["effects_pool"])}

@@ -11,6 +11,8 @@ from sat.study.section import Count, Section
 from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -88,7 +90,6 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
         member_sets,
         of_the_same_classes,
     )
-    from sat.analyses.ensembles.figure import ensembles_figure
 
     similarities, files = {"sat": given["sat"], "affinity": given["affinity"]}, given["clean"]
     clusters = given["clusters"].set_index("model")["cluster"].to_dict()
@@ -142,6 +143,12 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
     means = by_clusters(table) if len(table) else pd.DataFrame(columns=list(CLUSTERS))
     return Answer(
         {"ensembles": table, "ensembles_relation": relation, "ensembles_clusters": means},
-        {"ensembles": ensembles_figure(table, relation)},
         {"n_models": len(logits), "n_images": len(labels), "sizes": tried},
     )
+
+
+def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
+    """Draw what ensembles gain against the similarity of their members."""
+    from sat.analyses.ensembles.figure import ensembles_figure
+
+    return {"ensembles": ensembles_figure(answer.tables["ensembles"], answer.tables["ensembles_relation"])}

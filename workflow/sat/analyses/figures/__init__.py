@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -39,22 +41,33 @@ UNIT = Analysis(
         "distances": Shown("Clusters", "distances of spectral features"),
         "dendrogram": Shown("Clusters", "dendrogram"),
     },
+    drawn_from=frozenset(
+        {"sat", "affinity", "affinity_pairs", "clusters", "features", "tsne", "most_similar", "models"}
+    ),
     params=_params,
 )
 
 
-def run(
+def run(given: Given, **params: Any) -> Answer:
+    """Make no table: all that the figures show is in the inputs."""
+    return Answer()
+
+
+def draw(
     given: Given,
+    answer: Answer,
     *,
     columns: dict[str, dict[str, str]],
     confidence: float,
     families: dict[str, str] | None = None,
-) -> Answer:
+) -> dict[str, Figure]:
     """Draw the figures.
 
     Parameters
     ----------
     given : Given
+    answer : Answer
+        Empty.
     columns : dict of str to dict
         Components and groupings of the models, by column.
     confidence : float
@@ -64,16 +77,10 @@ def run(
 
     Returns
     -------
-    Answer
+    dict of str to Figure
     """
-    from sat.analyses.figures.drawing import (
-        affinity_map,
-        cluster_map,
-        dendrogram_figure,
-        distances_figure,
-        tsne_components_figure,
-        tsne_figure,
-    )
+    from sat.analyses.figures.drawing import affinity_map, cluster_map, dendrogram_figure, distances_figure
+    from sat.analyses.figures.pictures import tsne_components_figure, tsne_figure
 
     matrix, clusters, tsne = given["sat"], given["clusters"], given["tsne"]
     features = given["features"].set_index("model").rename_axis(None)
@@ -82,13 +89,11 @@ def run(
         models = models.set_index("model")
         families = models["family"].to_dict()
     assert families, "named by the table of models, or else by the step"
-    return Answer(
-        figures={
-            "clustermap": cluster_map(matrix, families, models, most_similar, confidence),
-            "affinitymap": affinity_map(given["affinity"], families, given["affinity_pairs"], confidence),
-            "tsne": tsne_figure(tsne, clusters, families),
-            "tsne_components": tsne_components_figure(tsne, columns),
-            "distances": distances_figure(features, clusters),
-            "dendrogram": dendrogram_figure(matrix, families, models),
-        }
-    )
+    return {
+        "clustermap": cluster_map(matrix, families, models, most_similar, confidence),
+        "affinitymap": affinity_map(given["affinity"], families, given["affinity_pairs"], confidence),
+        "tsne": tsne_figure(tsne, clusters, families),
+        "tsne_components": tsne_components_figure(tsne, columns),
+        "distances": distances_figure(features, clusters),
+        "dendrogram": dendrogram_figure(matrix, families, models),
+    }

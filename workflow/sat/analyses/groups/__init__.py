@@ -10,6 +10,8 @@ from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -72,7 +74,6 @@ def run(
     import pandas as pd
 
     from sat.analyses.groups.contrasts import group_contrasts
-    from sat.analyses.groups.figure import groups_figure
     from sat.analyses.groups.means import group_means
     from sat.statistics.contrasts import overall_contrasts
 
@@ -106,6 +107,13 @@ def run(
     known = other is not None and other.differences is not None
     return Answer(
         {"groups": table, "groups_contrasts": against, "groups_overall": overall},
-        {"groups": groups_figure(table, against, overall, known)},
-        {"no_affinity": reason},
+        {"no_affinity": reason, "compared_alike": known},
     )
+
+
+def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
+    """Draw mean SAT and contrasts of every group."""
+    from sat.analyses.groups.figure import groups_figure
+
+    table, contrasts, overall = (answer.tables[f"groups{name}"] for name in ("", "_contrasts", "_overall"))
+    return {"groups": groups_figure(table, contrasts, overall, bool(answer.facts.get("compared_alike")))}

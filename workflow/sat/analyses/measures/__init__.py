@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from sat import units
 from sat.logs import log, progress
@@ -14,6 +13,7 @@ from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from sat.stages.given import Given
     from sat.study.plan import Plan
@@ -30,9 +30,14 @@ DATASETS = {
 MOST_FEATURES = 5000
 
 
+def _check_known(name: str, info: ValidationInfo) -> str:
+    # Those of the study's own are known only to whoever reads the study.
+    return units.check_known("measures", name, (info.context or {}).get("measures"))
+
+
 MeasureName = Annotated[
     str,
-    AfterValidator(partial(units.check_known, "measures")),
+    AfterValidator(_check_known),
     Field(json_schema_extra={"enum": list(units.names("measures"))}),
 ]
 
@@ -111,12 +116,11 @@ def run(
 
     from sat.analyses.ensembles.averaging import of_the_same_classes
     from sat.analyses.measures.agreement import against, family_separation
-    from sat.analyses.measures.figure import measures_figure
     from sat.images.sample import sample_images
     from sat.measures.matrix import similarity_interval, similarity_matrix
     from sat.seeds import generator
 
-    wanted = {name: units.declarations("measures")[name] for name in measures}
+    wanted = {name: units.module("measures", name).UNIT for name in measures}
     families, names = models, sorted(models)
     sat, affinity, files = given["sat"], given["affinity"], given["clean"]
     if reason := given.facts("affinity", "no_affinity")["no_affinity"]:
@@ -169,13 +173,19 @@ def run(
     pairs = _pairs(names, sat, affinity, matrices, intervals)
     return Answer(
         {"measures": compared, "measures_separation": separation, "measures_pairs": pairs},
-        {"measures": measures_figure(pairs, compared, families)},
         {
             "n_models": len(names),
             "n_images": {"prediction": len(labels["eval"]), "feature": min(len(labels["attack"]), MOST_FEATURES)},
             "left_out": [name for name in wanted if name not in matrices],
         },
     )
+
+
+def draw(given: Given, answer: Answer, *, models: dict[str, str], **params: Any) -> dict[str, Figure]:
+    """Draw every measure against SAT and affinity."""
+    from sat.analyses.measures.figure import measures_figure
+
+    return {"measures": measures_figure(answer.tables["measures_pairs"], answer.tables["measures"], models)}
 
 
 def _pairs(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sat.report.panels import area, correlation, dot, panel_grid
-from sat.report.style import nothing_to_draw
+from sat.report.page import area, dot, head, legend, nothing_to_draw, relation, wrapped
+from sat.report.panels import panel_rows
+from sat.report.style import CERTAIN, RED
 from sat.units import module
+from sat.units.analysis import SIMILARITIES
 
-KINDS = {"across": "#7f9fb8", "within": "#c2452d"}
+KINDS = {"across": "#5b86a6", "within": RED}
 """Colours of pairs across families and of pairs within a family. The latter are few, and are drawn on top."""
 
 
@@ -31,28 +34,44 @@ def measures_figure(pairs: pd.DataFrame, compared: pd.DataFrame, families: Mappi
     -------
     Figure
     """
-    drawn = []
+    drawn: dict[str, list[tuple[Any, str]]] = {}
     for row in compared.itertuples():
-        y = row.measure if row.of == "sat" else f"{row.measure}_rest"
-        if pairs[[row.of, y]].notna().all(axis=1).any():
-            drawn.append((row, y))
+        y = str(row.measure) if row.of == "sat" else f"{row.measure}_rest"
+        if pairs[[str(row.of), y]].notna().all(axis=1).any():
+            drawn.setdefault(str(row.of), []).append((row, y))
     if not drawn:
         return nothing_to_draw("No measure knows a pair of models that SAT knows too.")
     same = pairs["model_a"].map(families) == pairs["model_b"].map(families)
-    figure, panels = panel_grid(len(drawn))
-    for axes, (row, y) in zip(panels, drawn, strict=True):
-        for kind, colour in KINDS.items():
-            part = pairs[same if kind == "within" else ~same]
-            axes.scatter(part[row.of], part[y], s=area(len(pairs)), color=colour, alpha=0.7, linewidths=0)
-        title = module("measures", row.measure).UNIT.title
-        if row.of == "sat":
-            axes.set(xlabel="SAT", ylabel=title)
-        else:
-            # Two lines, as the titles have them.
-            axes.set(xlabel="affinity", ylabel=f"{title.partition(chr(10))[0]}\nwithout each model's level")
-        axes.set_title(correlation(row.spearman, row.mantel_p), fontsize=9)
-    handles = [
-        dot(colour, f"{kind} {'a family' if kind == 'within' else 'families'}") for kind, colour in KINDS.items()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure, panels = panel_rows({of: len(rows) for of, rows in drawn.items()})
+    for of, rows in drawn.items():
+        for axes, (row, y) in zip(panels[of], rows, strict=True):
+            for kind, colour in KINDS.items():
+                part = pairs[same if kind == "within" else ~same]
+                axes.scatter(
+                    part[of], part[y], s=area(len(pairs)), color=colour, alpha=0.8, lw=0, rasterized=len(part) > 2000
+                )
+            title = module("measures", str(row.measure)).UNIT.title.partition("\n")[0]
+            axes.set_xlabel(SIMILARITIES[of])
+            words = title if of == "sat" else f"{title}, without levels"
+            axes.set_ylabel("\n".join(wrapped(words, 6, 78)), fontsize=6)
+            axes.set_title(relation(row.spearman, row.mantel_p).replace(" (", "\n("), fontsize=6)
+    legend(figure, [dot(KINDS["within"], "pair within a family"), dot(KINDS["across"], "pair across families")])
+    head(
+        figure,
+        "\n".join(_answer(SIMILARITIES[of], [row for row, _ in rows]) for of, rows in drawn.items()),
+        "\u03c1: rank correlation; p by permutations of the models.",
+    )
     return figure
+
+
+def _answer(name: str, rows: list[Any]) -> str:
+    """Count the measures that are related to SAT or affinity."""
+    related = [row for row in rows if row.mantel_p <= CERTAIN]
+    if not related:
+        least = min(row.mantel_p for row in rows)
+        return f"{name}: no relation to {len(rows)} other measures shown" + (
+            f" (smallest p = {least:.2f})" if least == least else ""
+        )
+    most = max(related, key=lambda row: abs(row.spearman))
+    number = f"\u03c1 = {most.spearman:.2f}"
+    return f"{name}: related to {len(related)} of {len(rows)} other measures, most to {most.measure} ({number})"

@@ -8,6 +8,8 @@ from sat.logs import log, progress
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
 
@@ -60,7 +62,6 @@ def run(given: Given, *, families: dict[str, str], confidence: float, seed: int)
     import numpy as np
 
     from sat.analyses.mistakes.classes import Mistakes
-    from sat.analyses.mistakes.figure import mistakes_figure
     from sat.analyses.mistakes.tables import compare, model_table, pool_table, relation_table
     from sat.similarity.predictions import read_tiles
 
@@ -79,6 +80,13 @@ def run(given: Given, *, families: dict[str, str], confidence: float, seed: int)
         log.info("%s: %.3f", row.quantity, row.value)
     return Answer(
         {"mistakes": pairs, "mistakes_models": about, "mistakes_pool": pool, "mistakes_relation": relation},
-        {"mistakes": mistakes_figure(pairs, about, pool)},
         {"n_models": len(models), "n_images": len(labels)},
     )
+
+
+def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
+    """Draw what happens to every target, and how much more than chance every pair shares."""
+    from sat.analyses.mistakes.figure import mistakes_figure
+
+    tables = answer.tables
+    return {"mistakes": mistakes_figure(tables["mistakes"], tables["mistakes_models"], tables["mistakes_pool"])}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
 
-from sat.report.style import STYLE, nothing_to_draw
+from sat.report.page import head, legend, name_rows, nothing_to_draw, sheet
+from sat.report.style import TALLEST, narrow, page_width
 from sat.statistics.pairs import square_of
 
 OUTCOMES = {"unfooled": "#d9d9d9", "different": "#7f9fb8", "same": "#c2452d"}
@@ -34,26 +35,35 @@ def mistakes_figure(pairs: pd.DataFrame, models: pd.DataFrame, pool: pd.DataFram
         return nothing_to_draw("No adversarial image fools both its source and another model.")
     ordered = models.sort_values(["family", "model"], ignore_index=True)
     names = list(ordered["model"])
-    side = max(3.2, 0.19 * len(names))
-    with matplotlib.rc_context(STYLE):
-        figure, (bars, map_axes) = plt.subplots(
-            1, 2, figsize=(side + 5.2, side + 1.4), width_ratios=[2.6, side], layout="constrained"
-        )
-        _bars(bars, ordered)
-        _map(figure, map_axes, pairs, names)
-        words = [
-            f"{total[f'expected_by_{kind}'] / total['fooled']:.0%} {why}"
-            for kind, why in (("class", "from the true class"), ("image", "from other models' mistakes on the image"))
-            if np.isfinite(total[f"expected_by_{kind}"])
-        ]
-        expected = f"; expected: {', '.join(words)}" if words else ""
-        figure.suptitle(
-            f"{total['same'] / total['fooled']:.0%} of fooled targets make the source's mistake{expected}", fontsize=9
-        )
+    side = min(TALLEST - 2.4, max(1.6, 0.11 * len(names)), page_width() - (0.9 if narrow() else 3.0))
+    if narrow():
+        figure, ((bars,), (square,)) = sheet(2 * side + 1.0, 2, 1)
+    else:
+        figure, ((bars, square),) = sheet(side + 1.0, 1, 2, width_ratios=[1.2, side])
+    _bars(bars, ordered, 72 * side / len(names))
+    _map(figure, square, pairs, names, 72 * side / len(names))
+    expected = [
+        f"{total[f'expected_by_{kind}'] / total['fooled']:.0%} {why}"
+        for kind, why in (("class", "from the true class"), ("image", "from other models' mistakes on the image"))
+        if np.isfinite(total[f"expected_by_{kind}"])
+    ]
+    words = {"same": "the source's mistake", "different": "another mistake", "unfooled": "not fooled"}
+    legend(
+        figure,
+        [Patch(color=OUTCOMES[kind], label=word) for kind, word in words.items()],
+        "the others' images on a model",
+    )
+    head(
+        figure,
+        f"{total['same'] / total['fooled']:.0%} of fooled targets make the source's mistake",
+        f"Expected: {', '.join(expected)}." if expected else "",
+        "Map: excess of pairs over what is expected, above the diagonal from the true class, below it from the image. "
+        "1 is the largest possible excess, 0 is as expected.",
+    )
     return figure
 
 
-def _bars(axes: Axes, models: pd.DataFrame) -> None:
+def _bars(axes: Axes, models: pd.DataFrame, pitch: float) -> None:
     """Stacked shares of one bar per target."""
     n = models["n"].where(models["n"] > 0)
     shares = {
@@ -64,28 +74,26 @@ def _bars(axes: Axes, models: pd.DataFrame) -> None:
     start = np.zeros(len(models))
     for name, share in shares.items():
         width = share.fillna(0).to_numpy()
-        axes.barh(range(len(models)), width, left=start, color=OUTCOMES[name], label=name, height=0.8)
+        axes.barh(range(len(models)), width, left=start, color=OUTCOMES[name], height=0.8)
         start += width
-    axes.set_yticks(range(len(models)), models["model"], fontsize=7)
+    if not name_rows(axes, list(models["model"]), pitch):
+        axes.set_ylabel(f"{len(models)} models, by family and name")
     axes.set_ylim(len(models) - 0.5, -0.5)
     # Most targets are mostly unfooled, and the rest is what is looked at.
     axes.set_xlim(0, min(1.0, 1.15 * float((models["fooled"] / n).max())))
-    axes.xaxis.set_major_formatter(matplotlib.ticker.PercentFormatter(1, 0))
-    axes.tick_params(axis="x", labelsize=7)
-    axes.set_xlabel("share of the others' images\nthat fool their source", fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handlelength=1)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.set_xlabel("share of the others' images\nthat fool their source")
 
 
-def _map(figure: Figure, axes: Axes, pairs: pd.DataFrame, names: list[str]) -> None:
+def _map(figure: Figure, axes: Axes, pairs: pd.DataFrame, names: list[str], pitch: float) -> None:
     """Heat map: above the diagonal the excess beyond the true class, below it that beyond the image."""
     by_class = square_of(pairs, "excess", names).to_numpy(float)
     by_image = square_of(pairs, "excess_image", names).to_numpy(float)
     square = np.where(np.triu(np.ones_like(by_class, bool)), by_class, by_image)
-    image = axes.imshow(square, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    axes.set_facecolor("#b5b5b5")
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    image = axes.imshow(square, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+    axes.set_facecolor("0.88")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, pad=2)
+    name_rows(axes, names, pitch, "x")
     axes.set_yticks([])
-    axes.set_title("excess beyond the true class (above), beyond the image (below)", fontsize=8, loc="left")
-    bar = figure.colorbar(image, ax=axes, shrink=0.6)
-    bar.ax.tick_params(labelsize=7)
+    figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, label="excess of the same mistake")

@@ -10,6 +10,8 @@ from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sat.stages.given import Given
     from sat.study.plan import Plan
     from sat.study.study import Study
@@ -98,7 +100,6 @@ def run(
         If two models have the same name in the reference.
     """
     from sat.analyses.reference.comparison import compare
-    from sat.analyses.reference.figure import reference_figure
 
     matrix, other = given["sat"], given.other("reference", sha256)
     assert other, "asked for where the study names a reference"
@@ -123,6 +124,13 @@ def run(
     log.info("against %s: %s", other.path, settings)
     return Answer(
         {"reference": found.table, "reference_pairs": found.pairs},
-        {"reference": reference_figure(found.pairs, found.table, settings)},
         {"unmatched": found.unmatched, "settings": settings, "no_affinity": found.no_affinity},
     )
+
+
+def draw(given: Given, answer: Answer, **params: Any) -> dict[str, Figure]:
+    """Draw both matrices against each other."""
+    from sat.analyses.reference.figure import reference_figure
+
+    tables = answer.tables
+    return {"reference": reference_figure(tables["reference_pairs"], tables["reference"], answer.facts["settings"])}

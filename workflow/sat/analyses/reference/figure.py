@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import matplotlib
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sat.report.style import BLUE, STYLE, nothing_to_draw
+from sat.report.page import area, dot, head, legend, nothing_to_draw, sheet, short
+from sat.report.style import BLUE, INK, RED, narrow
 
-RED = "#c2452d"
 MARKS = ("^", "s", "D")
 """Marks of the pairs with the largest differences, which are named."""
 
@@ -33,30 +31,34 @@ def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame, settings: str) ->
     drawn = [("sat", "SAT", "study", "reference")]
     if pairs["study_affinity"].notna().any():
         drawn.append(("affinity", "affinity", "study_affinity", "reference_affinity"))
-    with matplotlib.rc_context(STYLE):
-        figure, panels = plt.subplots(1, len(drawn), figsize=(5.5 * len(drawn), 6), layout="constrained")
-    for axes, (of, words, study, reference) in zip([panels] if len(drawn) == 1 else panels, drawn, strict=True):
-        axes.plot(pairs[reference], pairs[study], ".", color=BLUE, alpha=0.5, ms=5)
+    rows = len(drawn) if narrow() else 1
+    figure, grid = sheet(2.8 * rows, rows, len(drawn) // rows)
+    answers, handles = [], []
+    for axes, (of, words, study, reference) in zip(grid.flat, drawn, strict=True):
+        axes.scatter(
+            pairs[reference],
+            pairs[study],
+            s=area(len(pairs)),
+            color=BLUE,
+            alpha=0.6,
+            lw=0,
+            rasterized=len(pairs) > 2000,
+        )
         ends = [pairs[[study, reference]].min().min(), pairs[[study, reference]].max().max()]
-        axes.plot(ends, ends, color="black", lw=0.8, ls="--")
+        axes.plot(ends, ends, color=INK, lw=0.8, ls="--")
         largest = pairs.loc[(pairs[study] - pairs[reference]).abs().nlargest(len(MARKS)).index]
         for mark, row in zip(MARKS, largest.to_dict("records"), strict=False):
-            # Names stand below, since there is no room for them among the points.
-            name = f"{row['model_a']}, {row['model_b']}"
-            axes.plot(row[reference], row[study], mark, color=RED, ms=6, linestyle="", label=name)
-        axes.legend(
-            title="largest differences",
-            title_fontsize=8,
-            fontsize=8,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.12),
-            frameon=False,
-        )
+            # Names stand below, since there is no room for them among the points; a hollow mark hides no point.
+            axes.plot(row[reference], row[study], mark, color=RED, mfc="none", ms=5)
+            name = f"{words}: {short(row['model_a'], 24)}, {short(row['model_b'], 24)}"
+            handles.append(dot(RED, name, mark, hollow=True))
         first = table[table["of"] == of].iloc[0]
         axes.set(xlabel=f"{words} of the reference", ylabel=f"{words} of this study")
-        axes.set_title(
-            f"{words}, {first.n_pairs:.0f} pairs: Spearman {first.spearman:.2f}, Pearson {first.pearson:.2f}",
-            fontsize=9,
+        answers.append(
+            f"{words} of {first.n_pairs:.0f} pairs: rank correlation {round(first.spearman, 2) + 0.0:.2f}, "
+            f"Pearson {round(first.pearson, 2) + 0.0:.2f}"
         )
-    figure.suptitle(f"mean offset of SAT {table.iloc[0].mean_offset:+.2f}; {settings}", fontsize=9)
+    legend(figure, handles, "largest differences (dashed: the same value)", 1 if narrow() else 2)
+    offset = f"{table.iloc[0].mean_offset:+.2f}".replace("-0.00", "0.00").replace("+0.00", "0.00")
+    head(figure, "\n".join(answers), f"Mean offset of SAT: {offset}. Settings of the reference: {settings}.")
     return figure

@@ -8,6 +8,9 @@ from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sat.analyses.retraining.trainings import Trainings
     from sat.stages.given import Given
     from sat.study.plan import Plan
     from sat.study.study import Study
@@ -41,6 +44,7 @@ UNIT = Analysis(
         "retraining_pairs": Shown("Stability", "pairs of nets over their trainings"),
     },
     figures={"retraining": Shown("Stability", "the matrix of other trainings")},
+    drawn_from=frozenset({"sat", "pairs"}),
     params=_params,
     wanted=_wanted,
 )
@@ -64,15 +68,9 @@ def run(given: Given, *, nets: dict[str, str], k: int, confidence: float, seed: 
     -------
     Answer
     """
-    import pandas as pd
+    from sat.analyses.retraining.trainings import pair_table, summary
 
-    from sat.analyses.retraining.figure import retraining_figure
-    from sat.analyses.retraining.trainings import Trainings, pair_table, summary
-    from sat.similarity.affinity import directed_log_odds, symmetric_log_odds
-
-    names = sorted(nets)
-    half = symmetric_log_odds(directed_log_odds(given["pairs"], names))
-    trainings = Trainings(pd.Series(nets).sort_index(), given["sat"].loc[names, names], half)
+    trainings = _trainings(given, nets)
     columns = ["model_a", "model_b", "low", "high"]
     intervals = {
         measure: table[["model_a", "model_b", f"{measure}_low", f"{measure}_high"]].set_axis(columns, axis=1)
@@ -82,4 +80,22 @@ def run(given: Given, *, nets: dict[str, str], k: int, confidence: float, seed: 
     pairs = pair_table(trainings)
     for row in table.itertuples():
         log.info("%s: the seeds' share of the variance is %.3f", row.measure, row.share)
-    return Answer({"retraining": table, "retraining_pairs": pairs}, {"retraining": retraining_figure(trainings, table)})
+    return Answer({"retraining": table, "retraining_pairs": pairs})
+
+
+def draw(given: Given, answer: Answer, *, nets: dict[str, str], **params: Any) -> dict[str, Figure]:
+    """Draw every pair of models against the mean of the same two nets."""
+    from sat.analyses.retraining.figure import retraining_figure
+
+    return {"retraining": retraining_figure(_trainings(given, nets), answer.tables["retraining"])}
+
+
+def _trainings(given: Given, nets: dict[str, str]) -> Trainings:
+    import pandas as pd
+
+    from sat.analyses.retraining.trainings import Trainings
+    from sat.similarity.affinity import directed_log_odds, symmetric_log_odds
+
+    names = sorted(nets)
+    half = symmetric_log_odds(directed_log_odds(given["pairs"], names))
+    return Trainings(pd.Series(nets).sort_index(), given["sat"].loc[names, names], half)

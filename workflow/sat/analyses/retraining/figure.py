@@ -7,14 +7,13 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from sat.analyses.retraining.trainings import Trainings
-from sat.report.panels import area, dot, panel_grid
-from sat.report.style import BLUE, nothing_to_draw
+from sat.report.page import area, dot, head, legend, nothing_to_draw, sheet
+from sat.report.style import BLUE, PALE, RED, narrow
 from sat.units.analysis import SIMILARITIES
-
-RED, BAND = "#c2452d", "#d9d9d9"
 
 
 def retraining_figure(trainings: Trainings, table: pd.DataFrame) -> Figure:
@@ -37,18 +36,24 @@ def retraining_figure(trainings: Trainings, table: pd.DataFrame) -> Figure:
     a, b = np.triu_indices(len(nets), 1)
     pair = pd.Series([" ".join(sorted((nets[i], nets[j]))) for i, j in zip(a, b, strict=True)])
     own = nets[a] == nets[b]
-    figure, panels = panel_grid(len(shown))
-    for axes, row in zip(panels, shown, strict=True):
+    rows = len(shown) if narrow() else 1
+    figure, grid = sheet(2.4 * rows, rows, len(shown) // rows)
+    for axes, row in zip(grid.flat, shown, strict=True):
         values = pd.Series((trainings.sat if row.measure == "sat" else trainings.affinity).to_numpy(float)[a, b])
         means = values.groupby(pair).transform("mean")
         ends = np.array([means.min(), means.max()])
         half = NormalDist().inv_cdf(0.975) * row.sd_images
-        axes.fill_between(ends, ends - half, ends + half, color=BAND, linewidth=0)
+        axes.fill_between(ends, ends - half, ends + half, color=PALE, linewidth=0)
         for mask, colour in ((~own, BLUE), (own, RED)):
             axes.scatter(means[mask], values[mask], s=area(len(values)), color=colour, alpha=0.7, linewidths=0)
         name = SIMILARITIES[row.measure]
         axes.set(xlabel=f"mean {name} of two nets", ylabel=f"{name} of two trainings")
-        axes.set_title(f"seeds: {row.share:.0%} of the variance", fontsize=9)
-    handles = [dot(BLUE, "two nets"), dot(RED, "one net, two seeds"), Patch(color=BAND, label="other images")]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    handles: list[Line2D | Patch] = [
+        dot(BLUE, "two nets"),
+        dot(RED, "one net, two seeds"),
+        Patch(color=PALE, label="95 % over other images"),
+    ]
+    legend(figure, handles)
+    shares = " and ".join(f"{row.share:.0%} of the variance of {SIMILARITIES[row.measure]}" for row in shown)
+    head(figure, f"Seeds of the training make {shares}", "Points off the band: more than other images would explain.")
     return figure

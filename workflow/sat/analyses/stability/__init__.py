@@ -13,6 +13,7 @@ from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from sat.similarity.resampling import Replicates
     from sat.stages.given import Given
@@ -117,7 +118,6 @@ def run(
 
     import numpy as np
 
-    from sat.analyses.stability.figure import stability_figure
     from sat.similarity.predictions import predictions_of
     from sat.similarity.resampling import (
         Measure,
@@ -171,7 +171,6 @@ def run(
     curve = stacked(curves)
     return Answer(
         {"stability": stacked(stability), "stability_curve": curve, "stability_membership": stacked(membership)},
-        {"stability": stability_figure(curve, correlation, enough)},
         {
             "n_images": images,
             "replicates": replicates,
@@ -182,6 +181,17 @@ def run(
             "images_for_correlation_of_affinity": enough.get("affinity"),
         },
     )
+
+
+def draw(given: Given, answer: Answer, *, correlation: float, **params: Any) -> dict[str, Figure]:
+    """Draw how alike matrices of different images are."""
+    from sat.analyses.stability.figure import stability_figure
+
+    enough = {
+        "sat": answer.facts["images_for_correlation"],
+        "affinity": answer.facts["images_for_correlation_of_affinity"],
+    }
+    return {"stability": stability_figure(answer.tables["stability_curve"], correlation, enough)}
 
 
 def _membership(of: str, drawn: Replicates, clusters: pd.DataFrame, number: int, k: int, seed: int) -> pd.DataFrame:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib
-import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from sat.report.style import OF, STYLE, nothing_to_draw
+from sat.report.page import head, legend, nothing_to_draw, sheet
+from sat.report.style import GREY, INK, OF
 from sat.units.analysis import SIMILARITIES
 
 
@@ -34,34 +34,41 @@ def stability_figure(curve: pd.DataFrame, correlation: float, enough: Mapping[st
     """
     if curve.empty:
         return nothing_to_draw("No rank correlation: it needs 3 pairs of models, and images for two samples.")
-    with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    titles = []
+    figure, ((axes,),) = sheet(2.4)
+    answers: list[str] = []
+    handles: list[Line2D | Patch] = []
     for of, colour in OF.items():
         name, part = SIMILARITIES[of], curve[curve["of"] == of]
         if part.empty:
             continue
         axes.fill_between(part["images"], part["p05"], part["p95"], color=colour, alpha=0.2, linewidth=0)
-        axes.plot(part["images"], part["mean"], "o-", color=colour, label=f"{name}: mean, and 90 % of the draws")
+        axes.plot(part["images"], part["mean"], "o-", color=colour, ms=3)
+        handles.append(Line2D([], [], color=colour, marker="o", ms=3, label=f"{name}: mean of the draws"))
         if (least := enough[of]) is None:
-            titles.append(f"{name}: the target is not reached, even with {part['images'].max()} images per sample")
+            best = part.iloc[-1]
+            answers.append(
+                f"{name}: {best['images']:.0f} images per sample are not enough "
+                f"(mean correlation {best['mean']:.2f}, target {correlation:g})"
+            )
         else:
             axes.axvline(least, color=colour, linestyle=":")
-            titles.append(f"{name}: from {least} images on, 95 % of the draws reach {correlation:g}")
-    axes.axhline(correlation, color="0.4", linestyle="--", label=f"target: {correlation:g}")
-    axes.set_title("\n".join(titles), loc="left", fontsize=10)
+            answers.append(
+                f"{name}: {least} images are enough for a correlation of {correlation:g} in 95 % of the draws"
+            )
+    axes.axhline(correlation, color=INK, linestyle="--", lw=0.8)
+    handles.append(Patch(color=GREY, alpha=0.3, label="90 % of the draws"))
+    handles.append(Line2D([], [], color=INK, ls="--", lw=0.8, label=f"target: {correlation:g}"))
+    if any(enough.values()):
+        handles.append(Line2D([], [], color=GREY, ls=":", label="enough images"))
     axes.set_xscale("log")
-    # The first, the last, and as many between as there is room for.
-    sizes = sorted(set(curve["images"]))
-    shown = [sizes[0], *(size for size in sizes[-3::-2] if size > 1.3 * sizes[0]), sizes[-1]]
-    axes.set_xticks(shown, labels=[str(size) for size in shown])
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(LogLocator(10, (1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(
-        xlabel="images of each of two disjoint samples",
-        ylabel="Spearman's correlation of the two matrices",
+        xlabel="images in each of two disjoint samples",
+        ylabel="rank correlation of the two matrices",
         ylim=(min(0.0, float(curve["p05"].min())) - 0.02, 1.02),
     )
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
-    sns.despine(figure)
+    legend(figure, handles)
+    head(figure, "\n".join(answers), "Two matrices are measured on images that they do not share, again and again.")
     return figure

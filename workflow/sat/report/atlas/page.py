@@ -25,8 +25,8 @@ from sat.units.analysis import Shown
 HERE = Path(__file__).parent
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 OWN = {
-    "models": Shown("Models", "accuracy and white-box success"),
-    "most_similar": Shown("Similarity", "most similar pairs"),
+    "similarity/models.csv": Shown("Models", "accuracy and white-box success"),
+    "similarity/most_similar.csv": Shown("Similarity", "most similar pairs"),
 }
 """Tables of the pipeline; those of the analyses are in their declarations."""
 SECTIONS = ("Models", "Similarity", "Clusters", "Stability", "Groups", "Components", "Ensembles", "Distillation")
@@ -138,36 +138,32 @@ def sections(results: Results, found: Iterable[Statement]) -> list[tuple[str, li
     list of (str, list of Entry)
         Headings with what stands below them.
     """
-    declared = dict(units.declarations("analyses"))
-    shown: list[tuple[str, str, Shown]] = [("table", name, place) for name, place in OWN.items()]
-    for unit in declared.values():
-        shown += [("table", name, place) for name, place in unit.tables.items() if place]
-        shown += [("figure", name, place) for name, place in unit.figures.items()]
+    shown = {**OWN, **{path: Shown(*place) for path, place in results.shown.items()}}
     answers: dict[str, list[Statement]] = {}
     for one in found:
         answers.setdefault(one.topic, []).append(one)
     made: dict[str, dict[str, Entry]] = {}
-    for kind, name, place in shown:
-        if name not in (results.tables if kind == "table" else results.figures):
+    for path, place in shown.items():
+        name, drawn = Path(path).stem, path.endswith(".svg")
+        if name not in (results.figures if drawn else results.tables):
             continue
         entries = made.setdefault(place.section, {})
         entry = entries.setdefault(
             name, Entry(name, place.title, answers=answers.get(name, []), caption=_caption(name))
         )
-        if kind == "table":
-            entry.table = name
-            entry.too_large = _too_long(name, results.tables[name])
-        else:
+        if drawn:
             _add_figure(entry, results.figures[name])
+        else:
+            entry.table = name
+            entry.too_large = _too_long(path, results.tables[name])
     order = [*SECTIONS, *sorted(set(made) - set(SECTIONS))]
     return [(section, list(made[section].values())) for section in order if section in made]
 
 
-def _too_long(name: str, frame: pd.DataFrame) -> str:
+def _too_long(path: str, frame: pd.DataFrame) -> str:
     if len(frame) <= MOST_ROWS:
         return ""
-    folder = "similarity" if name in OWN else "analysis"
-    return f"The first {MOST_ROWS:,} of {len(frame):,} rows; {folder}/{name}.csv has them all."
+    return f"The first {MOST_ROWS:,} of {len(frame):,} rows; {path} has them all."
 
 
 def _add_figure(entry: Entry, svg: bytes) -> None:

@@ -9,13 +9,13 @@ from bokeh.core.types import ID
 from bokeh.embed import json_item
 from bokeh.models import (
     BasicTicker,
-    ColorBar,  # type: ignore[attr-defined]
     ColumnDataSource,
     CustomJS,
     FixedTicker,
     LinearColorMapper,
     Range1d,
 )
+from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Cividis256, Viridis256
 from bokeh.plotting import figure
 from bokeh.resources import Resources

@@ -26,6 +26,8 @@ class Results:
     """The model table's row of every model in use."""
     columns: Mapping[str, Mapping[str, str]]
     """Groupings and components, by column and model."""
+    shown: Mapping[str, Sequence[str]]
+    """Section and title of every table and figure of the analyses, by path."""
     tables: Mapping[str, pd.DataFrame]
     """Tables by name: those of similarity/ and analysis/. A matrix has the models' names as index."""
     figures: Mapping[str, bytes] = field(default_factory=dict)
@@ -42,7 +44,11 @@ class Results:
 
 
 def read_results(
-    study: Path, paths: Sequence[Path], examples: Path | None, columns: Mapping[str, Mapping[str, str]]
+    study: Path,
+    paths: Sequence[Path],
+    examples: Path | None,
+    columns: Mapping[str, Mapping[str, str]],
+    shown: Mapping[str, Sequence[str]],
 ) -> Results:
     """Read the results.
 
@@ -55,6 +61,8 @@ def read_results(
     examples : Path or None
     columns : mapping of str to mapping
         Groupings and components of the models, by column.
+    shown : mapping of str to sequence of str
+        Section and title of every table and figure of the analyses, by path.
 
     Returns
     -------
@@ -71,6 +79,7 @@ def read_results(
         asked["config"],
         {row["model"]: row for row in asked["models"] if row["use"]},
         columns,
+        shown,
         tables,
         figures,
         None if examples is None else read_table(examples),

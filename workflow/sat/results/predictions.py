@@ -1,0 +1,142 @@
+"""The predictions of all models as labelled arrays, which are read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from sat.results.reading import Folder
+
+ABSENT = -1
+"""Prediction where the source did not attack the image."""
+Read: TypeAlias = Callable[..., NDArray[Any]]
+
+
+class OnDemand(BackendArray):
+    """An array of which only the part that is asked for is read.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    read : callable
+        Gets the indices along each axis, int arrays, and returns an int16 array of their outer product.
+    """
+
+    def __init__(self, shape: tuple[int, ...], read: Read) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(np.int16)
+        self._read = read
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        found: NDArray[Any] = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._outer
+        )
+        return found
+
+    def _outer(self, key: tuple[Any, ...]) -> NDArray[Any]:
+        wanted = [np.atleast_1d(np.arange(size)[part]) for size, part in zip(self.shape, key, strict=True)]
+        # A number takes its axis away.
+        axes = tuple(0 if np.ndim(part) == 0 and not isinstance(part, slice) else slice(None) for part in key)
+        if not all(map(len, wanted)):
+            return np.empty([len(each) for each in wanted], self.dtype)[axes]
+        found: NDArray[Any] = self._read(*wanted)[axes]
+        return found
+
+
+def labelled(read: Read, coords: Mapping[str, Any], labels: NDArray[np.integer], name: str, about: str) -> xr.DataArray:
+    """Make a labelled array that is read on demand.
+
+    Parameters
+    ----------
+    read : callable
+        See `OnDemand`.
+    coords : mapping
+        Coordinates by the names of the axes, in their order; the last axis is that of the images.
+    labels : int array, shape (images,)
+        True classes.
+    name : str
+    about : str
+        What the array holds.
+
+    Returns
+    -------
+    xarray.DataArray
+    """
+    data = indexing.LazilyIndexedArray(OnDemand(tuple(map(len, coords.values())), read))
+    with_label = {**coords, "label": ("image", labels)}
+    return xr.DataArray(
+        xr.Variable(tuple(coords), data), coords=with_label, name=name, attrs={"units": "class", "long_name": about}
+    )
+
+
+def read_tiles(folder: Folder, prefix: str, models: Sequence[str]) -> Read:
+    """Make the function that reads predictions of adversarial images from tiles.
+
+    Parameters
+    ----------
+    folder : Folder
+    prefix : str
+        Folder of the variant, as `sat.study.plan.variant_folder` names it; empty for the study itself.
+    models : sequence of str
+        Targets and sources, in the order of both axes.
+
+    Returns
+    -------
+    callable
+        Opens only the tiles that hold the pairs that are asked for.
+    """
+    tile_of = {model: tile for tile, members in folder.plan.tiles.items() for model in members}
+
+    def by_tile(rows: NDArray[np.integer]) -> dict[str, list[int]]:
+        """Positions in `rows` of the models of each tile."""
+        found: dict[str, list[int]] = {}
+        for position, row in enumerate(rows.tolist()):
+            found.setdefault(tile_of[models[row]], []).append(position)
+        return found
+
+    def read(
+        targets: NDArray[np.integer], sources: NDArray[np.integer], images: NDArray[np.integer]
+    ) -> NDArray[np.int16]:
+        found = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
+        for target_tile, rows in by_tile(targets).items():
+            for source_tile, columns in by_tile(sources).items():
+                with folder.hdf5(f"{prefix}tiles/{target_tile}/{source_tile}.h5") as file:
+                    place = [
+                        _places(file[axis].asstr()[:].tolist(), [models[wanted[k]] for k in chosen])
+                        for axis, wanted, chosen in (("target", targets, rows), ("source", sources, columns))
+                    ]
+                    found[np.ix_(rows, columns)] = _block(file["prediction"], *place, images)
+        return found
+
+    return read
+
+
+def read_clean(folder: Folder, models: Sequence[str]) -> Read:
+    """Make the function that reads predictions of clean images, shape (models, images)."""
+
+    def read(rows: NDArray[np.integer], images: NDArray[np.integer]) -> NDArray[np.int16]:
+        found = np.empty((len(rows), len(images)), np.int16)
+        for position, row in enumerate(rows.tolist()):
+            with folder.hdf5(f"clean/{models[row]}.h5") as file:
+                found[position] = _block(file["attack_prediction"], images)
+        return found
+
+    return read
+
+
+def _places(names: list[str], wanted: list[str]) -> NDArray[np.integer]:
+    return np.array([names.index(name) for name in wanted])
+
+
+def _block(data: Any, *wanted: NDArray[np.integer]) -> NDArray[Any]:
+    """Read the outer product of indices as one slice of each axis: HDF5's own fancy indexing is far slower."""
+    first = [int(each.min()) for each in wanted]
+    block = data[tuple(slice(start, int(each.max()) + 1) for start, each in zip(first, wanted, strict=True))]
+    found: NDArray[Any] = block[np.ix_(*(each - start for start, each in zip(first, wanted, strict=True)))]
+    return found
