@@ -40,7 +40,7 @@ def test_every_array_of_a_study_is_as_declared_and_says_so(finished):
                 assert data.attrs["axes"].tolist() == list(declared.axes)
                 assert (data.attrs["unit"], data.attrs["description"]) == (declared.unit, declared.description)
                 seen.add((kind.description, name))
-    assert len(seen) == 4 + 4 + 2 + 4, "every array but those of image files and of gradients"
+    assert len(seen) == 4 + 4 + 2 + 5, "every array but those of image files and of gradients"
 
 
 def test_every_column_of_a_study_is_declared(finished):
