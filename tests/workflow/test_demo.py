@@ -106,7 +106,7 @@ def test_the_summary_says_what_was_found_and_how_sure(demo: Project, matrix: pd.
     text = demo.sat("summary").stdout
     for name in ("similarity/sat.csv", "figures", "report/report.html"):
         assert f"results/digits/{name}" in text
-    pairs = re.findall(r"^  (\w+)  (\w+) +(-?\d\.\d\d)  \[(-?\d\.\d\d), (-?\d\.\d\d)\]", text, re.MULTILINE)
+    pairs = re.findall(r"^  (\w+) +(\w+) +(-?\d\.\d\d)  \[(-?\d\.\d\d), (-?\d\.\d\d)\]", text, re.MULTILINE)
     assert len(pairs) == 5
     upper = matrix.where(np.triu(np.ones(matrix.shape, bool), 1)).stack().sort_values(ascending=False)
     assert [(a, b) for a, b, *_ in pairs] == list(upper.index[:5])
