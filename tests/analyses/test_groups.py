@@ -262,9 +262,7 @@ def test_figure_has_a_hollow_dot_for_one_pair_and_an_arrow_for_a_wide_interval()
     assert table.set_index("group").loc["c", "low"] < left.get_xlim()[0], "the axis is cut"
     assert any(line.get_marker() == "<" for line in left.lines)
     contrasts = [line for line in right.lines if line.get_marker() == "o"]
-    assert len(contrasts) == 4 and all(
-        figure.axes[0].spines[side].get_visible() is False for side in ("top", "right")
-    )
+    assert len(contrasts) == 4 and all(figure.axes[0].spines[side].get_visible() is False for side in ("top", "right"))
     few = group_contrasts(affinity * np.nan, labels, permutations=9).assign(column="family")
     none = overall_contrasts(affinity * np.nan, labels.to_frame("family"), permutations=9)
     empty = groups_figure(table, few, none.rename_axis("column").reset_index())
