@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from conftest import ROOT
-from projects import ANALYSES, SNAKEMAKE
+from projects import ANALYSES, SNAKEMAKE, unwrapped
 from sat.status.progress import QUIET, progress
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -28,11 +28,6 @@ def status(project):
     done = project.sat("status")
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def unwrapped(text):
-    """The words, whatever lines they are wrapped into."""
-    return " ".join(text.split())
 
 
 def jobs_of(plan):
