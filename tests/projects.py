@@ -29,6 +29,11 @@ PAGES = {"examples", "atlas"}
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 
+def unwrapped(text: str) -> str:
+    """The words of a text, whatever lines they are wrapped into."""
+    return " ".join(text.split())
+
+
 def locked_copy(folder: Path, make: Callable[[Path], None]) -> Path:
     """Make a folder once for all test workers."""
     with folder.with_suffix(".lock").open("w") as lock:

@@ -12,6 +12,7 @@ import yaml
 
 import forks
 from conftest import ROOT, ROWS
+from projects import unwrapped
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -180,7 +181,7 @@ def test_plan_counts_jobs_and_pairs(sat, write_study, tmp_path):
     write_study([*ROWS, {**ROWS[0], "model": "retired", "use": "no"}])
     done = sat(tmp_path, "plan", "--study", "study.yaml", "--config", "tile_size=1")
     assert done.returncode == 0, done.stderr
-    assert "3 models in 1 cohort(s) and 1 retired, 9 ordered pairs in 9 tiles of up to 1 x 1" in done.stdout
+    assert "3 models in 1 cohort(s) and 1 retired, 9 ordered pairs in 9 tiles of up to 1 x 1" in unwrapped(done.stdout)
     jobs = {
         line.split()[0]: line.split()[1:5] for line in done.stdout.splitlines() if line[:1].isalpha() and line.split()
     }

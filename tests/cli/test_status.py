@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from conftest import ROOT
-from projects import ANALYSES, PAGES, SNAKEMAKE
+from projects import ANALYSES, PAGES, SNAKEMAKE, unwrapped
 from sat.status.progress import QUIET, progress
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -41,7 +41,9 @@ def test_before_anything_ran(write_study, tmp_path):
     jobs = 1 + 1 + 3 + 4 * 3 + 4 + 1 + len(ANALYSES | PAGES)
     assert f"Study tiny: 0 of {jobs} jobs done." in text and "No log of Snakemake" in text
     assert counts(text)["attack"] == (3, 0, 0, 0, 3) and counts(text)["total"] == (jobs, 0, 0, 0, jobs)
-    assert re.search(r"at most \d+ h \d+ min from the time limits of images, train, clean, attack, evaluate", text)
+    assert re.search(
+        r"at most \d+ h \d+ min from the time limits of images, train, clean, attack, evaluate", unwrapped(text)
+    )
 
 
 @pytest.mark.slow
@@ -84,7 +86,7 @@ def test_a_failed_job_with_the_end_of_its_log(project):
     assert project.snakemake("--keep-going").returncode == 1
     text = status(project)
     assert counts(text)["gate"] == (3, 0, 0, 3, 0) and counts(text)["attack"] == (3, 3, 0, 0, 0)
-    failed = text[text.index("Failed:") :]
+    failed = text[text.index("Failed (logs in results/tiny/logs/):") :]
     assert re.search(r"  gate/vit\.log \(written \d+ s ago\)\n    .*INFO gate", failed)
     assert "    Error: model 'vit': gets" in failed and "min_accuracy is 1" in failed
     # Elsewhere, where Snakemake's own folder is not: the logs of the jobs say the same.
@@ -122,7 +124,8 @@ def test_during_a_run_and_after_kills(project):
         assert re.search(
             r"Running \(logs in results/tiny/logs/\):\n  weights/\w+\.log \(written \d+ s ago\)\n    .*epoch", text
         )
-        assert "with 2 jobs side by side, as lately" in text and "Running jobs count as if they had not begun." in text
+        assert "with 2 jobs side by side, as lately" in unwrapped(text)
+        assert "Running jobs count as if they had not begun." in unwrapped(text)
         # From outside, as for its memory: its log ends as if it went on, and only Snakemake knows.
         jobs = [child for child in psutil.Process(run.pid).children(recursive=True) if "train" in child.cmdline()]
         jobs[0].kill()
@@ -138,7 +141,7 @@ def test_during_a_run_and_after_kills(project):
         os.utime(path, (times.st_atime, times.st_mtime - QUIET - 60))
     text = status(project)
     assert counts(text)["train"] == (3, 0, 0, 1, 2)
-    assert "nothing was written for 11 min" in text and "the 2 job(s) that it has started are silent" in text
+    assert "nothing was written for 11 min" in text and "the 2 job(s) that it has started are silent" in unwrapped(text)
 
 
 STARTED = """[Mon Nov 23 02:15:56 2026]
@@ -211,4 +214,4 @@ def test_time_left_from_benchmarks(project):
     # Three jobs of 4,000 s, two at a time; the log names the results as the rules do.
     assert "about 3 h 20 min from the mean of 1 finished job(s); with one job at a time" in found.time_left()
     text = status(project)
-    assert "about 1 h 40 min from the mean of 1 finished job(s); with 2 jobs side by side" in text
+    assert "about 1 h 40 min from the mean of 1 finished job(s); with 2 jobs side by side" in unwrapped(text)

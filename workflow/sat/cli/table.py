@@ -1,4 +1,4 @@
-"""Print a table with as many digits as one reads, as text, Markdown or LaTeX."""
+"""Print a table of the results, as text, Markdown or LaTeX."""
 
 from __future__ import annotations
 

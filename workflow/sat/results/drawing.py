@@ -50,7 +50,7 @@ def draw_examples(examples: PairExamples) -> Figure:
         for axis, (image, title) in zip(axes, shown, strict=True):
             axis.imshow(np.moveaxis(np.clip(image, 0, 255).astype(np.uint8), 0, -1), interpolation="nearest")
             # A dollar sign in the name of a class would start a formula.
-            axis.set_title(title, fontsize=8, parse_math=False)
+            axis.set_title(title, loc="center", fontsize=8, parse_math=False)
             axis.set_xticks([])
             axis.set_yticks([])
         axes[0].set_ylabel(examples.fools[row], fontsize=8)
