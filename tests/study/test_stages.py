@@ -120,6 +120,13 @@ def recipes(given, **raised):
     return {name: artefact.step.recipe for name, artefact in plan.artefacts().items()}
 
 
+@pytest.mark.parametrize("part", ["page.html", "page.css", "page.js"])
+def test_a_part_of_the_page_drifts_the_page_alone(package, part):
+    with (package / "report/atlas" / part).open("a") as stream:
+        stream.write("\n")
+    assert stages.drifted() == ["atlas"]
+
+
 def test_the_version_of_an_attack_changes_what_is_made_with_it(write_study):
     fast = {"fast": {"attack": {"method": "fgsm"}}, "few": {"attack_images": 16}}
     given = load_study([write_study(variants=fast)])

@@ -151,7 +151,7 @@ def settle(names: Iterable[str], bump: bool) -> None:
 def code_digest(name: str) -> str:
     """Compute the digest of the syntax trees of all modules that a stage or a unit imports, directly or indirectly.
 
-    Comments, docstrings and layout do not count.
+    Comments, docstrings and layout do not count. What a module shows in a browser (page.html beside page.py) counts, byte for byte.
 
     Parameters
     ----------
@@ -166,6 +166,8 @@ def code_digest(name: str) -> str:
     digest = hashlib.sha256()
     for module, tree in sorted(_imported(_modules(name)).items()):
         digest.update(f"{module}\n{_canonical(tree)}\n".encode())
+        for file in _page_files(module):
+            digest.update(f"{module} {file.name}\n".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -212,6 +214,13 @@ def _run(node: ast.AST) -> Iterator[ast.AST]:
         children = ast.iter_child_nodes(node)
     for child in children:
         yield from _run(child)
+
+
+def _page_files(module: str) -> list[Path]:
+    """Parts of a web page that lie beside a module, and have its name."""
+    file = _file(module)
+    beside = [file.with_suffix(suffix) for suffix in (".css", ".html", ".js")] if file else []
+    return [path for path in beside if path.is_file()]
 
 
 def _file(module: str) -> Path | None:
