@@ -40,8 +40,8 @@ KILLED = "left by jobs that were killed"
 def unneeded(plan: Plan, results: Path) -> list[Unneeded]:
     """Find what a study does not need: artefacts that it does not ask for, and what killed jobs have left.
 
-    A file counts only if its sidecar says that a stage of ours made it, so files of the user's own stay. Everything of a
-    model that stands in the table stays too, since a retired model may come back.
+    A file counts only if its sidecar says that a stage of ours made it, so files of the user's own stay. Everything of
+    a model that stands in the table stays too, since a retired model may come back.
 
     Parameters
     ----------
