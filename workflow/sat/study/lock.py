@@ -151,7 +151,8 @@ def settle(names: Iterable[str], bump: bool) -> None:
 def code_digest(name: str) -> str:
     """Compute the digest of the syntax trees of all modules that a stage or a unit imports, directly or indirectly.
 
-    Comments, docstrings and layout do not count. What a module shows in a browser (page.html beside page.py) counts, byte for byte.
+    Comments, docstrings and layout do not count. What a module shows in a browser (page.html beside page.py) counts,
+    byte for byte.
 
     Parameters
     ----------
