@@ -11,6 +11,7 @@ from conftest import ROOT, ROWS
 from sat.errors import SatError
 from sat.study.attack import AttackSettings, grey_levels
 from sat.study.config import config_schema
+from sat.study.keys import document
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import build_study, load_study
@@ -511,6 +512,20 @@ def test_schema_is_in_step():
     assert json.loads((ROOT / "workflow/schema.json").read_text()) == config_schema(), (
         "python -m sat schema > workflow/schema.json"
     )
+
+
+def test_the_page_of_keys_is_in_step_and_has_every_key_with_its_default():
+    schema = config_schema()
+    page = (ROOT / "docs/config.md").read_text()
+    assert page == document(schema), "sat schema --markdown > docs/config.md"
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    nested = [fields["properties"] for fields in schema["$defs"].values()]
+    keys = {key for fields in nested for key in fields}
+    plain = {key for key, field in schema["properties"].items() if "$ref" not in json.dumps(field)}
+    assert set(rows) == keys | plain
+    assert f"`{json.dumps(schema['properties']['tile_size']['default'])}`" in rows["tile_size"]
+    sections = set(schema["properties"]) - plain
+    assert sections == {line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")}
 
 
 def test_the_study_needs_no_torch():

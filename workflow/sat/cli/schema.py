@@ -10,10 +10,15 @@ GROUP = "Develop SAT"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    parser.add_argument("--markdown", action="store_true", help="print the page docs/config.md instead")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the schema."""
     from sat.study.config import config_schema
+    from sat.study.keys import document
 
-    print(json.dumps(config_schema(), indent=2))
+    if arguments.markdown:
+        print(document(config_schema()), end="")
+    else:
+        print(json.dumps(config_schema(), indent=2))
