@@ -9,9 +9,9 @@ import yaml
 
 from conftest import ROOT, ROWS
 from sat.errors import SatError
+from sat.study import keys as reference
 from sat.study.attack import AttackSettings, grey_levels
 from sat.study.config import config_schema
-from sat.study.keys import document
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
 from sat.study.study import build_study, load_study
@@ -517,7 +517,7 @@ def test_schema_is_in_step():
 def test_the_page_of_keys_is_in_step_and_has_every_key_with_its_default():
     schema = config_schema()
     page = (ROOT / "docs/config.md").read_text()
-    assert page == document(schema), "sat schema --markdown > docs/config.md"
+    assert page == reference.document(schema), "sat schema --markdown > docs/config.md"
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     nested = [fields["properties"] for fields in schema["$defs"].values()]
     keys = {key for fields in nested for key in fields}
