@@ -9,8 +9,8 @@ from typing import Any
 HEAD = """# Keys of a study's config file
 
 Generated from the schema (`sat schema --markdown`), with which every config file is checked.
-[config.yaml](../config.yaml) is an example with comments, and [columns.md](columns.md) says what the model table holds. Paths are relative to the
-config file. A key that is left out has its default.
+[config.yaml](../config.yaml) is an example with comments, and [columns.md](columns.md) says what the model table
+holds. Paths are relative to the config file. A key that is left out has its default.
 """
 PLAIN = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
