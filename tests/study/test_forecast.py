@@ -33,8 +33,8 @@ def test_disk_against_sizes_by_hand(imagenet):
     raw, artefacts = 5000 * 3 * 224 * 224, imagenet.plan.artefacts()
     assert 0.4 * raw < imagenet.disk(artefacts["adversarial/resnet50.h5"]) < raw
     assert imagenet.disk(artefacts["weights/resnet50.safetensors"]) == 4 * 25_557_032
-    # int16 predictions of 8 targets on 8 sources.
-    assert imagenet.disk(artefacts["tiles/c1-000/c1-001.h5"]) == 2 * 64 * 5000
+    # int16 predictions of 8 targets on 8 sources, and their probabilities as float16.
+    assert imagenet.disk(artefacts["tiles/c1-000/c1-001.h5"]) == (2 + 2) * 64 * 5000
     assert imagenet.disk(artefacts["clean/resnet50.h5"]) == 2 * 1000 * 50_000
 
 

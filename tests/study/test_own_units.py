@@ -159,6 +159,10 @@ def test_the_digest_is_in_exactly_the_steps_of_the_unit(beside: SimpleNamespace)
         plan = Plan(load_study([beside.path]))
         changed[name] = {path for path, made in plan.artefacts().items() if made.step.recipe != before[path]}
         (beside.folder / name).write_text(text)
+    # The page shows everything.
+    for paths in changed.values():
+        assert {"report/atlas.html", "report/landing.rst"} <= paths
+        paths -= {"report/atlas.html", "report/landing.rst"}
     assert changed["nearest.py"] == {"analysis/nearest.csv"}
     assert {path.rpartition("/")[2].split(".")[0].split("_")[0] for path in changed["kappa.py"]} == {"measures"}
     assert {path.split("/")[0] for path in changed["nesterov.py"]} == {

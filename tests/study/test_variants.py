@@ -25,7 +25,9 @@ def plan(write_study, **changes):
 
 
 def recipes(given):
-    return {name: made.step.recipe for name, made in given.artefacts().items() if name != "study.json"}
+    """Recipes of all but what describes the study: its settings, and the page that shows them."""
+    describe = ("study.json", "report/atlas.html", "report/landing.rst")
+    return {name: made.step.recipe for name, made in given.artefacts().items() if name not in describe}
 
 
 def test_a_study_without_variants_is_what_it_was(write_study):

@@ -88,8 +88,9 @@ def test_an_analysis_is_one_file_and_a_caption(project: Project):
     (project.folder / "workflow/report/spread.rst").write_text("Half of the pairs lie no farther apart than this.\n")
     results = project.results
 
-    # The study's effective settings hold its key, so that is written again; nothing else runs but the analysis.
-    assert project.planned() == {"spread": ["analysis/spread.csv"], "study": ["study.json"]}
+    # The study's effective settings hold its key, so that is written again; nothing else runs but the analysis and the page.
+    page = {"atlas": ["report/atlas.html"]}
+    assert project.planned() == {"spread": ["analysis/spread.csv"], "study": ["study.json"], **page}
     plan = project.sat("plan").stdout
     assert re.search(r"^spread +1 +0 +1 ", plan, re.MULTILINE), plan
     project.run()
@@ -126,6 +127,7 @@ def test_an_analysis_is_one_file_and_a_caption(project: Project):
     assert project.planned("--config", "spread={quantile: 0.1}") == {
         "spread": ["analysis/spread.csv"],
         "study": ["study.json"],
+        **page,
     }
 
 
@@ -136,4 +138,5 @@ def test_an_analysis_that_returns_what_it_does_not_declare_says_so(project: Proj
     done = project.snakemake()
     assert done.returncode != 0
     log = (project.results / "logs/analysis/spread.log").read_text()
-    assert "its function returns" in log and "analysis/spread.csv" in log and "Traceback" not in log
+    said = "its function 'run' returns spread, spread_models, but its declaration names spread_models"
+    assert said in log and "Traceback" not in log

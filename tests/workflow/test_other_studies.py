@@ -27,7 +27,7 @@ def beside(project: Project) -> Project:
 
 
 def test_the_same_images_and_attack(beside: Project) -> None:
-    assert set(beside.planned()) == {"study", "groups", "reference"}
+    assert set(beside.planned()) == {"study", "groups", "reference", "atlas"}
     beside.run()
     groups = pd.read_csv(beside.results / "analysis/groups.csv").set_index("kind")
     assert groups.loc["compare", "mean"] == groups.loc["all", "mean"]
@@ -53,14 +53,13 @@ def test_another_attack_is_refused_for_a_mean_and_named_for_a_reference(beside: 
     assert "steps 3 instead of 2" in figure and "other images" not in figure
 
 
-def test_a_matrix_alone_is_hatched(beside: Project) -> None:
+def test_a_matrix_alone_is_named_as_one(beside: Project) -> None:
     matrix = pd.read_csv(beside.results / "similarity/sat.csv", index_col=0)
     matrix.fillna(0.5).to_csv(beside.folder / "alone.csv")
     beside.configure(compare_to="alone.csv", reference="alone.csv")
     beside.run()
     figure = (beside.results / "figures/groups.svg").read_text()
-    # Hatches are patterns in SVG.
-    assert "other matrix" in figure and "<pattern" in figure
+    assert "other matrix" in figure and "other study" not in figure
     assert "settings not known" in (beside.results / "figures/reference.svg").read_text()
 
 
