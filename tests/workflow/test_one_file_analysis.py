@@ -88,7 +88,7 @@ def test_an_analysis_is_one_file_and_a_caption(project: Project):
     (project.folder / "workflow/report/spread.rst").write_text("Half of the pairs lie no farther apart than this.\n")
     results = project.results
 
-    # The study's effective settings hold its key, so that is written again; nothing else runs but the analysis and the page.
+    # The study's effective settings hold its key, so that is written again. Else the analysis and the page run alone.
     page = {"atlas": ["report/atlas.html"]}
     assert project.planned() == {"spread": ["analysis/spread.csv"], "study": ["study.json"], **page}
     plan = project.sat("plan").stdout

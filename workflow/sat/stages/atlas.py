@@ -1,4 +1,4 @@
-"""Write the page report/atlas.html, and the first page of Snakemake's report."""
+"""Write report/atlas.html, and the first page of Snakemake's report."""
 
 from __future__ import annotations
 

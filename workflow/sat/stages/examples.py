@@ -1,4 +1,4 @@
-"""Choose adversarial examples for report/atlas.html, and keep them as images."""
+"""Choose the adversarial examples that report/atlas.html shows."""
 
 from __future__ import annotations
 
