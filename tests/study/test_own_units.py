@@ -166,7 +166,7 @@ def test_the_digest_is_in_exactly_the_steps_of_the_unit(beside: SimpleNamespace)
     assert changed["nearest.py"] == {"analysis/nearest.csv"}
     assert {path.rpartition("/")[2].split(".")[0].split("_")[0] for path in changed["kappa.py"]} == {"measures"}
     assert {path.split("/")[0] for path in changed["nesterov.py"]} == {
-        "adversarial", "tiles", "similarity", "analysis", "figures"
+        "adversarial", "tiles", "similarity", "analysis", "figures", "report"
     }  # fmt: skip
 
 
