@@ -154,8 +154,8 @@ found = against(matrix, matrix, {"mine": matrix}, dict.fromkeys("abcd", 0.3), pe
 pairs = pd.DataFrame({"model_a": ["a", "c"], "model_b": ["b", "d"], "sat": [0.0, 1.0], "mine": [0.0, 1.0]})
 pairs = pairs.assign(affinity=pairs["sat"], mine_rest=pairs["mine"])
 figure = measures_figure(pairs, found, dict(zip("abcd", "xxyy")))
-labels = [" ".join(axes.get_ylabel().split()) for axes in figure.axes[:2]]
-assert labels == ["both right", "both right, without levels"]
+named = [" ".join(axes.get_ylabel().split()) for axes in figure.axes[:2]]
+assert named == ["both right", "both right, without levels"]
 low, high = similarity_interval("mine", matrix, arrays, labels, 0.95, random)
 assert low.loc["a", "b"] < matrix.loc["a", "b"] < high.loc["a", "b"]
 """

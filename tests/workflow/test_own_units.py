@@ -132,7 +132,7 @@ def test_another_measure_reruns_exactly_its_own_steps(project: Project) -> None:
     after = project.state("**/*")
     changed = {name for name in before if after[name] != before[name] and not name.startswith(("logs", "bench", "."))}
     names = ("analysis/measures.csv", "analysis/measures_separation.csv", "analysis/measures_pairs.csv")
-    outputs = {*names, "figures/measures.svg"}
+    outputs = {*names, "figures/measures.svg", "report/atlas.html", "report/landing.rst"}
     assert changed == outputs | {f"{name}.json" for name in outputs}
     assert pd.read_csv(project.results / "analysis/measures_pairs.csv")["kappa"].tolist() == pytest.approx([*halves])
     assert project.sat("verify").returncode == 0
