@@ -195,7 +195,7 @@ def test_a_measure_of_gradients_adds_them_and_reruns_its_own_analysis_alone(proj
     assert project.state("gradients/vit.h5")["gradients/vit.h5"][1] == digest
 
     project.configure(measures=["agreement"])
-    assert rules(project.planned()) == {"study", "measures"}
+    assert rules(project.planned()) == {"study", "measures", "atlas"}
 
 
 def test_a_re_sorted_table_reruns_nothing(project: Project):
