@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 GROUP = "Trust them"
@@ -39,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{total} artefacts of {results}: all are as the study asks.")
     else:
         print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")
-        print(f"  {_repair(arguments, [str(finding.path) for finding in findings if finding.kind != 'missing'])}")
+        again = [str(finding.path) for finding in findings if finding.kind != "missing"]
+        print(f"  {_repair(arguments, again, bool(study.own))}")
     changed = changed_code(plan, results)
     for folder in changed:
         print(f"\n{folder}: is not the code of its name any more. Delete the folder; the next run copies it again.")
@@ -56,11 +58,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if findings or changed else 0
 
 
-def _repair(arguments: argparse.Namespace, present: list[str]) -> str:
+def _repair(arguments: argparse.Namespace, present: list[str], foreign: bool) -> str:
     """The command that makes the results again that are there but not as they should be, and those that are missing."""
+    from sat.cli.calls import CLONE
     from sat.cli.tools import DEFAULT
+    from sat.study.code import KEY
 
+    snakefile = [] if Path("Snakefile").exists() else ["-s", str(CLONE / "Snakefile")]
     configfile = [] if arguments.study == DEFAULT else ["--configfile", *arguments.study]
-    overrides = ["--config", *arguments.config] if arguments.config else []
+    settings = dict.fromkeys([*arguments.config, *([f"{KEY}=true"] if foreign else [])])
+    overrides = ["--config", *settings] if settings else []
     again = ["--forcerun", *present] if present else []
-    return shlex.join(["snakemake", "--cores", "all", *configfile, *overrides, *again])
+    return shlex.join(["snakemake", *snakefile, "--cores", "all", *configfile, *overrides, *again])

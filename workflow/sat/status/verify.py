@@ -123,10 +123,10 @@ def earlier_formats(known: Mapping[str, Mapping[str, Any]]) -> list[Path]:
 
 
 def changed_code(plan: Plan, results: Path) -> list[Path]:
-    """Find the copies of code files that are missing, or have changed since they were made."""
+    """Find the copies of code files that have changed since they were made. The next run makes one that is missing."""
     study = plan.study
     folders = [results / FOLDER / study.code[module].digest for module in study.own]
-    return [folder for folder in folders if digest_of(read_copy(folder)) != folder.name]
+    return [folder for folder in folders if folder.is_dir() and digest_of(read_copy(folder)) != folder.name]
 
 
 def left_behind(results: Path) -> list[Path]:

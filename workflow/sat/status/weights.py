@@ -54,9 +54,10 @@ def check_weights(study: Study, images: Images | None) -> Iterator[Said]:
                 yield Said("weights", str(error), "problem")
     for reason, names in skipped.items():
         yield Said("weights", f"{len(names)} net(s) were not tried ({some(names)}): {reason}")
-    if checkpoints:
+    tried = [row.model for row in checkpoints if not any(row.model in names for names in skipped.values())]
+    if tried:
         names = [row.model for row in fitting if row.source == "checkpoint"]
-        yield Said("weights", f"{len(names)} of {len(checkpoints)} checkpoints fit: {some(names) or 'none'}")
+        yield Said("weights", f"{len(names)} of {len(tried)} checkpoints fit: {some(names) or 'none'}")
     if names := [row.model for row in fitting if row.source != "checkpoint"]:
         yield Said("weights", f"{len(names)} net(s) of code files return logits of the images' classes: {some(names)}")
     yield from _of_the_hub(study, [row for row in theirs if row.source == "hub"], images)

@@ -59,7 +59,8 @@ def _params(plan: Plan) -> dict[str, Any]:
 
 def _fault(study: Study) -> str:
     k, count = study.config.clusters.k, len(study.used)
-    return f"key 'clusters.k': {count} models cannot form {k} clusters; write 2 to {count}" if k > count else ""
+    right = f"2 to {count}" if count > 2 else "2"
+    return f"key 'clusters.k': {count} models cannot form {k} clusters; write {right}" if k > count else ""
 
 
 UNIT = Analysis(
