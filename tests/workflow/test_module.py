@@ -12,7 +12,7 @@ import yaml
 
 import forks
 from conftest import ROOT, ROWS, TINY
-from projects import Project
+from projects import SNAKEMAKE, Project
 
 HOST = """
 configfile: "host.yaml"
@@ -164,5 +164,5 @@ def test_the_catalogues_snakefile_is_the_same_workflow(project: Project) -> None
     assert project.planned("--snakefile", "workflow/Snakefile") == {}
     project.configure(min_accuracy=0.01)
     assert set(project.planned("--snakefile", "workflow/Snakefile")) == {"study", "gate", "atlas"}
-    lint = project.call("snakemake", "--lint", "--snakefile", "workflow/Snakefile")
+    lint = project.call(str(SNAKEMAKE), "--lint", "--snakefile", "workflow/Snakefile")
     assert lint.returncode == 0, lint.stderr
