@@ -25,7 +25,7 @@ def plan(write_study, **changes):
 
 
 def recipes(given):
-    """Recipes of all but what describes the study: its settings, and the page that shows them."""
+    """Recipes of everything except study.json and the page, which both change with any setting."""
     describe = ("study.json", "report/atlas.html", "report/landing.rst")
     return {name: made.step.recipe for name, made in given.artefacts().items() if name not in describe}
 

@@ -92,9 +92,11 @@ def broken(found: object, images: NDArray[np.uint8], eps: float, declaration: At
     for name, array in flags.items():
         kinds = "iu" if name == "zero_gradients" else "b"
         if not isinstance(array, np.ndarray) or array.shape != (count,) or array.dtype.kind not in kinds:
-            return f"{name} that is no array of {'int' if kinds == 'iu' else 'bool'} and shape ({count},)"
+            return f"{name}, which should be an array of {'int' if kinds == 'iu' else 'bool'} and shape ({count},)"
     if not isinstance(change, np.ndarray) or change.shape != images.shape or change.dtype != declaration.dtype:
-        return f"a perturbation that is no array of {declaration.dtype} and shape {images.shape}, in grey levels"
+        return (
+            f"a perturbation, which should be an array of {declaration.dtype} and shape {images.shape}, in grey levels"
+        )
     if not count:
         return ""
     wide = change.astype(np.int16)

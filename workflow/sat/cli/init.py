@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the files, or none of them if one is there already."""
+    """Write the files. If one of them exists, nothing is written."""
     from sat.cli.calls import CLONE
     from sat.store.files import replacing
 

@@ -109,7 +109,7 @@ def heat_map(
     ----------
     values : float array, shape (n, n)
     names, families : sequence of str
-        Of every row.
+        Name and family of each row.
     tree : float array, shape (n - 1, 4)
         Linkage that gives the order.
     answer : str

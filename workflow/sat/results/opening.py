@@ -74,7 +74,7 @@ def open_study(study: Path | str, *, config: Mapping[str, Any] | None = None, tr
 def _recorded(results: Path) -> Study:
     """The study that a folder of results records."""
     if not (results / "study.json").is_file():
-        raise SatError(f"{results}: holds no study.json, so it is no folder of results. {_nearby(results)}")
+        raise SatError(f"{results}: holds no study.json, so it cannot be the results of a study. {_nearby(results)}")
     recorded = read_sidecar(results / "study.json")["params"]
     try:
         return Study.model_validate_json(json.dumps(recorded))

@@ -120,7 +120,7 @@ class Pair:
         """
         results, source = self._results, source or self.first
         if source not in (self.first, self.second):
-            raise SatError(f"source {source!r} is none of the pair; write {self.first!r} or {self.second!r}.")
+            raise SatError(f"source {source!r} is not in this pair; write {self.first!r} or {self.second!r}.")
         other = self.second if source == self.first else self.first
         said = results.predictions.sel(source=source, target=[source, other]).to_numpy()
         labels = results.labels

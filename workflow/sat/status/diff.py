@@ -73,13 +73,17 @@ def results(first: Side, second: Side) -> tuple[list[str], bool]:
         What was found, and whether anything differs. Where one study has no matrix yet, this is said, and is no
         difference.
     """
+    folders = []
     for side in (first, second):
         if side.results is None or not (side.results / MATRIX).exists():
             return [f"{side.name} has no matrix of these settings yet, so results are not compared"], False
-    assert first.results and second.results
-    records = [read_sidecar(folder / MATRIX) for folder in (first.results, second.results)]
-    lines = [*_measured(first, second), *_made_by(*records)]
-    compared, same = _matrices(first, second)
+        folders.append(side.results)
+    ours, theirs = folders
+    lines = [
+        *_measured(ours, theirs, second.name),
+        *_made_by(read_sidecar(ours / MATRIX), read_sidecar(theirs / MATRIX)),
+    ]
+    compared, same = _matrices(ours, theirs)
     return lines + compared, bool(lines) or not same
 
 
@@ -104,14 +108,14 @@ def _word(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _measured(first: Side, second: Side) -> list[str]:
+def _measured(first: Path, second: Path, name: str) -> list[str]:
+    """Compare images and attack of two folders of results; the second one has this name."""
     from sat.store.provenance import differences, read_settings
 
-    assert first.results and second.results
-    ours, theirs = (read_settings(side.results / MATRIX) for side in (first, second) if side.results)
+    ours, theirs = (read_settings(folder / MATRIX) for folder in (first, second))
     if ours is None or theirs is None:
         return ["a matrix that comes from a file: nothing is known of its images and attack"]
-    return [f"{second.name} was measured with {change}" for change in differences(ours, theirs)]
+    return [f"{name} was measured with {change}" for change in differences(ours, theirs)]
 
 
 def _made_by(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -125,15 +129,14 @@ def _made_by(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     return lines + [f"software: {change}" for change in _changes(first["packages"], second["packages"])]
 
 
-def _matrices(first: Side, second: Side) -> tuple[list[str], bool]:
+def _matrices(first: Path, second: Path) -> tuple[list[str], bool]:
     """Compare SAT of the pairs that both studies have."""
     import numpy as np
 
     from sat.statistics.correlation import spearman
     from sat.store.tables import read_matrix
 
-    assert first.results and second.results
-    one, other = read_matrix(first.results / MATRIX), read_matrix(second.results / MATRIX)
+    one, other = read_matrix(first / MATRIX), read_matrix(second / MATRIX)
     common = sorted(set(one.index) & set(other.index))
     rows, columns = np.triu_indices(len(common), 1)
     a, b = (matrix.loc[common, common].to_numpy(float)[rows, columns] for matrix in (one, other))
@@ -157,14 +160,13 @@ def _matrices(first: Side, second: Side) -> tuple[list[str], bool]:
     return lines, False
 
 
-def _apart(first: Side, second: Side) -> int | None:
+def _apart(first: Path, second: Path) -> int | None:
     """Count the common pairs of models whose intervals do not overlap; None where a matrix has no intervals."""
     from sat.store.tables import read_table
 
     tables = []
-    for side in (first, second):
-        assert side.results
-        path = side.results / "similarity/most_similar.csv"
+    for folder in (first, second):
+        path = folder / "similarity/most_similar.csv"
         if not path.exists():
             return None
         table = read_table(path)

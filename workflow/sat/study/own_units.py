@@ -222,4 +222,4 @@ def _check_together(units: Units, entry: str, where: str) -> None:
     if twice := [output for output in own.outputs if output in outputs]:
         raise SatError(f"{where}: {twice[0]} is a file of another analysis already; rename it.")
     if unknown := own.optional - set(own.inputs):
-        raise SatError(f"{where}: optional names {sorted(unknown)[0]!r}, which is none of the inputs.")
+        raise SatError(f"{where}: optional names {sorted(unknown)[0]!r}, but no input has this name.")

@@ -63,7 +63,7 @@ def _pattern(text: str) -> str:
 
 def _path(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_{}][A-Za-z0-9_{}./-]*", text) or ".." in text:
-        raise ValueError(f"{text!r} is no path of a result, such as similarity/sat.csv")
+        raise ValueError(f"{text!r} is no path of a result; right would be such as similarity/sat.csv")
     return text
 
 
