@@ -116,5 +116,11 @@ def random_start(draws: Draws, shape: tuple[int, ...], eps: int) -> NDArray[np.i
     -------
     int16 array, shape (n, *shape)
     """
-    found = [random.integers(-eps, eps, shape, np.int16, endpoint=True) for random in draws.generators("random start")]
-    return np.stack(found) if found else np.empty((0, *shape), np.int16)
+
+    def draw() -> NDArray[np.int16]:
+        values = np.empty((len(draws.ids), *shape), np.int16)
+        for start, random in zip(values, draws.generators("random start"), strict=True):
+            start[...] = random.integers(-eps, eps, shape, np.int16, endpoint=True)
+        return values
+
+    return draws.once(("random start", shape, eps), draw)

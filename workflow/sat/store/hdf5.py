@@ -23,6 +23,8 @@ IN_MEMORY = 2**30
 """Largest number of bytes of images that are read at once and kept in memory."""
 ZSTANDARD = 32015
 """Number of Zstandard among the filters of HDF5."""
+LEVEL = 1
+"""Level of Zstandard that packs arrays of images."""
 LAST_BUILT_IN = 255
 """Filters with higher numbers are code of plugins."""
 
@@ -51,7 +53,7 @@ def codec() -> Mapping[str, Any]:
             "images and perturbations are packed with Zstandard, and a package is not installed that this needs; "
             "pip install hdf5plugin (envs/requirements.txt)."
         ) from None
-    found: Mapping[str, Any] = hdf5plugin.Zstd(clevel=1)
+    found: Mapping[str, Any] = hdf5plugin.Zstd(clevel=LEVEL)
     return found
 
 
@@ -112,10 +114,12 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
         except OSError as error:
             if "read data" not in str(error):
                 raise
-            raise SatError(f"{path}: is damaged ({str(error).splitlines()[0]}); {_REMAKE}") from None
+            raise damaged(path, str(error).splitlines()[0]) from None
 
 
-_REMAKE = "'sat verify --full' says how to make it again."
+def damaged(path: Path | str, why: str) -> SatError:
+    """Make the error that says that a file is damaged."""
+    return SatError(f"{path}: is damaged ({why}); 'sat verify --full' says how to make it again.")
 
 
 def _check_readable(path: Path | str, file: h5py.File) -> None:
