@@ -94,9 +94,9 @@ def run(repeats: int) -> Table:
         ]
     return Table(
         "overlap",
-        f"{IMAGES} photographs of {SIDE} px in files that are not in memory, batches of {BATCH}, {SOURCES} sources, PGD "
-        f"of {STEPS} steps with random start. The device is a stand-in: each image takes it a set time (in an attack: "
-        "in each step) and no CPU; adding, clipping and scaling are the device's. What remains is reading, "
+        f"{IMAGES} photographs of {SIDE} px in files that are not in memory, batches of {BATCH}, {SOURCES} sources, "
+        f"PGD of {STEPS} steps with random start. The device is a stand-in: each image takes it a set time (in an "
+        "attack: in each step) and no CPU; adding, clipping and scaling are the device's. What remains is reading, "
         "unpacking, drawing random starts, packing and writing parts, with two background threads. To the bound: "
         "images/s relative to those of the stand-in that never waits, median (least to greatest). CPU: milliseconds of "
         "all threads for an image; two cores cannot do better than half of it.",

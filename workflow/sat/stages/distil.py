@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.training import Distillation
     from sat.stages.common import batch_of, pop_net, save_weights
     from sat.store import hdf5
+    from sat.store.chunks import Images
     from sat.study.training import Training
 
     params = dict(job.step.params)
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Training.model_validate(params)
     with hdf5.reading(job.input("train_images", arguments.train_images)) as file:
         labels = file["label"][:]
-    images = hdf5.Images(arguments.train_images)
+    images = Images(arguments.train_images)
     n_classes = job.facts(arguments.train_images, "n_classes")["n_classes"]
     net["input_size"] = net["input_size"] or images.shape[-1]
     blueprint = plan_blueprint(num_classes=n_classes, **net)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from sat.store import hdf5
 
+IN_MEMORY = 2**30
+"""Largest number of bytes of images that are read at once and kept in memory."""
 GZIP = 1
 """Number of gzip among the filters of HDF5. Files of earlier versions are packed with it."""
 
@@ -73,10 +76,10 @@ class Chunks:
             self.shape: tuple[int, ...] = data.shape
             self.dtype: np.dtype[Any] = data.dtype
             self._filters = _filters(data)
-            self._one_a_chunk = data.chunks == (1, *data.shape[1:]) and {*self._filters} <= {hdf5.ZSTANDARD, GZIP}
+            self._ours = ours(data)
             self._start = np.zeros(len(data), np.int64)
             self._size = np.zeros(len(data), np.int64)
-            if self._one_a_chunk:
+            if self._ours:
                 data.id.chunk_iter(self._note)
 
     def _note(self, chunk: Any) -> None:
@@ -91,7 +94,7 @@ class Chunks:
         SatError
             If an item is damaged.
         """
-        if not self._one_a_chunk:
+        if not self._ours:
             self._read_with_hdf5(rows, out)
             return
         with Path(self._path).open("rb", buffering=0) as file:
@@ -101,14 +104,11 @@ class Chunks:
                     continue
                 try:
                     packed = os.pread(file.fileno(), int(self._size[row]), int(self._start[row]))
-                    item[...] = np.frombuffer(self._unpack(packed, item.nbytes), self.dtype).reshape(item.shape)
+                    item[...] = np.frombuffer(_unpack(packed, item.nbytes, self._filters), self.dtype).reshape(
+                        item.shape
+                    )
                 except (OSError, ValueError, zlib.error) as error:
                     raise hdf5.damaged(self._path, f"item {row} of {self._name!r}: {error}") from None
-
-    def _unpack(self, raw: Any, size: int) -> Any:
-        for number in reversed(self._filters):
-            raw = _zstandard().decompress(raw, size) if number == hdf5.ZSTANDARD else zlib.decompress(raw)
-        return raw
 
     def _read_with_hdf5(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
         """Read an array that is stored in another way than ours."""
@@ -116,6 +116,63 @@ class Chunks:
             # HDF5's fancy indexing is hundreds of times slower.
             for row, item in zip(rows.tolist(), out, strict=True):
                 item[...] = file[self._name][row]
+
+
+class Images:
+    """Images of a file, by their numbers. Few images are kept in memory; many are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path
+        Path of images/<split>.h5.
+    in_memory : int
+        Largest number of bytes of images that are kept in memory.
+    """
+
+    def __init__(self, path: Path | str, in_memory: int = IN_MEMORY) -> None:
+        self._items = Chunks(path, "image")
+        self.shape = self._items.shape
+        self._kept: NDArray[np.uint8] | None = None
+        if np.prod(self.shape) <= in_memory:
+            self._kept = self[np.arange(len(self))]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Get the images of some rows, in the order of the rows."""
+        if self._kept is not None:
+            return self._kept[rows]
+        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        self._items.read(rows, found)
+        return found
+
+
+def ours(data: h5py.Dataset) -> bool:
+    """Say whether an array holds one item a chunk, packed as this version or an earlier one packs."""
+    return data.chunks == (1, *data.shape[1:]) and {*_filters(data)} <= {hdf5.ZSTANDARD, GZIP}
+
+
+def unpacked(data: h5py.Dataset, threads: int = 2) -> Iterator[NDArray[Any]]:
+    """Yield the items of an array of an open file in order; threads unpack while the caller works on them."""
+    filters, missing = _filters(data), np.zeros(data.shape[1:], data.dtype)
+
+    def item(row: int) -> NDArray[Any]:
+        place = (row, *(0 for _ in data.shape[1:]))
+        if data.id.get_chunk_info_by_coord(place).byte_offset is None:
+            return missing
+        raw = _unpack(data.id.read_direct_chunk(place)[1], missing.nbytes, filters)
+        return np.frombuffer(raw, data.dtype).reshape(missing.shape)
+
+    with ThreadPoolExecutor(threads, "unpack") as pool:
+        for start in range(0, len(data), hdf5.SLICE):
+            yield from pool.map(item, range(start, min(start + hdf5.SLICE, len(data))))
+
+
+def _unpack(raw: Any, size: int, filters: list[int]) -> Any:
+    for number in reversed(filters):
+        raw = _zstandard().decompress(raw, size) if number == hdf5.ZSTANDARD else zlib.decompress(raw)
+    return raw
 
 
 def _filters(data: h5py.Dataset) -> list[int]:
