@@ -116,6 +116,13 @@ class StudyResults:
         return self._similarity("most_similar.csv")
 
     @property
+    def estimated(self) -> pd.DataFrame:
+        """One row for each pair that was not measured, in a study with landmarks: estimates with their intervals."""
+        if not self.study.landmarks:
+            raise SatError(f"{self.path}: the study has no landmarks, so every pair is measured and none estimated.")
+        return self._similarity("estimated.csv")
+
+    @property
     def models(self) -> pd.DataFrame:
         """One row for each model: accuracy, white-box success and flags."""
         return self._similarity("models.csv")
