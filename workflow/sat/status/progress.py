@@ -18,7 +18,7 @@ from sat.status.accuracies import about_accuracies
 from sat.store.artefact import is_made
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
-from sat.text import WIDTH, shortened, wrapped
+from sat.text import WIDTH, duration, shortened, wrapped
 
 QUIET = 600
 """Seconds without a sign of life after which a run counts as stopped."""
@@ -172,7 +172,7 @@ class Progress:
         ]
         for stage, jobs, mean in [*rows, ("total", total, None)]:
             counts = "".join(f"{jobs[state]:>9,}" for state in STATES)
-            took = "" if mean is None else _duration(mean)
+            took = "" if mean is None else duration(mean)
             lines.append(f"{shortened(stage, 15):<15}{sum(jobs.values()):>7,}{counts}{took:>11}".rstrip())
         lines += ["", *self._about_run(), *self._details("running", 1), *self._details("failed", 3)]
         if self.remarks:
@@ -183,7 +183,7 @@ class Progress:
         run = self.run
         if not run:
             return ["No log of Snakemake names this study's jobs."]
-        since = _duration(self.now - (run.written if run.ended else run.alive))
+        since = duration(self.now - (run.written if run.ended else run.alive))
         # The path stands on its own line, so that it can be copied.
         if run.ended:
             return [f"Snakemake's last run ended {since} ago:", f"  {run.log}"]
@@ -207,7 +207,7 @@ class Progress:
         lines = ["", f"{state.capitalize()} (logs in results/{self.study}/logs/):"]
         for job in jobs[:SHOWN]:
             written = _written(job.log)
-            about = [f"written {_duration(self.now - written)} ago" if written else "not there yet"]
+            about = [f"written {duration(self.now - written)} ago" if written else "not there yet"]
             name = shortened(f"{job.name}.log", WIDTH - 2)
             remark = f"({'; '.join(about + [job.remark] * bool(job.remark))})"
             together = f"  {name} {remark}"
@@ -232,9 +232,9 @@ class Progress:
         unknown = [stage.stage for stage in left if stage.mean is None and not stage.limits]
         parts = []
         if finished:
-            parts.append(f"about {_duration(known)} from the mean of {finished:,} finished job(s)")
+            parts.append(f"about {duration(known)} from the mean of {finished:,} finished job(s)")
         if bounded:
-            parts.append(f"at most {_duration(limits)} from the time limits of {', '.join(bounded)}")
+            parts.append(f"at most {duration(limits)} from the time limits of {', '.join(bounded)}")
         if not parts:
             return f"Time left: no job of {', '.join(unknown)} has finished yet."
         side = f"{most} jobs side by side, as lately" if most > 1 else "one job at a time"
@@ -350,16 +350,3 @@ def _benchmark(path: Path) -> list[float]:
         return [float(row.split("\t")[column]) for row in rows]
     except (OSError, ValueError, IndexError):
         return []
-
-
-def _duration(seconds: float) -> str:
-    """Put seconds into words. A negative number, from a clock that is a little behind, counts as 0."""
-    seconds = max(0.0, seconds)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes / 1440:.1f} days"

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the files by reason, with sizes, and remove them if the user asks for that."""
     from sat.cli.tools import existing_results, plan_of, study_of
-    from sat.status.prune import remove, unneeded
+    from sat.status.clean import remove, unneeded
     from sat.store.runs import hold_run
 
     study = study_of(arguments)
