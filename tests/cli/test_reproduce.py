@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import h5py
+import hdf5plugin  # noqa: F401 (makes HDF5 know the filter)
 import pytest
 
 from projects import Project, unwrapped
-from sat.store.artefact import read_sidecar, write_sidecar
+from sat.store.artefact import write_sidecar
 from sat.store.files import file_digest
 from sat.store.hdf5 import content_digest
 from sat.study.plan import Plan
@@ -49,10 +50,14 @@ def test_all_stages_are_made_again_the_same_and_the_results_stay_untouched(finis
     before = finished.state("**/*")
     done = finished.sat("reproduce", "--sample", "1", "--seed", "3")
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    stages = {artefact.step.stage for artefact in Plan(load_study([finished.folder / "config.yaml"])).artefacts().values()}
+    stages = {
+        artefact.step.stage for artefact in Plan(load_study([finished.folder / "config.yaml"])).artefacts().values()
+    }
     said = lines(done.stdout)
     assert stages <= set(said)
-    assert {stage: said[stage] for stage in stages if not re.fullmatch(r"(\d+) of \1 the same, byte for byte", said[stage])} == {}
+    assert {
+        stage: said[stage] for stage in stages if not re.fullmatch(r"(\d+) of \1 the same, byte for byte", said[stage])
+    } == {}
     assert finished.state("**/*") == before
 
 
@@ -70,4 +75,6 @@ def test_a_forged_set_passes_verify_and_is_found(project: Project):
     said = lines(done.stdout)
     assert done.returncode == 1 and said["clean"] == "3 of 3 the same, byte for byte"
     assert said["attack"] == "2 of 3 the same, 1 of 3 DIFFERS"
-    assert re.search(rf"{name}: perturbation: {changed} of [\d,]+ values differ, by \d+ at most", unwrapped(done.stdout))
+    assert re.search(
+        rf"{name}: perturbation: {changed} of [\d,]+ values differ, by \d+ at most", unwrapped(done.stdout)
+    )

@@ -1,4 +1,4 @@
-"""How jobs of a study are called by hand: with the arguments that their rules give them, and outputs in another folder."""
+"""How jobs are called by hand: with the arguments that their rules give them, and outputs in another folder."""
 
 from __future__ import annotations
 

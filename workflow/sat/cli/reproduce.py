@@ -37,12 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the jobs of the sample one after another; the status is 1 if a result differs or could not be made."""
     from tempfile import TemporaryDirectory
 
+    from sat.cli.calls import CLONE
     from sat.cli.tools import existing_results, plan_of, study_of
     from sat.errors import SatError
+    from sat.store.environment import export_git
     from sat.study.code import check_consent
 
     if arguments.sample < 1:
         raise SatError(f"--sample {arguments.sample}: write the number of jobs of each stage, 1 or more.")
+    export_git(CLONE)
     study = study_of(arguments)
     check_consent(study.own, study.code)
     plan, results = plan_of(study), existing_results(arguments, study)
@@ -154,7 +157,6 @@ def _again(
 
 def _run(command: str, words: Sequence[str], given: str, results: Path, folder: Path, threads: int) -> str:
     """Run a stage's command as its rule does, in a process of its own; return why it failed, or nothing."""
-    import os
     import shlex
     import subprocess
     import sys
@@ -162,7 +164,7 @@ def _run(command: str, words: Sequence[str], given: str, results: Path, folder: 
     from sat.cli.calls import CLONE
     from sat.study.code import CONSENT, COPIES, FOLDER, consents
 
-    prepare = [f"{CLONE}/workflow/rules/job.sh", str(folder / ".jobs.lock"), os.path.dirname(sys.executable)]
+    prepare = [f"{CLONE}/workflow/rules/job.sh", str(folder / ".jobs.lock"), str(Path(sys.executable).parent)]
     prepare += [f"{COPIES}={results / FOLDER}", *([f"{CONSENT}=1"] if consents() else [])]
     prepare += [f"{library}_NUM_THREADS={threads}" for library in THREADS]
     text = f". {shlex.join(prepare)}\nexec python -m sat --stage {shlex.join([command, *words])}"
@@ -199,4 +201,20 @@ def _about(stage: str, found: Mapping[str, Agreement], elsewhere: Sequence[str])
     for path, one in found.items():
         if not one.same and one.level != "open":
             lines += wrapped(f"{path}: {one.words}", "  ", "    ")
+    if "apart" in levels:
+        lines += wrapped(_about_code([path for path, one in found.items() if one.level == "apart"]), "  ", "    ")
     return lines
+
+
+def _about_code(paths: Sequence[str]) -> str:
+    """Name the commits of the code where they are known and differ: code whose results mean the same may write more."""
+    import os
+
+    from sat.store.artefact import read_sidecar
+    from sat.store.environment import COMMIT
+
+    before = {commit for path in paths if (commit := (read_sidecar(path).get("git") or {}).get("commit"))}
+    now = os.environ.get(COMMIT)
+    if not now or not before - {now}:
+        return ""
+    return f"made by the code of commit {', '.join(sorted(commit[:12] for commit in before))}; this is {now[:12]}"

@@ -318,6 +318,7 @@ def _near_similarity(before: Path, now: Path) -> Told:
 def _near_table(before: Path, now: Path) -> Told:
     import numpy as np
     import pandas as pd
+
     from sat.store.tables import read_table
 
     old, new = read_table(before), read_table(now)

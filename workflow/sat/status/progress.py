@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sat.status.accuracies import about_accuracies
-from sat.store.artefact import is_made
+from sat.store.artefact import is_made, sidecar_path
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
-from sat.text import WIDTH, duration, shortened, wrapped
+from sat.text import WIDTH, duration, shortened, size, wrapped
 
 QUIET = 600
 """Seconds without a sign of life after which a run counts as stopped."""
@@ -134,6 +134,8 @@ class StageProgress:
     stage: str
     jobs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     """Number of jobs by state."""
+    disk: int = 0
+    """Bytes on disk of its artefacts and their sidecars."""
     seconds: list[float] = field(default_factory=list)
     """Run times of the finished jobs that have a benchmark."""
     limits: float = 0.0
@@ -164,16 +166,19 @@ class Progress:
 
     def __str__(self) -> str:
         total = {state: sum(stage.jobs[state] for stage in self.stages) for state in STATES}
-        rows = [(stage.stage, stage.jobs, stage.mean) for stage in self.stages]
+        rows = [(stage.stage, stage.jobs, stage.mean, stage.disk) for stage in self.stages]
+        disk = sum(stage.disk for stage in self.stages)
         lines = [
             f"Study {self.study}: {total['done']:,} of {sum(total.values()):,} jobs done.",
             "",
-            f"{'stage':<15}{'jobs':>7}" + "".join(f"{state:>9}" for state in STATES) + f"{'mean time':>11}",
+            f"{'stage':<15}{'jobs':>7}" + "".join(f"{state:>9}" for state in STATES) + f"{'mean time':>11}{'disk':>10}",
         ]
-        for stage, jobs, mean in [*rows, ("total", total, None)]:
+        for stage, jobs, mean, used in [*rows, ("total", total, None, disk)]:
             counts = "".join(f"{jobs[state]:>9,}" for state in STATES)
             took = "" if mean is None else duration(mean)
-            lines.append(f"{shortened(stage, 15):<15}{sum(jobs.values()):>7,}{counts}{took:>11}".rstrip())
+            lines.append(
+                f"{shortened(stage, 15):<15}{sum(jobs.values()):>7,}{counts}{took:>11}{size(used) if used else '':>10}".rstrip()
+            )
         lines += ["", *self._about_run(), *self._details("running", 1), *self._details("failed", 3)]
         if self.remarks:
             lines += ["", *(line for remark in self.remarks for line in wrapped(remark))]
@@ -277,6 +282,8 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
         jobs.append(job)
         account = stages.setdefault(job.stage, StageProgress(job.stage))
         account.jobs[job.state] += 1
+        files = {place for one in artefacts for place in (results / one.path, sidecar_path(results / one.path))}
+        account.disk += sum(map(_bytes, files))
         if job.state == "done":
             account.seconds += _benchmark(results / f"benchmarks/{name}.tsv")
         else:
@@ -319,6 +326,13 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _last_lines(path: Path) -> list[str]:
