@@ -115,11 +115,10 @@ def test_every_study_in_the_folder_counts_and_one_that_cannot_be_read_keeps_its_
 def test_what_another_study_compares_with_stays(project: Project):
     project.configure(tile_size=3)
     project.run("--until", "study")
-    config = yaml.safe_load((project.folder / "config.yaml").read_text())
     studies = project.folder / "studies"
     studies.mkdir(exist_ok=True)
     (studies / "models.csv").write_text((project.folder / "models.csv").read_text())
-    other = {**config, "study": "other", "compare_to": "../results/tiny"}
+    other = {**project.config, "study": "other", "compare_to": "../results/tiny"}
     (studies / "other.yaml").write_text(yaml.safe_dump(other))
     said = project.sat("clean", "--files").stdout
     assert "all files are needed" in said, "tiny's matrix was made from its tiles of two"

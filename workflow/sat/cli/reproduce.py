@@ -187,7 +187,9 @@ def _about(stage: str, found: Mapping[str, Agreement], elsewhere: Sequence[str])
     if all(level == "bytes" for level in levels):
         words = f"{total} of {total} the same, byte for byte"
     elif all(one.same for one in found.values()):
+        more = {one.words for one in found.values() if one.words}
         words = f"{total} of {total} the same in every value, though packed in another way"
+        words += f" ({'; '.join(sorted(more))})" if more else ""
     else:
         same = sum(one.same for one in found.values())
         parts = [f"{same} of {total} the same"] if same or not elsewhere else []

@@ -30,7 +30,8 @@ def open_study(study: Path | str, *, config: Mapping[str, Any] | None = None, tr
     study : path
         The folder of the results, such as ``results/digits``, or the study's config file. The results of a config
         file are looked for in the current folder, then in the folders above it, and then beside the file. With a config
-        file, every artefact must also have been made with the settings that the file has now.
+        file, every artefact must also have been made with the settings that the file has now. Results that earlier
+        versions of the stages have made are read, with a warning that names the versions.
     config : mapping, optional
         Settings that override those of the file, as ``--config`` does.
     trust_code : bool

@@ -45,6 +45,8 @@ TOLERANCES = (
 )
 """What counts as agreement elsewhere, in words."""
 
+ADDED = "later code also writes"
+"""Begins the words for an array that was added without another meaning of those that were there."""
 Told = tuple[bool, str]
 """Whether two artefacts agree within the tolerances, and how far, in words."""
 
@@ -55,7 +57,7 @@ class Agreement:
 
     level: Level
     words: str = ""
-    """What differs, and how much; empty if nothing does."""
+    """What differs, and how much; empty if nothing does. An array that only later code writes is no difference."""
 
     @property
     def same(self) -> bool:
@@ -91,8 +93,9 @@ def compare(before: Path, now: Path) -> Agreement:
     }
     if before.suffix not in differences:
         return Agreement("apart", "other bytes")
-    words = "; ".join(differences[before.suffix](before, now))
-    return Agreement("apart", words) if words else Agreement("values")
+    found = [*differences[before.suffix](before, now)]
+    only_more = all(text.startswith(ADDED) for text in found) and _commit(before) != _commit(now)
+    return Agreement("values" if not found or only_more else "apart", "; ".join(found))
 
 
 def compare_elsewhere(before: Path, now: Path) -> Agreement:
@@ -140,6 +143,11 @@ def _circumstances(sidecar: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
+def _commit(path: Path) -> str | None:
+    found: str | None = (read_sidecar(path).get("git") or {}).get("commit")
+    return found
+
+
 # To the last bit
 
 
@@ -149,7 +157,7 @@ def _arrays(before: Path, now: Path) -> Iterator[str]:
     with _both(before, now) as (old, new):
         for name in sorted({*old, *new}):
             if name not in old or name not in new:
-                yield f"{name} is only in the one that {'was there' if name in old else 'was made again'}"
+                yield f"{name} is missing now" if name in old else f"{ADDED} {name}"
                 continue
             one, other = old[name], new[name]
             if one.shape != other.shape or one.dtype != other.dtype:

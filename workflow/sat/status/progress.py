@@ -176,9 +176,8 @@ class Progress:
         for stage, jobs, mean, used in [*rows, ("total", total, None, disk)]:
             counts = "".join(f"{jobs[state]:>9,}" for state in STATES)
             took = "" if mean is None else duration(mean)
-            lines.append(
-                f"{shortened(stage, 15):<15}{sum(jobs.values()):>7,}{counts}{took:>11}{size(used) if used else '':>10}".rstrip()
-            )
+            cells = f"{sum(jobs.values()):>7,}{counts}{took:>11}{size(used) if used else '':>10}"
+            lines.append(f"{shortened(stage, 15):<15}{cells}".rstrip())
         lines += ["", *self._about_run(), *self._details("running", 1), *self._details("failed", 3)]
         if self.remarks:
             lines += ["", *(line for remark in self.remarks for line in wrapped(remark))]
