@@ -167,7 +167,7 @@ def there(path: Path) -> Path:
 
 
 def say_earlier(paths: Iterable[Path]) -> None:
-    """Say on standard error which versions have changed since results were made; output that is piped on stays clean."""
+    """Say on standard error which versions have changed since results were made; standard output stays as it was."""
     import sys
 
     from sat.status.upgrade import earlier_in_words, earlier_versions

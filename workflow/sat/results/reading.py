@@ -91,8 +91,8 @@ class Folder:
         Raises
         ------
         SatError
-            If the file is missing, changed, or made by another step or from other files. A step that differs in versions
-            alone is no reason: the file is read, with a warning.
+            If the file is missing, changed, or made by another step or from other files. If only versions differ, the
+            file is read, with a warning.
         """
         sidecar, path = self.sidecar(name), self.path / name
         artefact = self.asked.artefacts().get(name) if self.asked else None

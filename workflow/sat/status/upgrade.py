@@ -85,11 +85,8 @@ def changed_since(sidecars: Iterable[Sidecar]) -> list[Change]:
 def earlier_in_words(found: Iterable[Change]) -> str:
     """Say that a result is of earlier versions, and what to do about it; empty if it is not."""
     names = "; ".join(map(str, found))
-    return (
-        f"made by earlier versions ({names}). The numbers mean what they meant then; 'sat plan' says what a new run costs"
-        if names
-        else ""
-    )
+    then = "The numbers mean what they meant then; 'sat plan' says what a new run costs"
+    return f"made by earlier versions ({names}). {then}" if names else ""
 
 
 def only_versions(artefact: Artefact, sidecar_of: Callable[[str], Sidecar | None]) -> bool:
@@ -168,7 +165,7 @@ def upgrade(
         return []
     # What follows from a file that is made again is made again.
     affected: dict[str, None] = {}
-    for path, artefact in names.items():
+    for path in names:
         recorded = {entry["path"] for entry in accounts(known[path])} if path in known else set()
         changed = any(path in paths for paths in own.values())
         if path in again and (changed or not recorded.isdisjoint(affected)):
@@ -190,8 +187,8 @@ def upgrade(
     counts = ", ".join(f"{stage} {count:,}" for stage, count in stages.items())
     lines += wrapped(
         f"So {len(affected):,} file(s) of {len(jobs):,} job(s) are made again: {counts}. Those jobs took "
-        f"{duration(seconds)} when they ran, one after another; their time limits are {minutes / 60:,.1f} h. Until then, "
-        "the results stay readable.",
+        f"{duration(seconds)} when they ran, one after another; their time limits are {minutes / 60:,.1f} h. Until "
+        "then, the results stay readable.",
         "  ",
         "  ",
     )
