@@ -86,9 +86,9 @@ def call_of(
     # A command's arguments have the names of the step's inputs and of the outputs.
     for name, paths in inputs.items():
         add(name, *paths)
-    for name, path in files.items():
-        if path:
-            add(name, path)
+    for name, file in files.items():
+        if file:
+            add(name, file)
     for name, place in ({"out": outputs[0]} if "--out" in known else {path.stem: path for path in outputs}).items():
         add(name, place)
     compute = plan.config.compute

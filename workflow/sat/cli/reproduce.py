@@ -193,9 +193,10 @@ def _about(stage: str, found: Mapping[str, Agreement], elsewhere: Sequence[str])
     else:
         same = sum(one.same for one in found.values())
         parts = [f"{same} of {total} the same"] if same or not elsewhere else []
-        for level, name in (("near", "within the tolerances"), ("open", "not compared"), ("apart", "DIFFER")):
-            if count := levels.count(level):
-                parts.append(f"{count} of {total} {name if level != 'apart' or count > 1 else 'DIFFERS'}")
+        near, unsure, apart = levels.count("near"), levels.count("open"), levels.count("apart")
+        parts += [f"{near} of {total} within the tolerances"] * bool(near)
+        parts += [f"{unsure} of {total} not compared"] * bool(unsure)
+        parts += [f"{apart} of {total} {'DIFFERS' if apart == 1 else 'DIFFER'}"] * bool(apart)
         words = ", ".join(parts)
     lines = wrapped(f"{stage}: {words}", "", "  ")
     if elsewhere and not all(one.same for one in found.values()):
