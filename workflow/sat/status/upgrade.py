@@ -175,20 +175,21 @@ def upgrade(
         shown = ", ".join(paths[:2]) + (f" and {len(paths) - 2:,} more" if len(paths) > 2 else "")
         lines += wrapped(f"{change}: {len(paths):,} file(s), {shown}", "  ", "    ")
     stages: Counter[str] = Counter()
-    seconds, minutes, jobs = 0.0, 0, set()
+    jobs: dict[str, float] = {}
+    minutes = 0
     for path in affected:
         artefact = names[path]
         stages[artefact.step.stage] += 1
         if artefact.job not in jobs:
-            jobs.add(artefact.job)
-            seconds += known[path].get("seconds", 0)
             needs = forecast.needs(artefact)
             minutes += needs.minutes if needs else 0
+        # The last file of a job is written at its end.
+        jobs[artefact.job] = max(jobs.get(artefact.job, 0.0), known[path].get("seconds", 0.0))
     counts = ", ".join(f"{stage} {count:,}" for stage, count in stages.items())
     lines += wrapped(
         f"So {len(affected):,} file(s) of {len(jobs):,} job(s) are made again: {counts}. Those jobs took "
-        f"{duration(seconds)} when they ran, one after another; their time limits are {minutes / 60:,.1f} h. Until "
-        "then, the results stay readable.",
+        f"{duration(sum(jobs.values()))} when they ran, one after another; their time limits are "
+        f"{minutes / 60:,.1f} h. Until then, the results stay readable.",
         "  ",
         "  ",
     )
