@@ -247,7 +247,7 @@ def preparation():
 def command(*words, more=""):
     """Shell text of a command. The command reads its step from standard input, because the step of a study of a
     thousand models exceeds the length limit of an argument."""
-    return f"{preparation()}\npython -m sat --stage {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
+    return f"{preparation()}\npython -m sat {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
 
 
 def start_of(wildcards):

@@ -8,15 +8,11 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
 
 from sat import __version__
-from sat.cli.commands import FOLDERS, find, overview, unknown
+from sat.cli.commands import find, overview, unknown
 from sat.errors import SatError, printable, too_little_memory
 from sat.store.files import full_disk
-
-STAGE = "--stage"
-"""Says that a stage's command follows, as rules do: `clean` is a command for people too."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,8 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
         if words[0] in ("-h", "--help", "--version"):
             print(f"sat {__version__}" if words[0] == "--version" else overview())
             return 0
-        if words[0] == STAGE and len(words) > 1:
-            return _run(words[1], words[2:], ("stages",))
         return _run(words[0], words[1:])
     except SatError as error:
         print(f"\nError: {printable(str(error))}", file=sys.stderr)
@@ -61,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise
 
 
-def _run(name: str, words: list[str], folders: Sequence[str] = FOLDERS) -> int:
-    command = find(name, folders)
+def _run(name: str, words: list[str]) -> int:
+    command = find(name)
     if not command:
         print(unknown(name), file=sys.stderr)
         return 2

@@ -9,7 +9,6 @@ the modules of ``sat.stages``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,21 +28,19 @@ class Command(NamedTuple):
     """One of `GROUPS` if the command is for people, empty if Snakemake calls it."""
 
 
-def find(name: str, folders: Sequence[str] = FOLDERS) -> Command | None:
+def find(name: str) -> Command | None:
     """Find a command by its name; commands for people take precedence.
 
     Parameters
     ----------
     name : str
-    folders : sequence of str
-        Some of `FOLDERS`.
 
     Returns
     -------
     Command or None
     """
     # A name such as ../x would lead out of the folder.
-    found = (_read(folder, name) for folder in folders if name.isidentifier())
+    found = (_read(folder, name) for folder in FOLDERS if name.isidentifier())
     return next(filter(None, found), None)
 
 
@@ -69,7 +66,7 @@ def overview() -> str:
     ]
     for group in GROUPS:
         lines += ["", f"{group}:", *(_line(command) for command in people if command.group == group)]
-    lines += ["", "Called by Snakemake, one for each stage (sat --stage NAME):", *map(_line, commands("stages"))]
+    lines += ["", "Called by Snakemake, one for each stage:", *map(_line, commands("stages"))]
     return "\n".join(lines)
 
 

@@ -167,7 +167,7 @@ def _run(command: str, words: Sequence[str], given: str, results: Path, folder: 
     prepare = [f"{CLONE}/workflow/rules/job.sh", str(folder / ".jobs.lock"), str(Path(sys.executable).parent)]
     prepare += [f"{COPIES}={results / FOLDER}", *([f"{CONSENT}=1"] if consents() else [])]
     prepare += [f"{library}_NUM_THREADS={threads}" for library in THREADS]
-    text = f". {shlex.join(prepare)}\nexec python -m sat --stage {shlex.join([command, *words])}"
+    text = f". {shlex.join(prepare)}\nexec python -m sat {shlex.join([command, *words])}"
     done = subprocess.run(["bash", "-c", text], input=given, capture_output=True, text=True, check=False)
     if not done.returncode:
         return ""

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the files by reason, with sizes, and remove them if asked to; the status is 1 if a folder is left alone."""
     from sat.cli.tools import DEFAULT, existing_results, plan_of, study_of
     from sat.errors import SatError
-    from sat.status.clean import compared_with, remove, unneeded
+    from sat.status.prune import compared_with, remove, unneeded
     from sat.store.runs import at_work, hold_run
     from sat.text import size, wrapped
 

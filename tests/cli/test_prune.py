@@ -27,7 +27,7 @@ def listed(said: str) -> set[str]:
 
 
 def test_a_finished_study_needs_all_that_it_has(finished: Project):
-    done = finished.sat("clean")
+    done = finished.sat("prune")
     assert done.returncode == 0 and "all files are needed" in done.stdout, done.stdout + done.stderr
 
 
@@ -37,21 +37,21 @@ def test_tiles_of_another_size_go_and_all_else_stays(project: Project):
     # A file of the user's own, and one that a killed job was writing.
     (project.results / "analysis/notes.csv").write_text("mine\n")
     (project.results / "images/.attack.h5.host.1.tmp").write_bytes(b"x" * 2500)
-    waiting = project.sat("clean", "--files").stdout
+    waiting = project.sat("prune", "--files").stdout
     assert "the last run needed" in waiting and listed(waiting) == {"images/.attack.h5.host.1.tmp"}
     project.run("--until", "study")
     before = files(project)
-    said = project.sat("clean", "--files").stdout
+    said = project.sat("prune", "--files").stdout
     gone = {name for name in before if name.startswith("tiles/") and "c1-001" in name}
     assert len(gone) == 6 and listed(said) == gone | {"images/.attack.h5.host.1.tmp"}
     assert files(project) == before, "nothing was removed yet"
     assert "2.5 kB      1 files  tiny: left by jobs that were killed" in said
 
     size = sum((project.results / name).stat().st_size for name in gone) + 2500
-    removed = project.sat("clean", "--remove").stdout
+    removed = project.sat("prune", "--remove").stdout
     assert f"Removed; {size / 1000:.1f} kB are free now." in removed
     assert files(project) == before - gone
-    assert "all files are needed" in project.sat("clean").stdout
+    assert "all files are needed" in project.sat("prune").stdout
     # What is left is what the new run builds on.
     assert set(project.planned("results/tiny/tiles/c1-000/c1-000.h5")) == {"evaluate"}
 
@@ -59,10 +59,10 @@ def test_tiles_of_another_size_go_and_all_else_stays(project: Project):
 def test_files_of_a_model_that_left_the_table_go_and_those_of_a_retired_one_stay(project: Project):
     rows = [dict(row) for row in ROWS]
     project.write_table([row if row["model"] != "vit" else {**row, "use": "no"} for row in rows])
-    assert "vit" not in project.sat("clean").stdout
+    assert "vit" not in project.sat("prune").stdout
     project.write_table([row for row in rows if row["model"] != "vit"])
     project.run("--until", "study")
-    said = project.sat("clean", "--files").stdout
+    said = project.sat("prune", "--files").stdout
     own = {name for name in listed(said) if Path(name).name.split(".")[0] == "vit"}
     assert own == {name for name in files(project) if Path(name).name.split(".")[0] == "vit" and "/" in name} - {
         name for name in files(project) if name.startswith(("logs/", "benchmarks/"))
@@ -75,7 +75,7 @@ def test_nothing_is_removed_while_a_run_is_at_work(project: Project):
 
     project.configure(tile_size=3)
     hold_run(project.results)
-    done = project.sat("clean", "--remove")
+    done = project.sat("prune", "--remove")
     assert done.returncode == 1 and "left alone, since a run is at work" in done.stdout
     assert (project.results / "tiles/c1-001/c1-001.h5").exists()
 
@@ -87,10 +87,10 @@ def test_parts_of_a_finished_attack_go_and_those_of_one_that_was_stopped_stay(pr
         (folder / "000000000-000000032.npz").write_bytes(b"x" * 1500)
     # This set is not made, so its attack resumes from the parts.
     (project.results / "adversarial/resnet.h5").unlink()
-    said = project.sat("clean", "--files").stdout
+    said = project.sat("prune", "--files").stdout
     assert "1.5 kB      1 files  tiny: parts of jobs that are finished" in said
     assert "1.5 kB      1 files  tiny: parts of jobs whose result the study does not ask for" in said
-    project.sat("clean", "--remove")
+    project.sat("prune", "--remove")
     assert [folder.exists() for folder in parts] == [False, True, False]
     assert (project.results / "adversarial/vit.h5").exists()
 
@@ -104,12 +104,12 @@ def test_every_study_in_the_folder_counts_and_one_that_cannot_be_read_keeps_its_
         (project.folder / "config.yaml").read_text().replace("tile_size: 3", "tile_size: 2")
     )
     (studies / "models.csv").write_text((project.folder / "models.csv").read_text())
-    assert "all files are needed" in project.sat("clean").stdout, "another config of the same study asks for the tiles"
+    assert "all files are needed" in project.sat("prune").stdout, "another config of the same study asks for the tiles"
     (studies / "small.yaml").write_text("study: tiny\nmodels: nowhere.csv\n")
-    done = project.sat("clean", "--remove")
+    done = project.sat("prune", "--remove")
     assert done.returncode == 1 and "results/tiny: left alone, since studies/small.yaml cannot be read" in done.stdout
     (studies / "small.yaml").unlink()
-    assert "evaluate: the study does not ask for it" in project.sat("clean").stdout
+    assert "evaluate: the study does not ask for it" in project.sat("prune").stdout
 
 
 def test_what_another_study_compares_with_stays(project: Project):
@@ -120,5 +120,5 @@ def test_what_another_study_compares_with_stays(project: Project):
     (studies / "models.csv").write_text((project.folder / "models.csv").read_text())
     other = {**project.config, "study": "other", "compare_to": "../results/tiny"}
     (studies / "other.yaml").write_text(yaml.safe_dump(other))
-    said = project.sat("clean", "--files").stdout
+    said = project.sat("prune", "--files").stdout
     assert "all files are needed" in said, "tiny's matrix was made from its tiles of two"
