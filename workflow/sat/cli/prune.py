@@ -1,4 +1,4 @@
-"""List what no study in this folder needs any more; remove it when asked."""
+"""List what no study here needs any more; remove it when asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a sample of the results again in a temporary folder, and compare."""
+"""Make some results again in a temporary folder, and compare."""
 
 from __future__ import annotations
 
