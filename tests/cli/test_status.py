@@ -52,7 +52,10 @@ def test_finished_and_the_names_of_logs_and_benchmarks(finished):
     jobs = counts(text)["total"][0]
     assert f"{jobs} of {jobs} jobs done" in text and "Nothing is left to do." in text and "last run ended" in text
     assert all(total == done for total, done, *_ in counts(text).values())
-    assert re.search(r"^attack .* s$", text, re.MULTILINE), "the mean time"
+    took, disk = re.search(r"^attack .* (\d+ s) +([\d.]+ [kM]B)$", text, re.MULTILINE).groups()
+    assert took, "the mean time"
+    used = sum(path.stat().st_size for path in (finished.results / "adversarial").iterdir() if path.is_file())
+    assert disk == f"{used / 1000:.1f} kB", "the sets and their sidecars"
     planned = jobs_of(Plan(load_study([finished.folder / "config.yaml"])))
     for folder, suffix in (("logs", ".log"), ("benchmarks", ".tsv")):
         written = finished.results / folder

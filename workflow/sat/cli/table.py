@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     SatError
         If the study has no such table or column.
     """
-    from sat.cli.tools import existing_results, plan_of, study_of, there
+    from sat.cli.tools import existing_results, plan_of, say_earlier, study_of, there
     from sat.errors import SatError
     from sat.report.tables import latex, markdown, plain, readable
     from sat.store.tables import read_table
@@ -60,3 +60,4 @@ def run(arguments: argparse.Namespace) -> None:
     print(
         latex(texts, arguments.caption) if arguments.latex else markdown(texts) if arguments.markdown else plain(texts)
     )
+    say_earlier([results / known[arguments.name]])

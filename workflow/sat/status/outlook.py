@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from sat.status.upgrade import upgrade
 from sat.status.verify import Finding, verify
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
@@ -144,7 +146,8 @@ def outlook(plan: Plan, results: Path) -> str:
         Several lines.
     """
     study, forecast = plan.study, Forecast(plan, results)
-    findings = {str(finding.path): finding for finding in verify(plan, results)}
+    known: dict[str, Mapping[str, Any]] = {}
+    findings = {str(finding.path): finding for finding in verify(plan, results, known=known)}
     stages: dict[str, list[list[Artefact]]] = defaultdict(list)
     for artefacts in plan.jobs().values():
         stages[artefacts[0].step.stage].append(artefacts)
@@ -185,6 +188,8 @@ def outlook(plan: Plan, results: Path) -> str:
         ),
         *wrapped(total.about_guesses([row.model for row in study.models])),
     ]
+    again = [path for path, finding in findings.items() if finding.kind != "missing"]
+    lines += upgrade(plan, results, known, again, forecast)
     if reasons:
         lines += ["", "Why jobs would run again:"]
         for stage, found_reasons in reasons.items():
