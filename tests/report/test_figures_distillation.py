@@ -54,8 +54,8 @@ def test_teachers_groups_and_flags_are_named(tmp_path):
         "tiny",
         "-0.50 [-0.90, 0.10], p = 0.20",
         "-0.70 [-0.95, -0.20], p = 0.040",
-        "SAT of the teacher and tiny alone",
-        "affinity of the teacher and tiny alone",
+        "SAT of the teacher and tiny",
+        "affinity of the teacher and tiny",
     ):
         assert words in text
     assert "c" not in text.split("\n"), "has no SAT"
@@ -73,6 +73,6 @@ def test_teachers_groups_and_flags_are_named(tmp_path):
 )
 def test_whatever_is_missing(tmp_path, change, axes):
     text = text_of(distillation_figure(TABLE.assign(**change), RELATED, "tiny"), tmp_path / "a.svg")
-    assert [name for name in ("SAT", "affinity") if f"{name} of the teacher and tiny alone" in text] == axes
+    assert [name for name in ("SAT", "affinity") if f"{name} of the teacher and tiny" in text] == axes
     assert ("No teacher has a SAT with tiny" in text) == (not axes)
     assert text_of(distillation_figure(TABLE.iloc[:1], RELATED, "tiny"), tmp_path / "b.svg")

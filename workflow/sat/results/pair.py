@@ -78,7 +78,7 @@ class Pair:
     @cached_property
     def _row(self) -> dict[str, Any]:
         table = self._results.most_similar
-        found = table[table["model_a"].isin([self.first, self.second]) & (table["model_a"] != table["model_b"])]
+        found = table[table["model_a"].isin([self.first, self.second])]
         row: dict[str, Any] = found[found["model_b"].isin([self.first, self.second])].iloc[0].to_dict()
         return row
 

@@ -89,7 +89,7 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         )
         return
     pairs = tables["most_similar"]
-    pairs = pairs[(pairs["model_a"] != pairs["model_b"]) & pairs["sat"].notna()]
+    pairs = pairs[pairs["sat"].notna()]
     names = sorted({*pairs["model_a"], *pairs["model_b"]})
     if len(names) < 3:
         return
@@ -299,7 +299,7 @@ def _noise(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     pairs = tables.get("most_similar")
     if pairs is None or "noise_p_holm" not in pairs:
         return
-    pairs = pairs[(pairs["model_a"] != pairs["model_b"]) & pairs["sat"].notna()]
+    pairs = pairs[pairs["sat"].notna()]
     if pairs.empty:
         return
     above = int((pairs["noise_p_holm"] <= (1 - config["confidence"]) / 2).sum())

@@ -110,7 +110,7 @@ def _cautions(results: Results) -> list[str]:
         declared = units.declarations("attacks").get(method)
         found += cautions(
             models,
-            similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()],
+            similar[similar["sat"].notna()],
             low.to_dict(),
             min_whitebox=config["min_whitebox"],
             min_accuracy=config["min_accuracy"],
