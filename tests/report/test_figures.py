@@ -35,7 +35,7 @@ def study(n):
         columns=["model_a", "model_b", "sat"],
     )
     pairs = pairs.assign(sat_low=pairs["sat"] - 0.25, sat_high=pairs["sat"] + 0.25, noise_p_ab=0.0, noise_p_ba=0.0)
-    pairs.loc[pairs.index[-2], "sat_high"] += 0.5
+    pairs.loc[pairs.index[-1], "sat_high"] += 0.5
     return matrix, families, models, pairs
 
 
@@ -63,7 +63,7 @@ def test_cluster_map_marks_what_is_not_to_be_trusted(tmp_path):
     matrix, families, models, pairs = study(6)
     models.loc["model_2", "low_whitebox"] = True
     # Each of two directions passes at 0.025 by itself, and neither does when both are counted.
-    pairs.loc[1:2, ["noise_p_ab", "noise_p_ba"]] = 0.02, 1e-9
+    pairs.loc[0:1, ["noise_p_ab", "noise_p_ba"]] = 0.02, 1e-9
     matrix.loc["model_4", "model_5"] = matrix.loc["model_5", "model_4"] = np.nan
     figure = cluster_map(matrix, families, models, pairs)
     heat = next(axes for axes in figure.axes if len(axes.get_yticks()) == 5)
