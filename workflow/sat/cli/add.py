@@ -1,4 +1,4 @@
-"""Add models to a study's table, with what timm says of them."""
+"""Add models to a study's table, with what timm knows about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="COLUMN=VALUE",
-        help="further cells of the rows; they override what timm says: input_size=48 mean=0.5 std=0.5",
+        help="further cells of the rows; they override timm's values: input_size=48 mean=0.5 std=0.5",
     )
     parser.add_argument("--table", help="the table to extend, if the study has several (default: the last)")
 

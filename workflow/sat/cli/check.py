@@ -1,4 +1,4 @@
-"""Read a study and all its files, run nothing, say what would fail.
+"""Check a study and all its files, and list what would fail.
 
 Call it first, above all for a study that you have from somebody else. It trains nothing, and
 executes nothing of the study unless you say so: with --config trust_code=true, it tries the

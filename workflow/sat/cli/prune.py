@@ -1,4 +1,4 @@
-"""List what a study does not need any more; remove it when asked."""
+"""List files that a study no longer needs, and remove them if asked."""
 
 from __future__ import annotations
 

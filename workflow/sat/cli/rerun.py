@@ -1,4 +1,4 @@
-"""Run one result's job by hand in a temporary folder, and compare."""
+"""Run one result's job again in a temporary folder, and compare."""
 
 from __future__ import annotations
 

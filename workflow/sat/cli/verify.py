@@ -1,4 +1,4 @@
-"""Compare every result with the study, and say how to repair it."""
+"""Check every result against the study, and show how to repair it."""
 
 from __future__ import annotations
 

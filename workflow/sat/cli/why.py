@@ -1,4 +1,4 @@
-"""Say how a result came to be, back to images, weights and settings."""
+"""Trace a result back to its images, weights, settings and code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let a model pass to the attack if it is accurate enough."""
+"""Check that a model is accurate enough to be attacked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sample the images of a split and bring them to the canvas."""
+"""Sample the images of a split and resize them to the canvas."""
 
 from __future__ import annotations
 

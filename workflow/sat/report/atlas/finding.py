@@ -254,7 +254,7 @@ def _components(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
             yield Statement(
                 "components",
                 f"Which components matter for {name}",
-                f"None is told from chance (smallest {p_words(rows['p_adjusted'].min())}, adjusted).",
+                f"None differs from chance (smallest {p_words(rows['p_adjusted'].min())}, adjusted).",
                 open=True,
             )
 
