@@ -124,7 +124,7 @@ def test_during_a_run_and_after_kills(project):
         assert re.search(
             r"Running \(logs in results/tiny/logs/\):\n  weights/\w+\.log \(written \d+ s ago\)\n    .*epoch", text
         )
-        assert "with 2 jobs side by side, as lately" in unwrapped(text)
+        assert "with 2 jobs side by side, as in the last minutes" in unwrapped(text)
         assert "Running jobs count as if they had not begun." in unwrapped(text)
         # From outside, as for its memory: its log ends as if it went on, and only Snakemake knows.
         jobs = [child for child in psutil.Process(run.pid).children(recursive=True) if "train" in child.cmdline()]
@@ -141,7 +141,9 @@ def test_during_a_run_and_after_kills(project):
         os.utime(path, (times.st_atime, times.st_mtime - QUIET - 60))
     text = status(project)
     assert counts(text)["train"] == (3, 0, 0, 1, 2)
-    assert "nothing was written for 11 min" in text and "the 2 job(s) that it has started are silent" in unwrapped(text)
+    assert "nothing has been written for 11 min" in text and "the 2 job(s) that it has started are silent" in unwrapped(
+        text
+    )
 
 
 STARTED = """[Mon Nov 23 02:15:56 2026]

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "artefact", metavar="ARTEFACT", help="path of a result, such as results/digits/similarity/sat.csv"
     )
-    parser.add_argument("--full", action="store_true", help="hash every file of the chain whole")
+    parser.add_argument("--full", action="store_true", help="hash the whole content of every file of the chain")
     parser.epilog = "It reads sidecars alone, so it needs no study, and works on a copy of the folder results/."
 
 
