@@ -53,7 +53,8 @@ def test_a_matrix_may_name_its_models_freely(matrix_study, name):
 def test_names_of_a_matrix_that_others_would_run_are_refused_with_their_place(matrix_study, name):
     with pytest.raises(SatError) as error:
         load_study([matrix_study(name)])
-    assert str(error.value).startswith(
+    start = f"{matrix_study(name).parent / 'm.csv'}, row 1, column 3: {name!r} cannot be the name"
+    assert str(error.value).startswith(start)
         f"{matrix_study(name).parent / 'm.csv'}, row 1, column 3: {name!r} cannot be the name"
     )
 
