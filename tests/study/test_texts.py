@@ -55,8 +55,6 @@ def test_names_of_a_matrix_that_others_would_run_are_refused_with_their_place(ma
         load_study([matrix_study(name)])
     start = f"{matrix_study(name).parent / 'm.csv'}, row 1, column 3: {name!r} cannot be the name"
     assert str(error.value).startswith(start)
-        f"{matrix_study(name).parent / 'm.csv'}, row 1, column 3: {name!r} cannot be the name"
-    )
 
 
 @pytest.mark.parametrize(
