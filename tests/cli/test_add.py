@@ -160,7 +160,7 @@ def test_a_second_call_gives_a_third_cohort_and_keeps_the_file_as_it_was(sat, wr
     ("words", "advice"),
     [
         (["test_resnt"], "knows no such model"),
-        (["test_resnet", "--name", "vit"], "stands already"),
+        (["test_resnet", "--name", "vit"], "is already in"),
         (["test_mambaout", "--name", "untagged"], "has no tag"),
         (["test_resnet", "--weights", "nowhere.pth"], "there is no file"),
         (["test_resnet", "test_vit2", "--name", "x"], "stands for one model"),

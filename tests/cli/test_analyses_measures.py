@@ -340,7 +340,7 @@ def test_words_of_a_recommendation(tmp_path: Path, by: str):
             "Not shown: +1.00",
         ),
         (-0.03, -0.001, "Worse: the ensemble's accuracy differs by", "No, it loses:"),
-        (0.0, 0.02, "Not told from it", "Not shown"),
+        (0.0, 0.02, "No difference shown", "Not shown"),
     ],
 )
 def test_a_verdict_follows_the_interval(tmp_path: Path, low: float, high: float, verdict: str, gain: str):

@@ -130,7 +130,7 @@ def test_during_a_run_and_after_kills(project):
         jobs = [child for child in psutil.Process(run.pid).children(recursive=True) if "train" in child.cmdline()]
         jobs[0].kill()
         text = wait_for(3, 0, 2, 1, 0)
-        assert "Snakemake says so, the log does not: killed from outside" in text
+        assert "Snakemake says so, the log does not: was it killed" in text
     finally:
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()

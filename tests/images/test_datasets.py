@@ -291,7 +291,7 @@ def test_numbers_that_are_no_grey_levels_are_refused(values):
     # Pillow would make them black or white.
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "TIFF")
-    with pytest.raises(ValueError, match="no grey levels"):
+    with pytest.raises(ValueError, match="not grey levels"):
         decode(stream.getvalue())
 
 

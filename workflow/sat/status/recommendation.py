@@ -87,7 +87,7 @@ def describe_recommendation(
     head = ("chosen by", "affinity", "SAT", "members", "ensemble", "fewer errors")
     lines += ["", "Accuracy of the average member and of the ensemble, and error reduction, in %:"]
     lines += columns([head, *(_row(row) for row in rows)])
-    lines += ["", f"Choice by {by} minus the others, in points (no difference shown where the interval contains 0):"]
+    lines += ["", f"Choice by {by} minus the others, in points (0 inside: no difference):"]
     differences = [
         (NAMES[name], *(_points(row, key) for key in ("accuracy", "error_reduction"))) for name, row in than.items()
     ]
