@@ -194,7 +194,7 @@ def test_a_study_json_holds_the_declarations(beside: SimpleNamespace) -> None:
         ("kappa", {"run": "rm"}, "run"),
         ("kappa", {"least": True}, "least"),
         ("nesterov", {"cost": "nothing"}, "cost is 'nothing'"),
-        ("nesterov", {"nets": "("}, "no regular expression"),
+        ("nesterov", {"nets": "("}, "not a regular expression"),
         ("nesterov", {"settings": {"x": {"types": ["eval"], "default": 1}}}, "a setting has types of bool"),
         ("nesterov", {"settings": {"x": {"types": ["int"], "default": "1"}}, "cost": 1}, "make no section"),
         ("nesterov", {"settings": {"__init__": {"types": ["int"], "default": 1}}}, "not a key's name"),
