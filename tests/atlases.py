@@ -40,7 +40,7 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     rest = logit - logit.mean(0) - logit.mean(1)[:, None] + logit.mean()
     affinity = (rest + rest.T) / 2
     np.fill_diagonal(affinity, np.nan)
-    first, second = np.triu_indices(n)
+    first, second = np.triu_indices(n, 1)
     similar = pd.DataFrame(
         {
             "model_a": np.array(names, object)[first],
@@ -56,7 +56,6 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
         }
     )
     similar = similar.sort_values("sat", ascending=False, ignore_index=True)
-    apart = similar[similar["model_a"] != similar["model_b"]]
     one, other = np.divmod(np.arange(n * n), n)
     noise = random.uniform(0, 0.02, n)
     pairs = pd.DataFrame(
@@ -82,7 +81,8 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     effects = pd.DataFrame({"model": names, "family": family})
     for key, value in (("strength", logit.mean(1)), ("fragility", logit.mean(0))):
         effects[key], effects[f"{key}_low"], effects[f"{key}_high"] = value, value - 0.2, value + 0.2
-    mistakes = apart[["model_a", "model_b"]].assign(same_share=random.uniform(0, 1, len(apart)), excess=0.1, p_holm=0.5)
+    shares = random.uniform(0, 1, len(similar))
+    mistakes = similar[["model_a", "model_b"]].assign(same_share=shares, excess=0.1, p_holm=0.5)
     tables = {
         "sat": pd.DataFrame(sat, names, names),
         "affinity": pd.DataFrame(affinity, names, names),

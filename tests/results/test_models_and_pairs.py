@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -94,6 +95,8 @@ def test_a_pair_has_the_numbers_of_the_tables(finished, results):
         assert pair.directions.loc[source, "n_fooled"] == rows.loc[(source, target), "n_fooled"]
         assert pair.directions.loc[source, "target"] == target
     similar = pd.read_csv(finished.results / "similarity/most_similar.csv").set_index(["model_a", "model_b"])
+    names = sorted(set(rows.index.get_level_values("source")))
+    assert sorted(similar.index) == list(itertools.combinations(names, 2)), "no model with itself"
     row = similar.loc[("resnet", "vit")]
     assert pair.sat == pytest.approx(row["sat"]) and pair.sat_interval == (row["sat_low"], row["sat_high"])
     assert pair.above_noise == row["above_noise"]

@@ -1,4 +1,4 @@
-"""Say what differs between two studies or two folders of results."""
+"""Show the differences between two studies or folders of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run one result's job by hand in a temporary folder, and compare."""
+"""Run one result's job again in a temporary folder, and compare."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _find(plan: Plan, results: Path, path: str) -> Artefact:
     if not found:
         near = closest(name, artefacts)
         meant = f" Did you mean {' or '.join(str(results / word) for word in near)}?" if near else ""
-        raise SatError(f"{path}: is no result of study {plan.study.name}.{meant}")
+        raise SatError(f"{path}: is not a result of study {plan.study.name}.{meant}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Show where results lie, the most similar pairs, and the clusters."""
+"""Show how far to trust the results, similar pairs, and clusters."""
 
 from __future__ import annotations
 

@@ -47,9 +47,6 @@ def run(arguments: argparse.Namespace) -> None:
         those = did_you_mean(arguments.name, sorted(known), f"there are {', '.join(sorted(known))}.", 0.4)
         raise SatError(f"table {arguments.name}: study {study.name} has no such table; {those}")
     table = read_table(there(results / known[arguments.name]))
-    if arguments.name == "most_similar":
-        # A model is most similar to itself, which says nothing.
-        table = table[table["model_a"] != table["model_b"]]
     if arguments.columns:
         if missing := [name for name in arguments.columns if name not in table]:
             raise SatError(f"--columns {missing[0]}: table {arguments.name} has {', '.join(table.columns)}.")

@@ -80,7 +80,7 @@ class Pair:
         table = self._results.most_similar
         if self.estimated:
             table = self._results.estimated
-        found = table[table["model_a"].isin([self.first, self.second]) & (table["model_a"] != table["model_b"])]
+        found = table[table["model_a"].isin([self.first, self.second])]
         row: dict[str, Any] = found[found["model_b"].isin([self.first, self.second])].iloc[0].to_dict()
         return row
 

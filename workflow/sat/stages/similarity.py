@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     found, clean = _read(job, arguments, models)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
+    # A model with itself is the diagonal of the matrix, and the white-box success in the table of models.
+    different = unordered[unordered["model_a"] != unordered["model_b"]]
     matrices, reason = {}, {}
     if arguments.sat:
         affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
@@ -65,9 +67,9 @@ def run(arguments: argparse.Namespace) -> None:
     facts = {
         "n_models": len(models),
         **reason,
-        "pairs_without_common_images": _names(unordered[unordered["n_both_correct"] == 0]),
-        "pairs_at_floor": _names(unordered[unordered["at_floor"]]),
-        "pairs_not_above_noise": _names(unordered[~unordered["above_noise"]]),
+        "pairs_without_common_images": _names(different[different["n_both_correct"] == 0]),
+        "pairs_at_floor": _names(different[different["at_floor"]]),
+        "pairs_not_above_noise": _names(different[~different["above_noise"]]),
         "models_below_min_whitebox": table["model"][table["low_whitebox"]].tolist(),
         "models_off_published": off,
     }
@@ -89,10 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
     ):
         for name in facts.get(fact, ()):
             log.warning("%s: %s", name, meaning)
-    log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(unordered))
-    found = unordered[unordered["above_noise"] & (unordered["model_a"] != unordered["model_b"])]
+    log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(different))
+    found = different[different["above_noise"]]
     log.info(
-        "of the %d pairs of different models above noise, %d are so in one direction only, and %d remain after Holm's "
+        "of the %d pairs above noise, %d are so in one direction only, and %d remain after Holm's "
         "adjustment for the number of pairs",
         len(found),
         (found["directions_above"] == 1).sum(),
@@ -101,7 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
     tables = {
         arguments.pairs: pairs,
         **{path: matrix.rename_axis("model").reset_index() for path, matrix in matrices.items()},
-        arguments.most_similar: unordered,
+        arguments.most_similar: different,
         arguments.models: table,
     }
     write_tables(job, tables, **facts)

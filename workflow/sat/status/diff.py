@@ -173,7 +173,6 @@ def _apart(first: Path, second: Path) -> int | None:
         names = table[["model_a", "model_b"]].apply(lambda row: tuple(sorted(row)), axis=1)
         tables.append(table.set_index(names)[["sat_low", "sat_high"]])
     joined = tables[0].join(tables[1], how="inner", lsuffix="_first", rsuffix="_second").dropna()
-    joined = joined[[first != second for first, second in joined.index]]
     apart = (joined["sat_low_first"] > joined["sat_high_second"]) | (
         joined["sat_low_second"] > joined["sat_high_first"]
     )

@@ -29,7 +29,7 @@ SHOWN = 10
 """Largest number of jobs whose details are printed."""
 TAIL = 20_000
 """Number of bytes that are read from the end of a log."""
-KILLED = "Snakemake says so, the log does not: killed from outside, for its memory or its time?"
+KILLED = "Snakemake says so, the log does not: was it killed for its memory or time?"
 LATELY = 20
 """Number of recent job starts from which the number of jobs side by side is taken."""
 
@@ -196,11 +196,11 @@ class Progress:
             return [f"Snakemake is {perhaps}at work; the last sign of life is {since} old:", f"  {run.log}"]
         count = sum(state == "started" for state in run.states.values())
         return [
-            f"Snakemake's log has no end, and nothing was written for {since}:",
+            f"Snakemake's log has no end, and nothing has been written for {since}:",
             f"  {run.log}",
             *wrapped(
                 f"Either it was killed, or the {count} job(s) that it has started are silent or wait in a queue. "
-                "They are taken for stopped."
+                "They count as stopped."
             ),
         ]
 
@@ -241,7 +241,7 @@ class Progress:
             parts.append(f"at most {duration(limits)} from the time limits of {', '.join(bounded)}")
         if not parts:
             return f"Time left: no job of {', '.join(unknown)} has finished yet."
-        side = f"{most} jobs side by side, as lately" if most > 1 else "one job at a time"
+        side = f"{most} jobs side by side, as in the last minutes" if most > 1 else "one job at a time"
         text = f"Time left: {', and '.join(parts)}; with {side}."
         if unknown:
             text += f" Without {', '.join(unknown)}, of which no job has finished yet."
@@ -314,7 +314,7 @@ def _job(name: str, artefacts: Sequence[Artefact], results: Path, run: Run | Non
         # The log is that of a job that succeeded when the study had other settings.
         return is_("to do")
     if end == "error":
-        return is_("failed", "its log says so, Snakemake's newest does not name it")
+        return is_("failed", "its log says so; Snakemake's newest log does not name it")
     if later and now - written < QUIET:
         return is_("running", "perhaps: only its log says so")
     return is_("to do")

@@ -50,7 +50,7 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
         about = "SAT; the matrix comes from a file: no intervals available"
     else:
         similar = read_table(results / "similarity/most_similar.csv")
-        similar = similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()]
+        similar = similar[similar["sat"].notna()]
         about = f"SAT, {config.confidence:.0%} interval; overlapping intervals mean no certain order"
     clusters, firmness = _clusters(results / "analysis")
     warnings = [] if config.matrix else _warnings(results, config, inaccurate, similar)

@@ -196,4 +196,4 @@ def _faults(artefact: str, origins: Sequence[Origin], full: bool) -> Iterable[st
             try:
                 check_content(place, origin.sidecar, full=True)
             except SatError:
-                yield f"{origin.path}: its bytes are not those that its sidecar vouches for"
+                yield f"{origin.path}: its content differs from the digest in its sidecar"

@@ -146,8 +146,7 @@ TABLES = {
         },
     ),
     "similarity/most_similar.csv": Table(
-        "One row for each unordered pair of models that was measured, the most similar first; a model with itself is "
-        "included.",
+        "One row for each unordered pair of different models that was measured, the most similar first.",
         {
             "model_a": "first model, by name",
             "model_b": "second model",
@@ -162,13 +161,13 @@ TABLES = {
             "noise_p": "p-value of a one-sided test, over both directions, that adversarial images fool no more often "
             "than noisy ones",
             "above_noise": "whether noise_p is at most half of 1 - `confidence`",
-            "noise_p_holm": "noise_p adjusted for the number of pairs (Holm); empty for a model with itself",
+            "noise_p_holm": "noise_p adjusted for the number of pairs (Holm)",
             "rate_ab": "transfer success of images made on model_a and shown to model_b, a share",
             "rate_ba": "the same of the other direction",
             "noise_p_ab": "noise_p of the direction from model_a to model_b",
             "noise_p_ba": "noise_p of the other direction",
             "directions_above": "how many directions are above noise by themselves: 0, 1 or 2",
-            "rank": "rank among pairs of different models, 1 for the most similar",
+            "rank": "rank, 1 for the most similar",
             "rank_best": "best rank that the intervals allow",
             "rank_worst": "worst rank that the intervals allow",
             "tied": "whether the intervals allow another rank",

@@ -160,7 +160,7 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
         # The record is of an earlier job, perhaps with other settings.
         _record(snakemake / "metadata", file).unlink(missing_ok=True)
     if kept:
-        log.warning("finished, though the earlier run did not learn of it: %s", ", ".join(sorted(kept)))
+        log.warning("finished, although the earlier run did not record it: %s", ", ".join(sorted(kept)))
     return stale
 
 

@@ -501,7 +501,7 @@ def _check_distillation(study: Study, where: str) -> None:
     for key, name in named:
         if name not in study.used:
             those = did_you_mean(name, study.used, f"there are {', '.join(study.used)}.", 0.4)
-            raise SatError(f"{where}: key 'distillation.{key}': {name!r} is no model in use of the study; {those}")
+            raise SatError(f"{where}: key 'distillation.{key}': {name!r} is not a model in use of the study; {those}")
     if study.model[asked.student].source != "train":
         raise SatError(
             f"{where}: key 'distillation.student': {asked.student!r} is not trained in this study; name a model whose "

@@ -377,7 +377,7 @@ def read_tables(
                 with faults:
                     if earlier != place:
                         raise SatError(
-                            f"{place}, column 'model': {row.model!r} stands already in {earlier}; "
+                            f"{place}, column 'model': {row.model!r} is already in {earlier}; "
                             "give each model a name of its own."
                         )
                     _check_net(row, place, code or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 SIMILARITIES = {"sat": "SAT", "affinity": "affinity"}
 """What the column `of` of a table may hold, and its name in words."""
+
+
+SECTIONS = ("Models", "Similarity", "Clusters", "Stability", "Groups", "Components", "Ensembles", "Distillation")
+"""Sections of the report in reading order; others follow in alphabetical order."""
+
+
+def in_reading_order(sections: Iterable[str]) -> list[str]:
+    """Sort the names of sections."""
+    names = set(sections)
+    return [*(name for name in SECTIONS if name in names), *sorted(names.difference(SECTIONS))]
 
 
 @dataclass(frozen=True)

@@ -45,5 +45,5 @@ def run(given: Given) -> Answer:
     for warning in (warnings := [text for text in table["warning"] if text]):
         log.warning(warning)
     if not warnings:
-        log.info("no warning, which is no clearance: few quantities are looked at")
+        log.info("no warning; there may still be confounders, since few quantities are tested")
     return Answer({"caveats": table}, facts={"warnings": warnings})

@@ -61,20 +61,19 @@ def cluster_map(
     off = shown.to_numpy(float)[~np.eye(len(names), dtype=bool)]
     notes, marked, mark = ["SAT = ln(mean transfer success in %)"], None, ""
     if most_similar is not None:
-        pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
-        notes[0] += _half_widths(pairs["sat_low"], pairs["sat_high"], confidence)
-        if below := _below_noise(pairs, (1 - confidence) / 2):
+        notes.append(_half_widths(most_similar["sat_low"], most_similar["sat_high"], confidence))
+        if below := _below_noise(most_similar, (1 - confidence) / 2):
             number = {name: place for place, name in enumerate(names)}
             marked = np.zeros(shown.shape, bool)
             for source, target in below:
                 if source in number and target in number:
                     marked[number[source], number[target]] = True
             mark = (
-                f"not above random noise from row to column: {len(below)} of {2 * len(pairs)} directions "
+                f"not above random noise from row to column: {len(below)} of {2 * len(most_similar)} directions "
                 "(p adjusted by Holm for all of them)"
             )
     else:
-        notes[0] += "; matrix from a file: no intervals available"
+        notes.append("Matrix from a file: no intervals available")
     return heat_map(
         shown.to_numpy(float),
         [flag[name] for name in names],
@@ -127,7 +126,7 @@ def affinity_map(
     most = float(np.abs(off).max())
     notes = ["Affinity: log-odds of transfer beyond what the two models' own levels predict, within this pool"]
     if pairs is not None:
-        notes.append(_half_widths(pairs["affinity_low"], pairs["affinity_high"], confidence).removeprefix("; "))
+        notes.append(_half_widths(pairs["affinity_low"], pairs["affinity_high"], confidence))
     notes.append("Each row sums to 0, so 0 does not mean unrelated.")
     return heat_map(
         shown.mask(np.eye(len(names), dtype=bool)).to_numpy(float),
@@ -179,7 +178,7 @@ def _half_widths(low: pd.Series, high: pd.Series, confidence: float) -> str:
     half = ((high - low) / 2).dropna()
     if half.empty:
         return ""
-    return f"; half-widths of the {confidence:.0%} intervals: {half.min():.2f} to {half.max():.2f}"
+    return f"Half-widths of the {confidence:.0%} intervals: {half.min():.2f} to {half.max():.2f}"
 
 
 def _below_noise(pairs: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:

@@ -72,7 +72,7 @@ UNIT = Analysis(
     optional=frozenset({"gradients"}),
     tables={
         "measures": Shown("Other measures", "agreement with SAT and affinity"),
-        "measures_separation": Shown("Other measures", "how well families are told apart"),
+        "measures_separation": Shown("Other measures", "how well measures tell families apart"),
         "measures_pairs": None,
     },
     figures={"measures": Shown("Other measures", "agreement with SAT and affinity")},
@@ -144,7 +144,7 @@ def run(
         if unit.needs == "probability":
             arrays, others = of_the_same_classes(arrays)
             for model in others:
-                log.warning("%s: tells other classes apart than most models, and is left out of %s", model, name)
+                log.warning("%s: has other classes than most models, and is left out of %s", model, name)
         known = stored[names[0]]["label"][:] if unit.needs == "gradient" else labels[dataset.partition("_")[0]]
         if unit.needs == "feature" and sample is not None:
             arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]

@@ -139,7 +139,9 @@ def run(
     drawn = {of: bootstrap(scores, measure, replicates, seed) for of, measure in measures.items()}
     sat = drawn["sat"]
     if not np.allclose(sat.measured, matrix.to_numpy(float)[sat.first, sat.second], equal_nan=True):
-        raise SatError(f"{given.path('sat')}: is not what the tiles say; 'sat verify --full' finds the culprit.")
+        raise SatError(
+            f"{given.path('sat')}: does not agree with the tiles; 'sat verify --full' finds the file that differs."
+        )
     if holes := int(np.isnan(sat.measured).sum()):
         log.warning("%d pairs have no image in common, and are left out", holes)
     if np.isnan(drawn["affinity"].measured).all():

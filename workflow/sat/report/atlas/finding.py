@@ -90,7 +90,7 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         return
     # An estimated pair may be the more similar one, as far as its interval tells; it is never sound itself.
     pairs = pd.concat([tables[name] for name in ("most_similar", "estimated") if name in tables])
-    pairs = pairs[(pairs["model_a"] != pairs["model_b"]) & pairs["sat"].notna()]
+    pairs = pairs[pairs["sat"].notna()]
     names = sorted({*pairs["model_a"], *pairs["model_b"]})
     if len(names) < 3:
         return
@@ -255,7 +255,7 @@ def _components(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
             yield Statement(
                 "components",
                 f"Which components matter for {name}",
-                f"None is told from chance (smallest {p_words(rows['p_adjusted'].min())}, adjusted).",
+                f"None differs from chance (smallest {p_words(rows['p_adjusted'].min())}, adjusted).",
                 open=True,
             )
 
@@ -300,7 +300,7 @@ def _noise(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     pairs = tables.get("most_similar")
     if pairs is None or "noise_p_holm" not in pairs:
         return
-    pairs = pairs[(pairs["model_a"] != pairs["model_b"]) & pairs["sat"].notna()]
+    pairs = pairs[pairs["sat"].notna()]
     if pairs.empty:
         return
     above = int((pairs["noise_p_holm"] <= (1 - config["confidence"]) / 2).sum())

@@ -20,7 +20,7 @@ from sat.report.atlas.methods import attack_words, bibtex, methods
 from sat.report.atlas.plots import PALETTES, library, plots
 from sat.report.atlas.results import Results
 from sat.report.wording import cautions
-from sat.units.analysis import Shown
+from sat.units.analysis import Shown, in_reading_order
 
 HERE = Path(__file__).parent
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
@@ -29,8 +29,6 @@ OWN = {
     "similarity/most_similar.csv": Shown("Similarity", "most similar pairs"),
 }
 """Tables of the pipeline; those of the analyses are in their declarations."""
-SECTIONS = ("Models", "Similarity", "Clusters", "Stability", "Groups", "Components", "Ensembles", "Distillation")
-"""Sections in reading order; others follow in alphabetical order."""
 
 
 @dataclass
@@ -110,7 +108,7 @@ def _cautions(results: Results) -> list[str]:
         declared = units.declarations("attacks").get(method)
         found += cautions(
             models,
-            similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()],
+            similar[similar["sat"].notna()],
             low.to_dict(),
             min_whitebox=config["min_whitebox"],
             min_accuracy=config["min_accuracy"],
@@ -156,8 +154,7 @@ def sections(results: Results, found: Iterable[Statement]) -> list[tuple[str, li
         else:
             entry.table = name
             entry.too_large = _too_long(path, results.tables[name])
-    order = [*SECTIONS, *sorted(set(made) - set(SECTIONS))]
-    return [(section, list(made[section].values())) for section in order if section in made]
+    return [(section, list(made[section].values())) for section in in_reading_order(made)]
 
 
 def _too_long(path: str, frame: pd.DataFrame) -> str:
