@@ -13,6 +13,7 @@ from PIL import Image
 from sat.report.atlas.results import Results
 from sat.study.config import Config
 from sat.units import declarations
+from sat.units.chart import as_json
 
 Z = 1.959963984540054
 
@@ -96,13 +97,19 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     rows = {name: {"model": name, "family": one, "weights": "train"} for name, one in zip(names, family, strict=True)}
     columns = {"family": dict(zip(names, family.tolist(), strict=True))}
     shown = None if matrix else examples(names, sat)
-    return Results(config, rows, columns, places(), tables if matrix else {**tables, **more}, {}, shown, ["torch 0"])
+    tables = tables if matrix else {**tables, **more}
+    return Results(config, rows, columns, places(), tables, {}, drawn(), shown, ["torch 0"])
 
 
 def places() -> dict[str, list[str]]:
     """Sections and titles of all that our analyses show."""
     outputs = [unit.outputs.items() for unit in declarations("analyses").values()]
     return {path: [place.section, place.title] for each in outputs for path, place in each if place}
+
+
+def drawn() -> dict[str, list[dict]]:
+    """Charts of all our analyses."""
+    return {name: as_json(one) for unit in declarations("analyses").values() for name, one in unit.charts.items()}
 
 
 def load_config(study: dict) -> dict:

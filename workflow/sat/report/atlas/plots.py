@@ -12,6 +12,7 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     FixedTicker,
+    HoverTool,
     LinearColorMapper,
     Range1d,
 )
@@ -38,9 +39,14 @@ def plots() -> dict[str, Any]:
         The items `matrix` and `map`.
     """
     return {
-        "matrix": _numbered(json_item(_matrix(), ID("matrix-plot"))),
-        "map": _numbered(json_item(_map(), ID("map-plot"))),
+        "matrix": item(_matrix(), "matrix-plot"),
+        "map": item(_map(), "map-plot"),
     }
+
+
+def item(plot: Any, place: str = "") -> Any:
+    """A plot as a JSON value, with ids that are the same in every process; `place` is the id of its element."""
+    return _numbered(json_item(plot, ID(place) if place else None))
 
 
 def _matrix() -> Any:
@@ -97,7 +103,7 @@ def _map() -> Any:
     plot.axis.visible = False
     columns = ("x", "y", "name", "colour", "marker", "index")
     source = ColumnDataSource({name: [] for name in columns}, name="map-points")
-    plot.scatter(
+    dots = plot.scatter(
         "x",
         "y",
         source=source,
@@ -108,9 +114,12 @@ def _map() -> Any:
         nonselection_fill_alpha=0.25,
         nonselection_line_alpha=0.25,
     )
-    plot.text(
-        "x", "y", "name", source=source, x_offset=8, y_offset=4, text_font_size="11px", nonselection_text_alpha=0.3
-    )
+    names = ColumnDataSource({name: [] for name in ("x", "y", "name", "dx", "dy")}, name="map-names")
+    plot.text("x", "y", "name", source=names, x_offset="dx", y_offset="dy", text_font_size="11px")
+    hover = HoverTool(renderers=[dots], tooltips=None, visible=False)
+    hover.callback = CustomJS(code="window.satAtlas.pointed(cb_data)")
+    plot.add_tools(hover)
+    plot.js_on_event("mouseleave", CustomJS(code="window.satAtlas.leave()"))
     source.selected.js_on_change("indices", CustomJS(code="window.satAtlas.chosen(cb_obj.indices)"))
     return plot
 
