@@ -28,6 +28,7 @@ from sat.units.analysis import Shown
 
 HERE = Path(__file__).parent
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
+NO_CHARTS: Mapping[str, Sequence[Mapping[str, Any]]] = {}
 SECTIONS = ("Models", "Similarity", "Clusters", "Stability", "Groups", "Components", "Ensembles", "Distillation")
 """Sections in reading order; others follow in alphabetical order."""
 
@@ -131,7 +132,7 @@ def _cautions(results: Results) -> list[str]:
 
 
 def sections(
-    results: Results, found: Iterable[Statement], charts: Mapping[str, Sequence[Mapping[str, Any]]]
+    results: Results, found: Iterable[Statement], charts: Mapping[str, Sequence[Mapping[str, Any]]] = NO_CHARTS
 ) -> list[tuple[str, list[Entry]]]:
     """Arrange the tables and figures that the study has, in reading order.
 
@@ -141,7 +142,7 @@ def sections(
     found : iterable of Statement
         Answers, by the names of their tables.
     charts : mapping of str to sequence of mapping
-        From `sat.report.atlas.charts.charts`.
+        From `sat.report.atlas.charts.charts`. Headings do not depend on them.
 
     Returns
     -------
