@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from projects import Project
-from sat.status.diff import Side, models, settings
+from sat.status.diff import Side, compare, models, settings
+from sat.store.artefact import Job
+from sat.store.step import Step
 
 TABLE = [
     {"model": "a", "architecture": "test_vit", "family": "x", "use": True, "cohort": 1},
@@ -62,6 +64,21 @@ def test_another_attack_is_named_and_its_shift_of_sat_is_that_of_the_tables(proj
     both = both[both["model_a"] != both["model_b"]]
     apart = sum(max(row.sat_low_x, row.sat_low_y) > min(row.sat_high_x, row.sat_high_y) for row in both.itertuples())
     assert f"{apart} of these pairs have intervals that do not overlap" in said
+
+
+def test_two_studies_of_the_same_matrix_do_not_differ(tmp_path):
+    pair = pd.DataFrame([[4.0, 1.0, 2.0], [1.0, 4.0, 3.0], [2.0, 3.0, 4.0]], list("abc"), list("abc"))
+    for name, matrix in (("one", pair), ("two", pair), ("other", pair + 0.5)):
+        path = tmp_path / name / "similarity/sat.csv"
+        path.parent.mkdir(parents=True)
+        matrix.to_csv(path)
+        Job(Step("matrix", 2, {"sha256": name})).finish(path)
+    one, two, other = (Side(name, {"study": name}, {}, tmp_path / name) for name in ("one", "two", "other"))
+    said, differ = compare(one, two)
+    assert "nothing is known of its images and attack" in said and "the same, to the last bit" in said
+    assert not differ
+    said, differ = compare(one, other)
+    assert "median shift +0.500" in said and differ
 
 
 @pytest.mark.slow

@@ -35,8 +35,9 @@ def title_of(svg: bytes) -> str:
         lines = [one for one in group if one.tag.endswith("}text")]
         bold = [one for one in lines if re.search(r"font(-weight)?:[^;]*\b(bold|700)\b", one.get("style", ""))]
         if bold:
-            # Lines of a title are one below the other in one group, and answers of several lines are sentences.
-            return " ".join("".join(one.itertext()).strip() for one in bold)
+            # Lines of a title are one below the other in one group; an answer ends with its numbers in brackets.
+            words = " ".join("".join(one.itertext()).strip() for one in bold)
+            return re.sub(r"\) (?=[A-Z]|affinity:)", "); ", words)
     return ""
 
 

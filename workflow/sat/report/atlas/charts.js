@@ -18,14 +18,17 @@ const cell = (view, name, row) => (name ? columnOf(view, name)?.[row] ?? null : 
 const word = (value) => WORDS[value] ?? (known(value) ? String(value) : "not known");
 const title = (column) => column.title || column.name.replaceAll("_", " ");
 
+const NAMED = new Set(["model", "model_a", "model_b", "source", "target", "teacher", "members"]);
 function rowsOf(chart) {
   const { view } = chart, kept = Object.entries({ ...(view.where || {}), ...Object.fromEntries([...chart.by].map(([key, value]) => [key, [value]])) });
   const count = data.tables[view.table].columns[0].values.length;
   const order = followed.get(view.table) || [...Array(count).keys()];
-  return order.filter((row) => kept.every(([key, values]) => values.includes(String(cell(view, key, row)))));
+  const named = (view.label || view.name || []).filter((name) => NAMED.has(name));
+  /* A model is not compared with itself. */
+  const itself = (row) => named.length === 2 && cell(view, named[0], row) === cell(view, named[1], row);
+  return order.filter((row) => !itself(row) && kept.every(([key, values]) => values.includes(String(cell(view, key, row)))));
 }
 /* Models that a row is about: only columns that name models count, and a set of models is joined by semicolons. */
-const NAMED = new Set(["model", "model_a", "model_b", "source", "target", "teacher", "members"]);
 function modelsOf(view, row) {
   const found = [];
   for (const name of view.label || view.name || []) {
@@ -118,19 +121,20 @@ function drawPairs(chart) {
 
 function drawLines(chart) {
   const { view } = chart, made = empty(), rows = rowsOf(chart).filter((row) => typeof cell(view, view.x.name, row) === "number");
+  const groupWord = (value) => (view.group === "of" ? word(value) : `${view.group.replaceAll("_", " ")}: ${word(value)}`);
   const groups = view.group ? [...new Set(rows.map((row) => cell(view, view.group, row)))] : [null];
   let count = 0;
   for (const group of groups) {
     for (const column of view.values) {
-      const colour = COLOURS[count % 4], marker = MARKERS[(count + Math.floor(count / 4)) % 4], name = view.group ? word(group) : title(column);
+      const colour = COLOURS[count % 4], marker = MARKERS[(count + Math.floor(count / 4)) % 4], name = view.group ? groupWord(group) : title(column);
       count++;
       const mine = rows.filter((row) => (!view.group || cell(view, view.group, row) === group) && typeof cell(view, column.name, row) === "number");
       mine.sort((a, b) => cell(view, view.x.name, a) - cell(view, view.x.name, b));
       const read = (key) => mine.map((row) => cell(view, key, row)), x = read(view.x.name);
       made.lines.xs.push(x); made.lines.ys.push(read(column.name)); made.lines.colour.push(colour);
       if (column.low) { made.bands.xs.push([...x, ...[...x].reverse()]); made.bands.ys.push([...read(column.low), ...read(column.high).reverse()]); made.bands.colour.push(colour); }
-      for (const row of mine) point(made, cell(view, view.x.name, row), cell(view, column.name, row), colour, marker, [view.group ? `${view.group.replaceAll("_", " ")}: ${name}` : name, said(view, view.x, row), said(view, column, row)], []);
-      made.legend.push(el("span", {}, swatch(colour, marker), view.group ? `${view.group.replaceAll("_", " ")}: ${name}` : name));
+      for (const row of mine) point(made, cell(view, view.x.name, row), cell(view, column.name, row), colour, marker, [name, said(view, view.x, row), said(view, column, row)], []);
+      made.legend.push(el("span", {}, swatch(colour, marker), name));
     }
   }
   return { ...made, x: title(view.x), y: view.values.length > 1 ? "" : title(view.values[0]) };
@@ -186,7 +190,7 @@ async function embed(chart) {
   const views = await Bokeh.embed.embed_item(item, chart.plot.id);
   chart.document = [...views][0].model.document;
   chart.find = (name) => chart.document.get_model_by_name(name);
-  onPlot(chart.find("chart"));
+  onPlot(chart.find("chart"), chart.plot, () => (chart.made?.cells ? nameHeat(chart) : nameDots(chart)));
   const figure = chart.find("chart");
   for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => nameHeat(chart));
   for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => { if (!chart.setting) nameDots(chart); });
@@ -254,7 +258,7 @@ function putPoints(chart, figure, made) {
     figure.height = 110 + Math.max(2, made.rows.length) * Math.max(step, 11 * (chart.view.values?.length || 1));
     const axis = figure.left[0];
     axis.ticker.ticks = made.rows.map((_, k) => k + 0.5);
-    axis.major_label_overrides = new Map(made.rows.map((text, k) => [k + 0.5, brief(text)]));
+    axis.major_label_overrides = new Map(made.rows.map((text, k) => [k + 0.5, brief(text, innerWidth > 600 ? 36 : 18)]));
     if (across[0] < 0 && across[1] > 0) made.guides = { xs: [[0, 0]], ys: [[0, made.rows.length]] };
   } else if (made.diagonal) {
     const ends = [Math.max(across[0], up[0]), Math.min(across[1], up[1])];

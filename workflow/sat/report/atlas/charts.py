@@ -21,7 +21,7 @@ from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Cividis256
 from bokeh.plotting import figure
 
-from sat.report.atlas.plots import item
+from sat.report.atlas.plots import item, outline, tools_below
 from sat.report.atlas.results import Results
 from sat.units.chart import Chart, Column, Points, Rows, as_json
 
@@ -141,8 +141,7 @@ def _plot(**options: Any) -> Any:
         x_range=Range1d(start=0, end=1),
         **options,
     )
-    plot.toolbar.logo = None
-    plot.toolbar.autohide = False
+    tools_below(plot)
     for axis in (plot.xaxis, plot.yaxis):
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_font_size = "12px"
@@ -162,6 +161,8 @@ def _numbers(scale: str, rows: bool = False) -> Any:
         x_axis_type=scale,
         y_range=Range1d(start=0, end=1),
     )
+    if scale == "log":
+        plot.xaxis.ticker = FixedTicker(ticks=[part * 10**power for power in range(7) for part in (1, 2, 5)])
     if rows:
         plot.yaxis.ticker = FixedTicker(ticks=[])
         plot.ygrid.visible = False
@@ -216,7 +217,7 @@ def _heat() -> Any:
     cells = {"image": [np.zeros((1, 1), np.float32)], "x": [0], "y": [0], "dw": [1], "dh": [1]}
     plot.image("image", "x", "y", "dw", "dh", source=ColumnDataSource(cells, name="chart-cells"), color_mapper=mapper)
     marks = _source("chart-marks", "left", "right", "top", "bottom")
-    plot.quad("left", "right", "top", "bottom", source=marks, fill_alpha=0, line_color="#d55e00", line_width=2)
+    outline(plot, marks)
     plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=12), "right")
     for event, call in {"mousemove": "moved(cb_obj)", "tap": "tapped(cb_obj)"}.items():
         plot.js_on_event(event, CustomJS(code=f"window.satAtlas.charts.{call}"))

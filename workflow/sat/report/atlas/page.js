@@ -472,7 +472,14 @@ function fillTable(host) {
 }
 
 /* A finger that moves over a plot on a phone scrolls the page; a button below the plot gives it back to the plot. */
-function onPlot(figure) {
+function onPlot(figure, host, again) {
+  let width = host.offsetWidth;
+  /* Names are placed anew where the plot has another size. */
+  new ResizeObserver(() => {
+    if (!host.offsetWidth || host.offsetWidth === width) return;
+    width = host.offsetWidth;
+    setTimeout(again, 150);
+  }).observe(host);
   if (!matchMedia("(max-width: 600px)").matches) return;
   for (const tool of figure.toolbar.tools) if (tool.active && !["TapTool", "HoverTool"].includes(tool.type)) tool.active = false;
 }
@@ -537,7 +544,8 @@ addEventListener("hashchange", fromAddress);
   const documents = views.map((view) => [...view][0].model.document);
   plots = { document: { get_model_by_name: (name) => documents.map((one) => one.get_model_by_name(name)).find(Boolean) } };
   const figure = find("matrix");
-  for (const plot of [figure, find("map")]) onPlot(plot);
+  onPlot(figure, byId("matrix-plot"), drawTicks);
+  onPlot(find("map"), byId("map-plot"), drawMap);
   for (const range of [find("map").x_range, find("map").y_range]) range.change.connect(nameMap);
   for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => drawTicks());
   drawMatrix();

@@ -13,6 +13,7 @@ from bokeh.models import (
     CustomJS,
     FixedTicker,
     HoverTool,
+    InlineStyleSheet,
     LinearColorMapper,
     Range1d,
 )
@@ -49,6 +50,19 @@ def item(plot: Any, place: str = "") -> Any:
     return _numbered(json_item(plot, ID(place) if place else None))
 
 
+def tools_below(plot: Any) -> None:
+    """Set up the buttons of a plot, which paper does not need."""
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = False
+    plot.toolbar.stylesheets = [InlineStyleSheet(css="@media print { :host { display: none !important; } }")]
+
+
+def outline(plot: Any, marks: ColumnDataSource) -> None:
+    """Draw boxes in black with a white edge: one of both is seen on every cell, with any colour vision."""
+    for colour, width in (("#ffffff", 5), ("#000000", 2)):
+        plot.quad("left", "right", "top", "bottom", source=marks, fill_alpha=0, line_color=colour, line_width=width)
+
+
 def _matrix() -> Any:
     plot: Any = figure(
         name="matrix",
@@ -63,8 +77,7 @@ def _matrix() -> Any:
         # The first model stands at the top.
         y_range=Range1d(start=1, end=0, name="matrix-y"),
     )
-    plot.toolbar.logo = None
-    plot.toolbar.autohide = False
+    tools_below(plot)
     plot.grid.visible = False
     plot.background_fill_color = "#ffffff"
     for axis in (plot.xaxis, plot.yaxis):
@@ -78,7 +91,7 @@ def _matrix() -> Any:
     )
     plot.image("image", "x", "y", "dw", "dh", source=cells, color_mapper=mapper)
     marks = ColumnDataSource({name: [] for name in ("left", "right", "top", "bottom")}, name="matrix-marks")
-    plot.quad("left", "right", "top", "bottom", source=marks, fill_alpha=0, line_color="#d55e00", line_width=2)
+    outline(plot, marks)
     plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=14), "right")
     where = {"mousemove": "hover(cb_obj.x, cb_obj.y, cb_obj.sx, cb_obj.sy)", "mouseleave": "leave()"}
     for event, call in {**where, "tap": "tap(cb_obj.x, cb_obj.y)"}.items():
@@ -91,14 +104,14 @@ def _map() -> Any:
         name="map",
         width=760,
         height=520,
-        sizing_mode="scale_width",
+        sizing_mode="stretch_width",
         toolbar_location="below",
         tools="tap,lasso_select,box_select,pan,wheel_zoom,reset,save",
         active_drag="box_select",
         x_range=Range1d(start=0, end=1),
         y_range=Range1d(start=0, end=1),
     )
-    plot.toolbar.logo = None
+    tools_below(plot)
     plot.grid.visible = False
     plot.axis.visible = False
     columns = ("x", "y", "name", "colour", "marker", "index")
