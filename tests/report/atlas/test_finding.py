@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.report.atlas.finding import Statement, p_words, statements, surest
+from sat.report.atlas.finding import statements, surest
+from sat.report.atlas.statement import Statement, p_words
 
 CONFIG = {"confidence": 0.95, "min_whitebox": 0.9, "matrix": None}
 

@@ -58,7 +58,7 @@ def labelled(
     name: str,
     about: str,
     units: str = "class",
-    dtype: type[np.generic] = np.int16,
+    dtype: str = "int16",
 ) -> xr.DataArray:
     """Make a labelled array that is read on demand.
 
@@ -74,7 +74,7 @@ def labelled(
     about : str
         What the array holds.
     units : str
-    dtype : type
+    dtype : str
         What `read` returns.
 
     Returns

@@ -165,7 +165,7 @@ class StudyResults:
         coords = {"target": models, "source": models, "image": self._ids}
         read = read_tiles(self._folder, self._own_folder, models, probabilities=True)
         about = "softmax probability that the target gives to the class that it predicts"
-        return labelled(read, coords, self.labels, "confidence", about, "1", np.float16)
+        return labelled(read, coords, self.labels, "confidence", about, "1", "float16")
 
     @cached_property
     def clean(self) -> xr.DataArray:

@@ -10,7 +10,6 @@ const alpha = 1 - data.confidence + 1e-12;
 const place = new Map(names.map((name, k) => [name, k]));
 const followed = new Map();
 const all = [];
-let selecting = false;
 
 /* --- numbers of a view */
 const columnOf = (view, name) => data.tables[view.table]?.columns.find((column) => column.name === name)?.values;
@@ -269,10 +268,8 @@ function putPoints(chart, figure, made) {
   }
   chart.find("chart-names").data = { x: [], y: [], name: [], dx: [], dy: [] };
   const sources = { bands: made.bands, guides: made.guides, lines: made.lines, ends: made.ends, points: made.points };
-  selecting = true;
-  chart.find("chart-points").selected.indices = [];
+  select(chart, []);
   for (const [key, value] of Object.entries(sources)) chart.find(`chart-${key}`).data = value;
-  selecting = false;
   figure.below[0].axis_label = made.x ? brief(made.x, 60) : "";
   figure.left[0].axis_label = made.y && !made.rows ? brief(made.y, 60) : "";
   figure.below[0].visible = figure.left[0].visible = !made.same;
@@ -293,9 +290,15 @@ function pointed(event) {
   const tip = chart.made.tips[first];
   page.tell(typeof tip === "function" ? tip() : tip, chart.plot, event.geometry.sx, event.geometry.sy);
 }
+/* Bokeh tells of a selection later, and of ours too: what was set here is no choice of the reader. */
+function select(chart, indices) {
+  chart.selected = JSON.stringify(indices);
+  chart.find("chart-points").selected.indices = indices;
+}
 function chosen(selected) {
-  const chart = of(selected);
-  if (selecting || !chart?.made) return;
+  const chart = of(selected), indices = JSON.stringify(selected.indices);
+  if (!chart?.made || indices === chart.selected) return;
+  chart.selected = indices;
   const models = new Set(selected.indices.flatMap((k) => chart.made.models[k]));
   page.mark([...models], true, chart);
   if (selected.indices.length === 1 && models.size === 1) page.openModel([...models][0]);
@@ -323,11 +326,7 @@ function marked(models, but = null) {
   for (const chart of all) {
     if (chart === but || !chart.made) continue;
     if (chart.made.cells) markCells(chart, models);
-    else {
-      selecting = true;
-      chart.find("chart-points").selected.indices = models.size ? chart.made.models.flatMap((mine, k) => (fits(mine) ? [k] : [])) : [];
-      selecting = false;
-    }
+    else select(chart, models.size ? chart.made.models.flatMap((mine, k) => (fits(mine) ? [k] : [])) : []);
   }
 }
 function markCells(chart, models) {

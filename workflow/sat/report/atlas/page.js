@@ -296,16 +296,17 @@ function pointed(event) {
   tell([names[model], ...(column ? [`${column.title}: ${show(column.values[model], column.share)}`] : [])], byId("map-plot"), event.geometry.sx, event.geometry.sy);
 }
 
-let choosing = false;
+/* Bokeh tells of a selection later, and of ours too: what was set here is no choice of the reader. */
+let selected = "[]";
 function selectOnMap() {
   const source = find("map-points"), wanted = [];
   source.data.index.forEach((model, k) => { if (state.marked.has(model)) wanted.push(k); });
-  choosing = true;
+  selected = JSON.stringify(wanted);
   source.selected.indices = wanted;
-  choosing = false;
 }
 function chosen(indices) {
-  if (choosing) return;
+  if (JSON.stringify(indices) === selected) return;
+  selected = JSON.stringify(indices);
   const index = find("map-points").data.index;
   mark(indices.map((k) => index[k]), false);
   if (state.marked.size === 1) openModel([...state.marked][0]);
