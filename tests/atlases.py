@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from sat.report.atlas.finding import statements
 from sat.report.atlas.results import Results
+from sat.report.atlas.statement import Statement
 from sat.study.config import Config
 from sat.units import declarations
 from sat.units.chart import as_json
 
+CONFIG = {"confidence": 0.95, "min_whitebox": 0.9, "matrix": None}
+"""Settings that statements depend on."""
 Z = 1.959963984540054
 
 
@@ -99,6 +103,12 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     shown = None if matrix else examples(names, sat)
     tables = tables if matrix else {**tables, **more}
     return Results(config, rows, columns, places(), tables, {}, drawn(), shown, ["torch 0"])
+
+
+def stated(tables: Mapping[str, pd.DataFrame], topic: str, **config: object) -> tuple[list[Statement], list[Statement]]:
+    """The sure and the open statements of a topic."""
+    found = [one for one in statements(tables, {**CONFIG, **config}) if one.topic == topic]
+    return [one for one in found if not one.open], [one for one in found if one.open]
 
 
 def places() -> dict[str, list[str]]:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atlases import made
+from atlases import CONFIG, made
+from atlases import stated as of
 from sat.report.atlas.answers import ANSWERS, answer, title_of
 from sat.report.atlas.finding import statements
 from sat.report.atlas.page import sections
-from test_finding import of
 
 RETRAINED = {"measure": "sat", "n_nets": 6, "share": 0.12, "share_low": 0.08, "share_high": 0.16, "widening": 1.64}
 
@@ -84,8 +84,7 @@ def test_gain_and_similarity_are_related_only_after_adjustment():
 
 def test_statements_of_these_analyses_reach_the_finding():
     tables = {"retraining": pd.DataFrame([RETRAINED])}
-    config = {"confidence": 0.95, "min_whitebox": 0.9, "matrix": None}
-    assert [one.topic for one in statements(tables, config) if not one.open] == ["retraining"]
+    assert [one.topic for one in statements(tables, CONFIG) if not one.open] == ["retraining"]
 
 
 def test_a_figures_title_is_read_from_the_figure_itself(tmp_path):
