@@ -71,11 +71,11 @@ def charts(results: Results, measures: Collection[str]) -> dict[str, list[View]]
     """
     declared = {**{name: as_json(one) for name, one in OWN.items()}, **results.charts}
     keys = [*measures, *(["distance"] if "spectral_features" in results.tables else [])]
-    found = {}
+    found: dict[str, list[View]] = {}
     for name, views in declared.items():
         if not isinstance(views, Sequence):
             continue
-        ready = [whole for view in views if (whole := _whole(name, view, results.tables, keys))]
+        ready: list[View] = [whole for view in views if (whole := _whole(name, view, results.tables, keys))]
         if ready:
             found[name] = ready
     return found
