@@ -65,8 +65,8 @@ def run(repeats: int) -> Table:
     return Table(
         "atlas",
         "Made-up results with examples of every model's nearest other model. In Chromium without a GPU and with a new "
-        "profile: the first paint is that of the finding; ready is when matrix and map can be used. The others are times "
-        "from opening a figure until it is drawn.",
+        "profile: the first paint is that of the finding; ready is when matrix and map can be used. The others are "
+        "times from opening a figure until it is drawn.",
         ("models", "MB", "made in, s", "first paint, s", "ready, s", *(f"{one}, s" for one in FIGURES.values())),
         rows,
     )
