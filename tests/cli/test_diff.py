@@ -71,7 +71,7 @@ def test_two_studies_of_the_same_matrix_do_not_differ(tmp_path):
     for name, matrix in (("one", pair), ("two", pair), ("other", pair + 0.5)):
         path = tmp_path / name / "similarity/sat.csv"
         path.parent.mkdir(parents=True)
-        matrix.to_csv(path)
+        matrix.to_csv(path, index_label="model")
         Job(Step("matrix", 2, {"sha256": name})).finish(path)
     one, two, other = (Side(name, {"study": name}, {}, tmp_path / name) for name in ("one", "two", "other"))
     said, differ = compare(one, two)
