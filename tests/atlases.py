@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from sat.report.atlas.finding import statements
 from sat.report.atlas.results import Results
+from sat.report.atlas.statement import Statement
 from sat.study.config import Config
 from sat.units import declarations
+from sat.units.chart import as_json
 
+CONFIG = {"confidence": 0.95, "min_whitebox": 0.9, "matrix": None}
+"""Settings that statements depend on."""
 Z = 1.959963984540054
 
 
@@ -96,13 +101,25 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     rows = {name: {"model": name, "family": one, "weights": "train"} for name, one in zip(names, family, strict=True)}
     columns = {"family": dict(zip(names, family.tolist(), strict=True))}
     shown = None if matrix else examples(names, sat)
-    return Results(config, rows, columns, places(), tables if matrix else {**tables, **more}, {}, shown, ["torch 0"])
+    tables = tables if matrix else {**tables, **more}
+    return Results(config, rows, columns, places(), tables, {}, drawn(), shown, ["torch 0"])
+
+
+def stated(tables: Mapping[str, pd.DataFrame], topic: str, **config: object) -> tuple[list[Statement], list[Statement]]:
+    """The sure and the open statements of a topic."""
+    found = [one for one in statements(tables, {**CONFIG, **config}) if one.topic == topic]
+    return [one for one in found if not one.open], [one for one in found if one.open]
 
 
 def places() -> dict[str, list[str]]:
     """Sections and titles of all that our analyses show."""
     outputs = [unit.outputs.items() for unit in declarations("analyses").values()]
     return {path: [place.section, place.title] for each in outputs for path, place in each if place}
+
+
+def drawn() -> dict[str, list[dict]]:
+    """Charts of all our analyses."""
+    return {name: as_json(one) for unit in declarations("analyses").values() for name, one in unit.charts.items()}
 
 
 def load_config(study: dict) -> dict:

@@ -8,7 +8,9 @@ import pytest
 
 import sat
 from projects import Project
-from sat.status.diff import Side, models, settings
+from sat.status.diff import Side, compare, models, settings
+from sat.store.artefact import Job
+from sat.store.step import Step
 
 TABLE = [
     {"model": "a", "architecture": "test_vit", "family": "x", "use": True, "cohort": 1},
@@ -79,6 +81,21 @@ def test_studies_without_common_images_are_not_compared_image_by_image(project: 
         assert f"have {common} attack images in common" in said
     else:
         assert f"3 models on {common} images that both studies have" in said
+
+
+def test_two_studies_of_the_same_matrix_do_not_differ(tmp_path):
+    pair = pd.DataFrame([[4.0, 1.0, 2.0], [1.0, 4.0, 3.0], [2.0, 3.0, 4.0]], list("abc"), list("abc"))
+    for name, matrix in (("one", pair), ("two", pair), ("other", pair + 0.5)):
+        path = tmp_path / name / "similarity/sat.csv"
+        path.parent.mkdir(parents=True)
+        matrix.to_csv(path, index_label="model")
+        Job(Step("matrix", 2, {"sha256": name})).finish(path)
+    one, two, other = (Side(name, {"study": name}, {}, tmp_path / name) for name in ("one", "two", "other"))
+    said, differ = compare(one, two)
+    assert "nothing is known of its images and attack" in said and "the same, to the last bit" in said
+    assert not differ
+    said, differ = compare(one, other)
+    assert "median shift +0.500" in said and differ
 
 
 @pytest.mark.slow

@@ -293,6 +293,8 @@ def test_a_search_marks_models_in_both_plots_and_can_leave_the_others_out(tab: T
     assert tab.text("#marked") == "1 of 12 models marked"
     assert tab.run("satAtlas.find('map-points').selected.indices") == [2]
     assert tab.run("satAtlas.find('matrix-marks').data.left.length") == 2
+    time.sleep(0.2)
+    assert "Click a cell" in tab.text("#detail"), "a search opens no page by itself"
     tab.press("Enter", 13)
     assert tab.text("#detail h3") == NAMES[2]
     tab.run("document.getElementById('search').select()")

@@ -46,6 +46,10 @@ class PairExamples:
     """Class that the attacked model gives to the adversarial image, shape (n,)."""
     prediction_other: NDArray[np.int16]
     """Class that the other model gives to the adversarial image, shape (n,)."""
+    confidence_source: NDArray[np.float16]
+    """Probability that the attacked model gives to its prediction, shape (n,); NaN if the results do not hold it."""
+    confidence_other: NDArray[np.float16]
+    """Probability that the other model gives to its prediction, shape (n,); NaN if the results do not hold it."""
     classes: tuple[str, ...] | None
     """Names of the classes by label, if they have names."""
 
@@ -148,6 +152,7 @@ class Pair:
             for kind, both in ((FOOLS_BOTH, True), (FOOLS_SOURCE, False))
         }
         rows = np.concatenate(list(chosen.values()))
+        sure = results.confidence.sel(source=source, target=[source, other])[:, rows].to_numpy()
         # The images are read one by one: there are few, and they lie far apart.
         sets = [results.adversarial(source, rows=slice(row, row + 1)) for row in rows.tolist()]
         side = results.study.config.images.canvas
@@ -163,6 +168,8 @@ class Pair:
             labels[rows],
             said[0][rows],
             said[1][rows],
+            sure[0],
+            sure[1],
             results.classes,
         )
 
@@ -203,6 +210,9 @@ class Pair:
         return f"<table><caption>{escape(self.first)} and {escape(self.second)}</caption>{rows}</table>"
 
 
-def told(classes: tuple[str, ...] | None, prediction: int, label: int) -> str:
-    """What a model says, in words."""
-    return f"{class_name(classes, prediction)}{'' if prediction == label else ' (wrong)'}"
+def told(classes: tuple[str, ...] | None, prediction: int, label: int, confidence: float = np.nan) -> str:
+    """What a model says, in words; with its probability, if that is known."""
+    notes = ["wrong"] if prediction != label else []
+    notes += [f"{100 * confidence:.0f} %"] if np.isfinite(confidence) else []
+    words = ", ".join(notes)
+    return f"{class_name(classes, prediction)}{f' ({words})' if words else ''}"

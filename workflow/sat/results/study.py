@@ -161,6 +161,21 @@ class StudyResults:
         return labelled(read, coords, self.labels, "prediction", "class that the target gives to the source's image")
 
     @cached_property
+    def confidence(self) -> xr.DataArray:
+        """Probability of each class in `predictions`, float16, axes (target, source, image).
+
+        It is NaN where the source did not attack the image, and in results of earlier versions, which do not hold it.
+        """
+        from sat.results.predictions import labelled, read_tiles
+
+        self._check_measured("tiles")
+        models = list(self.names)
+        coords = {"target": models, "source": models, "image": self._ids}
+        read = read_tiles(self._folder, self._own_folder, models, probabilities=True)
+        about = "softmax probability that the target gives to the class that it predicts"
+        return labelled(read, coords, self.labels, "confidence", about, "1", "float16")
+
+    @cached_property
     def clean(self) -> xr.DataArray:
         """Class that each model gives to each clean attack image, int16, axes (model, image)."""
         from sat.results.predictions import labelled, read_clean

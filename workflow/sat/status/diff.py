@@ -79,12 +79,10 @@ def results(first: Side, second: Side) -> tuple[list[str], bool]:
             return [f"{side.name} has no matrix of these settings yet, so results are not compared"], False
         folders.append(side.results)
     ours, theirs = folders
-    lines = [
-        *_measured(ours, theirs, second.name),
-        *_made_by(read_sidecar(ours / MATRIX), read_sidecar(theirs / MATRIX)),
-    ]
+    unknown, lines = _measured(ours, theirs, second.name)
+    lines += _made_by(read_sidecar(ours / MATRIX), read_sidecar(theirs / MATRIX))
     compared, same = _matrices(ours, theirs)
-    return lines + compared, bool(lines) or not same
+    return unknown + lines + compared, bool(lines) or not same
 
 
 MATRIX = "similarity/sat.csv"
@@ -108,14 +106,20 @@ def _word(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _measured(first: Path, second: Path, name: str) -> list[str]:
-    """Compare images and attack of two folders of results; the second one has this name."""
+def _measured(first: Path, second: Path, name: str) -> tuple[list[str], list[str]]:
+    """Compare images and attack of two folders of results; the second one has this name.
+
+    Returns
+    -------
+    tuple of two lists of str
+        What cannot be compared, which is no difference, and the differences.
+    """
     from sat.store.provenance import differences, read_settings
 
     ours, theirs = (read_settings(folder / MATRIX) for folder in (first, second))
     if ours is None or theirs is None:
-        return ["a matrix that comes from a file: nothing is known of its images and attack"]
-    return [f"{name} was measured with {change}" for change in differences(ours, theirs)]
+        return ["a matrix that comes from a file: nothing is known of its images and attack"], []
+    return [], [f"{name} was measured with {change}" for change in differences(ours, theirs)]
 
 
 def _made_by(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,7 @@ from sat.study.study import Study
 from sat.study.table import Model
 from sat.study.tiles import cut_landmarks, cut_tiles
 from sat.units.analysis import Analysis
+from sat.units.chart import as_json
 
 SIMILARITY = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
 """Files that a study and each of its variants have under similarity/."""
@@ -653,6 +654,7 @@ class Plan:
         params = {
             "columns": self.study.columns,
             "shown": {path: [place.section, place.title] for path, place in shown_of},
+            "charts": {name: as_json(one) for unit in self.analyses.values() for name, one in unit.charts.items()},
         }
         atlas = self._made("report/atlas.html", "report/atlas", "atlas", params, inputs)
         return (*shown, atlas, replace(atlas, path="report/landing.rst"))

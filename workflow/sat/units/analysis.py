@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sat.study.section import Section
+from sat.units.chart import Chart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,8 @@ class Analysis:
     """Tables analysis/<name>.csv that it makes. None keeps a table out of the report."""
     figures: Mapping[str, Shown] = field(default_factory=dict)
     """Figures figures/<name>.svg that it draws."""
+    charts: Mapping[str, Chart] = field(default_factory=dict)
+    """How report/atlas.html draws its tables and figures, by name; one without a chart is shown as it is."""
     drawn_from: frozenset[str] = frozenset()
     """Names of the inputs that `draw` uses beside the answer."""
     settings: type[Section] | None = None

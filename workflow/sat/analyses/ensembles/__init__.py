@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from sat.analyses.ensembles.charts import CHARTS
 from sat.logs import log
 from sat.study.section import Count, Section
 from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
@@ -54,6 +55,7 @@ UNIT = Analysis(
         "ensembles_clusters": Shown("Ensembles", "gain by number of clusters"),
     },
     figures={"ensembles": Shown("Ensembles", "gain and similarity")},
+    charts=CHARTS,
     settings=Settings,
     params=_params,
     mem_mb=4000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.figures.charts import CHARTS
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ UNIT = Analysis(
         "distances": Shown("Clusters", "distances of spectral features"),
         "dendrogram": Shown("Clusters", "dendrogram"),
     },
+    charts=CHARTS,
     drawn_from=frozenset(
         {"sat", "affinity", "affinity_pairs", "clusters", "features", "tsne", "most_similar", "models", "estimated"}
     ),

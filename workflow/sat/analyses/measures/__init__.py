@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from sat import units
+from sat.analyses.measures.charts import CHARTS
 from sat.logs import log, progress
 from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
@@ -76,6 +77,7 @@ UNIT = Analysis(
         "measures_pairs": None,
     },
     figures={"measures": Shown("Other measures", "agreement with SAT and affinity")},
+    charts=CHARTS,
     settings=Settings,
     params=_params,
     wanted=lambda study: bool(study.config.measures),

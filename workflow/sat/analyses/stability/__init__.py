@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from sat.analyses.stability.charts import CHARTS
 from sat.errors import SatError
 from sat.logs import log, progress
 from sat.study.section import Section, Share
@@ -68,6 +69,7 @@ UNIT = Analysis(
         "stability_membership": Shown("Stability", "cluster stability over images"),
     },
     figures={"stability": Shown("Stability", "how many images it takes")},
+    charts=CHARTS,
     settings=Settings,
     params=_params,
     mem_mb=4000,
