@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from sat.report.atlas.finding import statements
 from sat.report.atlas.results import Results
+from sat.report.atlas.statement import Statement
 from sat.study.config import Config
 from sat.units import declarations
+from sat.units.chart import as_json
 
+CONFIG = {"confidence": 0.95, "min_whitebox": 0.9, "matrix": None}
+"""Settings that statements depend on."""
 Z = 1.959963984540054
 
 
@@ -40,7 +45,7 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     rest = logit - logit.mean(0) - logit.mean(1)[:, None] + logit.mean()
     affinity = (rest + rest.T) / 2
     np.fill_diagonal(affinity, np.nan)
-    first, second = np.triu_indices(n)
+    first, second = np.triu_indices(n, 1)
     similar = pd.DataFrame(
         {
             "model_a": np.array(names, object)[first],
@@ -56,7 +61,6 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
         }
     )
     similar = similar.sort_values("sat", ascending=False, ignore_index=True)
-    apart = similar[similar["model_a"] != similar["model_b"]]
     one, other = np.divmod(np.arange(n * n), n)
     noise = random.uniform(0, 0.02, n)
     pairs = pd.DataFrame(
@@ -82,7 +86,8 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     effects = pd.DataFrame({"model": names, "family": family})
     for key, value in (("strength", logit.mean(1)), ("fragility", logit.mean(0))):
         effects[key], effects[f"{key}_low"], effects[f"{key}_high"] = value, value - 0.2, value + 0.2
-    mistakes = apart[["model_a", "model_b"]].assign(same_share=random.uniform(0, 1, len(apart)), excess=0.1, p_holm=0.5)
+    shares = random.uniform(0, 1, len(similar))
+    mistakes = similar[["model_a", "model_b"]].assign(same_share=shares, excess=0.1, p_holm=0.5)
     tables = {
         "sat": pd.DataFrame(sat, names, names),
         "affinity": pd.DataFrame(affinity, names, names),
@@ -96,13 +101,25 @@ def made(names: Sequence[str], families: Sequence[str], matrix: bool = False, se
     rows = {name: {"model": name, "family": one, "weights": "train"} for name, one in zip(names, family, strict=True)}
     columns = {"family": dict(zip(names, family.tolist(), strict=True))}
     shown = None if matrix else examples(names, sat)
-    return Results(config, rows, columns, places(), tables if matrix else {**tables, **more}, {}, shown, ["torch 0"])
+    tables = tables if matrix else {**tables, **more}
+    return Results(config, rows, columns, places(), tables, {}, drawn(), shown, ["torch 0"])
+
+
+def stated(tables: Mapping[str, pd.DataFrame], topic: str, **config: object) -> tuple[list[Statement], list[Statement]]:
+    """The sure and the open statements of a topic."""
+    found = [one for one in statements(tables, {**CONFIG, **config}) if one.topic == topic]
+    return [one for one in found if not one.open], [one for one in found if one.open]
 
 
 def places() -> dict[str, list[str]]:
     """Sections and titles of all that our analyses show."""
     outputs = [unit.outputs.items() for unit in declarations("analyses").values()]
     return {path: [place.section, place.title] for each in outputs for path, place in each if place}
+
+
+def drawn() -> dict[str, list[dict]]:
+    """Charts of all our analyses."""
+    return {name: as_json(one) for unit in declarations("analyses").values() for name, one in unit.charts.items()}
 
 
 def load_config(study: dict) -> dict:

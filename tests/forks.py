@@ -78,7 +78,7 @@ def start(folder: Path, words: tuple[str, ...], environment: Mapping[str, str], 
 def sat(
     folder: Path, words: tuple[str, ...], environment: Mapping[str, str], given: str
 ) -> subprocess.CompletedProcess[str]:
-    """Call the library's command line from a folder, with text on its standard input."""
+    """Call the library's command line from a folder, with text on its standard input; jobs that it calls are forked."""
     return subprocess.CompletedProcess(words, *apart(_sat, folder, words, dict(environment), given))
 
 
@@ -130,7 +130,11 @@ def _sat(folder: Path, words: tuple[str, ...], environment: dict[str, str], give
         stream.write(given)
         stream.seek(0)
         os.dup2(stream.fileno(), 0)
-        return _said(lambda: _run_sat(list(words)))
+        if words[:1] != ("reproduce",):
+            return _said(lambda: _run_sat(list(words)))
+        with tempfile.TemporaryDirectory() as place, _jobs(Path(place)) as client:
+            sys.executable = str(client)
+            return _said(lambda: _run_sat(list(words)))
 
 
 def _enter(folder: Path, environment: Mapping[str, str]) -> None:

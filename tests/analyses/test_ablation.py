@@ -1,3 +1,4 @@
+import itertools
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from sat.analyses.ablation.agreement import ablation_pairs, ablation_table, clusters
 from sat.analyses.ablation.figure import ablation_figure
-from sat.report.style import save
+from sat.report.style import paper, save
 
 NAMES = [f"net{number}" for number in range(8)]
 UPPER = np.triu_indices(8, 1)
@@ -111,3 +112,20 @@ def test_the_figure_names_every_variant(found, tmp_path):
     assert all(text.count(name) == 2 for name in table["variant"])
     few = table.assign(spearman=np.nan), pairs.assign(spearman=np.nan)
     save(ablation_figure(*few), tmp_path / "b.svg")
+
+
+@pytest.mark.parametrize("width", ["one", "two"])
+def test_rows_of_many_variants_keep_their_distance_and_colours_a_scale(width, tmp_path):
+    names = ["(study)", *(f"variant_{number}" for number in range(30))]
+    table = pd.DataFrame({"variant": names, "of": "sat", "spearman": 0.5, "rand": 0.5, "mean_whitebox": 0.9})
+    pairs = pd.DataFrame(itertools.combinations(names, 2), columns=["variant_a", "variant_b"])
+    with paper(width):
+        figure = ablation_figure(table.assign(n_low_whitebox=0), pairs.assign(of="sat", spearman=0.5))
+        figure.canvas.draw()
+    texts = [label for axes in figure.axes for label in axes.get_yticklabels() if label.get_text() in names]
+    labels = [label.get_window_extent() for label in texts]
+    assert len(labels) == len(names) * (2 if width == "one" else 1)
+    for first, second in itertools.pairwise(labels):
+        assert not first.overlaps(second)
+    assert any(axes.get_ylabel() == "rank correlation" for axes in figure.axes), "cells are too small for numbers"
+    save(figure, tmp_path / "a.svg")

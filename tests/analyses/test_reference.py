@@ -57,7 +57,7 @@ def test_unmatched_models_are_listed_and_shared_names_refused():
     ours, theirs = random_matrix(5), random_matrix(4)
     found = compare(ours, theirs)
     assert found.unmatched == ["m4"] and found.table["n_pairs"][0] == 6
-    with pytest.raises(ValueError, match="m0, m4 all go by m0"):
+    with pytest.raises(ValueError, match="m0, m4 all have the name m0"):
         compare(ours, theirs, {"m4": "m0"})
     nothing = compare(ours, random_matrix(3, prefix="x"))
     assert nothing.pairs.empty and nothing.table["n_pairs"][0] == 0 and len(nothing.unmatched) == 5

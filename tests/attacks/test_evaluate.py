@@ -107,3 +107,14 @@ def test_a_target_with_damaged_weights_is_named():
     source = Source(Held(np.zeros(images.shape, np.int8)), np.ones(16, bool))
     with pytest.raises(SatError, match=r"model 'bad': 16 of 16 images give logits that are not finite"):
         found({"good": good, "bad": bad}, images, [source])
+
+
+def test_a_source_may_be_for_some_targets_only():
+    images, _ = digits(20)
+    targets = {name: classifier(f"test_{name}") for name in ("resnet", "vit")}
+    change = Held(np.random.default_rng(0).integers(-24, 25, images.shape, np.int8))
+    every = np.ones(20, bool)
+    both, _ = found(targets, images, [Source(change, every)])
+    one, _ = found(targets, images, [Source(change, every, [1]), Source(change, every, [0])])
+    assert (one[1, 0] == both[1, 0]).all() and (one[0, 1] == both[0, 0]).all()
+    assert (one[0, 0] == -1).all() and (one[1, 1] == -1).all()

@@ -160,11 +160,11 @@ def test_a_second_call_gives_a_third_cohort_and_keeps_the_file_as_it_was(sat, wr
     ("words", "advice"),
     [
         (["test_resnt"], "knows no such model"),
-        (["test_resnet", "--name", "vit"], "stands already"),
+        (["test_resnet", "--name", "vit"], "is already in"),
         (["test_mambaout", "--name", "untagged"], "has no tag"),
         (["test_resnet", "--weights", "nowhere.pth"], "there is no file"),
         (["test_resnet", "test_vit2", "--name", "x"], "stands for one model"),
-        (["test_resnet", "--table", "other.csv"], "is no table of the study"),
+        (["test_resnet", "--table", "other.csv"], "is not a table of the study"),
     ],
 )
 def test_what_cannot_be_added_leaves_the_table_alone(sat, write_study, tmp_path, words, advice):

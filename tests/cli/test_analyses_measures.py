@@ -171,7 +171,7 @@ def test_one_model_with_other_classes_is_left_out_alone(tmp_path: Path, caplog: 
     others = (pairs["model_a"] == "m3") | (pairs["model_b"] == "m3")
     for column in ("jensen_shannon", "jensen_shannon_low", "jensen_shannon_rest"):
         assert (pairs[column].isna() == others).all()
-    assert "m3: tells other classes apart than most models, and is left out of jensen_shannon" in caplog.text
+    assert "m3: has other classes than most models, and is left out of jensen_shannon" in caplog.text
 
 
 def test_measures_of_two_models(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -333,9 +333,14 @@ def test_words_of_a_recommendation(tmp_path: Path, by: str):
     ("low", "high", "verdict", "gain"),
     [
         (0.001, 0.02, "Better: the ensemble's accuracy is +1.00 [+0.10, +2.00] points above", "Yes: +1.00"),
-        (-0.02, 0.03, "Not told from it: the ensemble's accuracy differs by +1.00 [-2.00, +3.00]", "Not shown: +1.00"),
+        (
+            -0.02,
+            0.03,
+            "No difference shown: the ensemble's accuracy differs by +1.00 [-2.00, +3.00]",
+            "Not shown: +1.00",
+        ),
         (-0.03, -0.001, "Worse: the ensemble's accuracy differs by", "No, it loses:"),
-        (0.0, 0.02, "Not told from it", "Not shown"),
+        (0.0, 0.02, "No difference shown", "Not shown"),
     ],
 )
 def test_a_verdict_follows_the_interval(tmp_path: Path, low: float, high: float, verdict: str, gain: str):

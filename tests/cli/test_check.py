@@ -126,7 +126,7 @@ def test_faults_of_the_config_hide_none_of_the_table(write_study, change, words)
     said = "\n".join(faults)
     assert all(word in said for word in words), said
     if "matrix" not in change:
-        assert "row 5, column 'model': 'a b'" in said and "'vit' stands already in" in said
+        assert "row 5, column 'model': 'a b'" in said and "'vit' is already in" in said
         assert len(faults) == 3 and [one.model for one in study.models] == ["byobnet", "resnet", "vit"]
 
 

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sat
 from projects import Project
-from sat.status.diff import Side, models, settings
+from sat.status.diff import Side, compare, models, settings
+from sat.store.artefact import Job
+from sat.store.step import Step
 
 TABLE = [
     {"model": "a", "architecture": "test_vit", "family": "x", "use": True, "cohort": 1},
@@ -59,9 +62,40 @@ def test_another_attack_is_named_and_its_shift_of_sat_is_that_of_the_tables(proj
     assert f"SAT of {len(shift)} pairs in common: median shift {np.median(shift):+.3f}" in said
     tables = [pd.read_csv(folder / "similarity/most_similar.csv") for folder in (kept, project.results)]
     both = tables[0].merge(tables[1], on=["model_a", "model_b"])
-    both = both[both["model_a"] != both["model_b"]]
     apart = sum(max(row.sat_low_x, row.sat_low_y) > min(row.sat_high_x, row.sat_high_y) for row in both.itertuples())
     assert f"{apart} of these pairs have intervals that do not overlap" in said
+    assert "Image by image: 3 models on 48 images that both studies have" in said
+    assert f"SAT: mean shift {np.mean(shift):+.3f} [" in said and "affinity: needs four models in common" in said
+
+
+@pytest.mark.slow
+def test_studies_without_common_images_are_not_compared_image_by_image(project: Project):
+    kept = project.folder / "before"
+    project.results.rename(kept)
+    project.configure(seed=1)
+    project.run("results/tiny/similarity/sat.csv", "results/tiny/study.json")
+    ids = [set(sat.open_study(folder).images().id) for folder in (kept, project.results)]
+    common = len(ids[0] & ids[1])
+    said = " ".join(project.sat("diff", "before", "results/tiny").stdout.split())
+    if common < 10:
+        assert f"have {common} attack images in common" in said
+    else:
+        assert f"3 models on {common} images that both studies have" in said
+
+
+def test_two_studies_of_the_same_matrix_do_not_differ(tmp_path):
+    pair = pd.DataFrame([[4.0, 1.0, 2.0], [1.0, 4.0, 3.0], [2.0, 3.0, 4.0]], list("abc"), list("abc"))
+    for name, matrix in (("one", pair), ("two", pair), ("other", pair + 0.5)):
+        path = tmp_path / name / "similarity/sat.csv"
+        path.parent.mkdir(parents=True)
+        matrix.to_csv(path, index_label="model")
+        Job(Step("matrix", 2, {"sha256": name})).finish(path)
+    one, two, other = (Side(name, {"study": name}, {}, tmp_path / name) for name in ("one", "two", "other"))
+    said, differ = compare(one, two)
+    assert "nothing is known of its images and attack" in said and "the same, to the last bit" in said
+    assert not differ
+    said, differ = compare(one, other)
+    assert "median shift +0.500" in said and differ
 
 
 @pytest.mark.slow

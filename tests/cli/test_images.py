@@ -112,7 +112,7 @@ def test_listed_attack_images_are_evaluation_images(damaged: Path, tmp_path: Pat
     listed.write_text(f"{evaluated[0]}\n{other}")
     assert make(damaged, tmp_path, "skip", 1, "attack", **more) == 1
     said = capsys.readouterr().err
-    assert f"1 of 2 images are no evaluation images ({other})" in said and "raise images.eval_images" in said
+    assert f"1 of 2 images are not evaluation images ({other})" in said and "raise images.eval_images" in said
 
 
 def test_more_than_there_are(damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

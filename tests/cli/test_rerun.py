@@ -55,7 +55,7 @@ def test_what_is_not_the_same_is_named_and_can_be_kept(project: Project):
 def test_what_is_no_result_is_told_with_what_was_meant(finished: Project):
     done = finished.sat("rerun", "results/tiny/analysis/group.csv")
     assert done.returncode == 1
-    assert "is no result of study tiny" in done.stderr and "results/tiny/analysis/groups.csv" in done.stderr
+    assert "is not a result of study tiny" in done.stderr and "results/tiny/analysis/groups.csv" in done.stderr
 
 
 def test_an_input_that_is_not_there_is_named(project: Project):

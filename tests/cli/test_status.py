@@ -52,7 +52,10 @@ def test_finished_and_the_names_of_logs_and_benchmarks(finished):
     jobs = counts(text)["total"][0]
     assert f"{jobs} of {jobs} jobs done" in text and "Nothing is left to do." in text and "last run ended" in text
     assert all(total == done for total, done, *_ in counts(text).values())
-    assert re.search(r"^attack .* s$", text, re.MULTILINE), "the mean time"
+    took, disk = re.search(r"^attack .* (\d+ s) +([\d.]+ [kM]B)$", text, re.MULTILINE).groups()
+    assert took, "the mean time"
+    used = sum(path.stat().st_size for path in (finished.results / "adversarial").iterdir() if path.is_file())
+    assert disk == f"{used / 1000:.1f} kB", "the sets and their sidecars"
     planned = jobs_of(Plan(load_study([finished.folder / "config.yaml"])))
     for folder, suffix in (("logs", ".log"), ("benchmarks", ".tsv")):
         written = finished.results / folder
@@ -124,13 +127,13 @@ def test_during_a_run_and_after_kills(project):
         assert re.search(
             r"Running \(logs in results/tiny/logs/\):\n  weights/\w+\.log \(written \d+ s ago\)\n    .*epoch", text
         )
-        assert "with 2 jobs side by side, as lately" in unwrapped(text)
+        assert "with 2 jobs side by side, as in the last minutes" in unwrapped(text)
         assert "Running jobs count as if they had not begun." in unwrapped(text)
         # From outside, as for its memory: its log ends as if it went on, and only Snakemake knows.
         jobs = [child for child in psutil.Process(run.pid).children(recursive=True) if "train" in child.cmdline()]
         jobs[0].kill()
         text = wait_for(3, 0, 2, 1, 0)
-        assert "Snakemake says so, the log does not: killed from outside" in text
+        assert "Snakemake says so, the log does not: was it killed" in text
     finally:
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
@@ -141,7 +144,9 @@ def test_during_a_run_and_after_kills(project):
         os.utime(path, (times.st_atime, times.st_mtime - QUIET - 60))
     text = status(project)
     assert counts(text)["train"] == (3, 0, 0, 1, 2)
-    assert "nothing was written for 11 min" in text and "the 2 job(s) that it has started are silent" in unwrapped(text)
+    assert "nothing has been written for 11 min" in text and "the 2 job(s) that it has started are silent" in unwrapped(
+        text
+    )
 
 
 STARTED = """[Mon Nov 23 02:15:56 2026]

@@ -51,7 +51,7 @@ def test_a_summary_fits_says_first_how_far_to_trust_it_and_aligns_pairs(
     random = np.random.default_rng(0)
     square = pd.DataFrame(random.normal(2, 0.1, (5, 5)), NAMES, NAMES)
     square.rename_axis("model").to_csv(tmp_path / "similarity/sat.csv")
-    pairs = pd.DataFrame(itertools.combinations_with_replacement(NAMES, 2), columns=["model_a", "model_b"])
+    pairs = pd.DataFrame(itertools.combinations(NAMES, 2), columns=["model_a", "model_b"])
     pairs = pairs.assign(sat=2.0, sat_low=-1.5, sat_high=2.5, above_noise=False, directions_above=0, noise_p_holm=1.0)
     pairs.to_csv(tmp_path / "similarity/most_similar.csv", index=False)
     models = pd.DataFrame({"model": NAMES, "whitebox": 0.5, "low_whitebox": True, "accuracy": 0.9})

@@ -291,7 +291,7 @@ def test_numbers_that_are_no_grey_levels_are_refused(values):
     # Pillow would make them black or white.
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "TIFF")
-    with pytest.raises(ValueError, match="no grey levels"):
+    with pytest.raises(ValueError, match="not grey levels"):
         decode(stream.getvalue())
 
 
@@ -312,8 +312,8 @@ def test_what_is_no_file_is_said_and_not_opened(folder):
                 faults[listing.names[row]] = str(error)
     assert faults == {
         "class2/huge.png": "it claims 1099.5 GB, which no image takes",
-        "class2/lost.png": "it is a link to nothing, or is not there",
-        "class2/pipe.png": "it is no regular file",
+        "class2/lost.png": "it is a broken link, or is not there",
+        "class2/pipe.png": "it is not a regular file",
     }
 
 

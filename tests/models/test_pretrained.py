@@ -116,7 +116,7 @@ def test_pretrained_never_falls_back_to_random_weights(tmp_path, content):
     path = weights(tmp_path, "test_vit.r160_in1k")
     if content:
         path.write_bytes(content)
-    with pytest.raises(SatError, match="are no weights of"):
+    with pytest.raises(SatError, match="are not weights of"):
         load_pretrained(NAME, path)
 
 

@@ -54,8 +54,8 @@ def test_teachers_groups_and_flags_are_named(tmp_path):
         "tiny",
         "-0.50 [-0.90, 0.10], p = 0.20",
         "-0.70 [-0.95, -0.20], p = 0.040",
-        "SAT of the teacher and tiny alone",
-        "affinity of the teacher and tiny alone",
+        "SAT of the teacher and tiny",
+        "affinity of the teacher and tiny",
     ):
         assert words in text
     assert "c" not in text.split("\n"), "has no SAT"
@@ -73,6 +73,18 @@ def test_teachers_groups_and_flags_are_named(tmp_path):
 )
 def test_whatever_is_missing(tmp_path, change, axes):
     text = text_of(distillation_figure(TABLE.assign(**change), RELATED, "tiny"), tmp_path / "a.svg")
-    assert [name for name in ("SAT", "affinity") if f"{name} of the teacher and tiny alone" in text] == axes
+    assert [name for name in ("SAT", "affinity") if f"{name} of the teacher and tiny" in text] == axes
     assert ("No teacher has a SAT with tiny" in text) == (not axes)
     assert text_of(distillation_figure(TABLE.iloc[:1], RELATED, "tiny"), tmp_path / "b.svg")
+
+
+def test_many_teachers_are_named_from_both_ends_of_the_gains(tmp_path):
+    names = [f"teacher_{number:03d}" for number in range(200)]
+    random = np.random.default_rng(0)
+    gain = np.sort(random.normal(0, 0.02, 200))
+    many = TABLE.iloc[[0] * 200].reset_index(drop=True).assign(teacher=names, gain=gain, sat=random.normal(2, 1, 200))
+    many = many.assign(affinity=np.nan, gain_low=gain - 0.01, gain_high=gain + 0.01)
+    lines = text_of(distillation_figure(many, RELATED, "tiny"), tmp_path / "a.svg").split("\n")
+    named = [line for line in lines if line in names]
+    assert {"teacher_199", "teacher_198", "teacher_000", "teacher_001"} <= set(named) and len(named) < 20
+    assert any("Names: the largest and the smallest gains." in line for line in lines)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,6 +96,8 @@ def test_a_pair_has_the_numbers_of_the_tables(finished, results):
         assert pair.directions.loc[source, "n_fooled"] == rows.loc[(source, target), "n_fooled"]
         assert pair.directions.loc[source, "target"] == target
     similar = pd.read_csv(finished.results / "similarity/most_similar.csv").set_index(["model_a", "model_b"])
+    names = sorted(set(rows.index.get_level_values("source")))
+    assert sorted(similar.index) == list(itertools.combinations(names, 2)), "no model with itself"
     row = similar.loc[("resnet", "vit")]
     assert pair.sat == pytest.approx(row["sat"]) and pair.sat_interval == (row["sat_low"], row["sat_high"])
     assert pair.above_noise == row["above_noise"]
@@ -133,6 +137,24 @@ def test_examples_follow_their_rule(results, source):
     for row in range(len(found)):
         assert said(source, found.adversarial[row]) == found.prediction_source[row] != found.label[row]
         assert said(other, found.adversarial[row]) == found.prediction_other[row]
+        for name, guess, sure in (
+            (source, found.prediction_source[row], found.confidence_source[row]),
+            (other, found.prediction_other[row], found.confidence_other[row]),
+        ):
+            logits = models[name](torch.from_numpy(found.adversarial[row])[None].float() / 255)
+            assert sure == pytest.approx(float(logits.softmax(1)[0, guess]), abs=1e-3)
+
+
+def test_probabilities_of_results_that_do_not_hold_them_are_unknown(project):
+    for path in (project.results / "tiles").glob("*/*.h5"):
+        with h5py.File(path, "a") as file:
+            del file["confidence"]
+    results = library.open_study(project.results)
+    found = results.pair("vit", "resnet").examples(n=1)
+    assert len(found) and np.isnan([*found.confidence_source, *found.confidence_other]).all()
+    assert results.confidence.dtype == np.float16 and (results.predictions >= 0).any()
+    titles = [axes.get_title() for axes in results.pair("vit", "resnet").plot(n=1).axes]
+    assert "(wrong)" in titles[2] and "nan" not in titles[2]
 
 
 def test_a_pair_is_drawn_with_class_names_in_a_figure_that_notebooks_show(results):
@@ -140,7 +162,8 @@ def test_a_pair_is_drawn_with_class_names_in_a_figure_that_notebooks_show(result
     figure, examples = pair.plot(n=1), pair.examples(n=1)
     assert len(figure.axes) == 3 * len(examples)
     assert figure.axes[0].get_title() == f"clean: {examples.label[0]}"
-    assert "vit: " in figure.axes[2].get_title() and "(wrong)" in figure.axes[2].get_title()
+    sure = f"(wrong, {100 * examples.confidence_source[0]:.0f} %)"
+    assert "vit: " in figure.axes[2].get_title() and sure in figure.axes[2].get_title()
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert len(pair.plot(n=0).axes) == 0, "no examples, no error"
 

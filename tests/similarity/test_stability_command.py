@@ -161,5 +161,5 @@ def test_pairs_without_common_images_and_few_images_are_no_failure(tmp_path, cap
 def test_a_matrix_that_the_tiles_do_not_say_is_an_error(tmp_path, capsys):
     correct, fooled = predictions(3, 40)
     assert stability(tmp_path, correct, fooled, by_hand(correct, ~fooled)) == 1
-    assert "is not what the tiles say" in capsys.readouterr().err
+    assert "does not agree with the tiles" in capsys.readouterr().err
     assert not (tmp_path / "results/tiny/analysis/stability.csv").exists()

@@ -110,7 +110,7 @@ def test_an_edited_sidecar_is_refused(tmp_path, change):
 def test_what_is_no_sidecar_is_named(tmp_path, content):
     path = make(tmp_path / "a.h5")
     sidecar_path(path).write_text(content)
-    with pytest.raises(SatError, match=r"a\.h5\.json: is no sidecar"):
+    with pytest.raises(SatError, match=r"a\.h5\.json: is not a sidecar"):
         read_sidecar(path)
 
 

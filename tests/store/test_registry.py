@@ -98,7 +98,9 @@ def test_a_pipe_is_named_and_not_read(tmp_path):
     before = signal.signal(signal.SIGALRM, end)
     signal.alarm(20)
     try:
-        with pytest.raises(SatError, match=r"w\.pth: cannot be read \(it is no regular file\); it is the study's 'm'"):
+        with pytest.raises(
+            SatError, match=r"w\.pth: cannot be read \(it is not a regular file\); it is the study's 'm'"
+        ):
             register({"m": tmp_path / "w.pth"}, tmp_path / "results")
     finally:
         signal.alarm(0)

@@ -186,5 +186,5 @@ def test_a_step_survives_the_command_line():
     assert Step.parse(made.json).recipe == made.recipe
     assert json.loads(made.json)["version"] == 2
     for text in ("{}", "nonsense", "[1]"):
-        with pytest.raises(SatError, match="no step"):
+        with pytest.raises(SatError, match="not a step"):
             Step.parse(text)

@@ -71,8 +71,8 @@ def test_the_copy_is_what_was_read_and_a_damaged_one_is_replaced(tmp_path):
     [
         ("nets.txt", "", "is a Python file whose name"),
         ("my-nets.py", "", "is a Python file whose name"),
-        ("nets.py", "def x(:\n", r"nets\.py, line 1: is no Python"),
-        ("nets.py", "a\0", "is no Python"),
+        ("nets.py", "def x(:\n", r"nets\.py, line 1: is not Python"),
+        ("nets.py", "a\0", "is not Python"),
         (None, "", "cannot be read"),
     ],
 )

@@ -240,7 +240,7 @@ def test_snakemake_hands_over_a_merged_config_and_the_files_are_read_again(write
     config = yaml.safe_load(path.read_text())
     build_study(config, [path])
     path.write_text(path.read_text() + "\ntile_size: 3\n")
-    with pytest.raises(SatError, match="key 'tile_size' stands twice"):
+    with pytest.raises(SatError, match="key 'tile_size' appears twice"):
         build_study(config, [path])
 
 

@@ -53,7 +53,8 @@ def test_a_matrix_may_name_its_models_freely(matrix_study, name):
 def test_names_of_a_matrix_that_others_would_run_are_refused_with_their_place(matrix_study, name):
     with pytest.raises(SatError) as error:
         load_study([matrix_study(name)])
-    assert str(error.value).startswith(f"{matrix_study(name).parent / 'm.csv'}, row 1, column 3: {name!r} is no usable")
+    start = f"{matrix_study(name).parent / 'm.csv'}, row 1, column 3: {name!r} cannot be the name"
+    assert str(error.value).startswith(start)
 
 
 @pytest.mark.parametrize(
@@ -151,5 +152,5 @@ def test_names_of_a_study_json_are_checked_too(write_study, tmp_path):
     study = json.loads(load_study([write_study()]).model_dump_json())
     study["models"][0]["model"] = "../../x"
     (tmp_path / "study.json").write_text(json.dumps(study))
-    with pytest.raises(SatError, match=r"study\.json: .*'\.\./\.\./x' is no usable name"):
+    with pytest.raises(SatError, match=r"study\.json: .*'\.\./\.\./x' is not a usable name"):
         load_study([tmp_path / "study.json"])

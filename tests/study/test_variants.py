@@ -195,7 +195,7 @@ def test_an_attack_made_for_vits_is_refused_with_the_rows_of_other_models(write_
 
 @pytest.mark.parametrize("eps", ["8/255", 0, 2.5, "many"])
 def test_a_patch_is_a_whole_number_of_pixels(eps):
-    with pytest.raises(ValueError, match="no number of pixels; eps is a number of pixels that may change"):
+    with pytest.raises(ValueError, match="not a number of pixels; eps is a number of pixels that may change"):
         AttackSettings.model_validate({"method": "patchfool", "eps": eps})
 
 

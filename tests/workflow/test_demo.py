@@ -122,13 +122,27 @@ def test_the_summary_says_what_was_found_and_how_sure(demo: Project, matrix: pd.
 def test_the_report_opens_in_a_browser_without_a_network(demo: Project, tmp_path: Path):
     report = demo.results / "report/report.html"
     dom = dump(report, tmp_path / "profile")
-    for category in ("Similarity", "Clusters", "Models"):
-        assert f">{category}<" in dom, category
+    menu = re.findall(r">(\d [A-Z][a-z ]+)<", dom)
+    assert menu[:4] == ["1 Models", "2 Similarity", "3 Clusters", "4 Stability"] and "8 Same mistakes" in menu
     text = report.read_text()
     for name in ("clustermap.svg", "tsne.svg", "sat.csv", "most_similar.csv", "models.csv", "clusters.csv"):
         assert name in text, name
     assert "Look for light blocks" in text, "captions"
     assert "The finding" in dom and 'href="atlas.html"' in dom and "are each other's most similar models" in dom
+
+
+def test_the_report_describes_a_result_without_the_step_of_its_job(demo: Project):
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, browsing(Path(profile)) as tab:
+        tab.open(demo.results / "report/report.html", "document.querySelectorAll('li a').length > 5")
+        tab.run("[...document.querySelectorAll('li a')].find(one => one.textContent.includes('2 Similarity')).click()")
+        tab.wait("document.querySelector('[iconname=information-circle]')")
+        tab.run("document.querySelector('[iconname=information-circle]').click()")
+        tab.wait("[...document.querySelectorAll('li')].some(one => one.textContent === 'Size')")
+        said = tab.run(
+            "[...document.querySelectorAll('li')].filter(one => one.offsetHeight).map(one => one.textContent)"
+        )
+    assert "Snakemake rule" in said and "Description" in said
+    assert not any(text == "Job parameters" or text.startswith("step=") for text in said)
 
 
 def test_the_page_is_made_again_with_the_same_bytes_and_needs_no_network(demo: Project, matrix: pd.DataFrame):

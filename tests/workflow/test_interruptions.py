@@ -91,7 +91,7 @@ def test_jobs_that_outlive_snakemake_are_not_met_by_a_second_run_and_their_work_
     sidecars = {path: json.loads(path.read_text()) for path in project.results.glob("adversarial/*.json")}
     finished = {f"adversarial/{path.stem}" for path, read in sidecars.items() if read["params"]["steps"] == 1500}
     assert finished
-    assert "finished, though the earlier run did not learn of it" in project.run("--until", "attack")
+    assert "finished, although the earlier run did not record it" in project.run("--until", "attack")
     after = project.state("adversarial/*.h5")
     assert {path: after[path] for path in finished} == {path: made[path] for path in finished}
     # Snakemake has no record of them, and yet other settings make them again.

@@ -119,7 +119,7 @@ def test_what_is_no_matrix_is_said_with_its_cells(published: Project, change, me
     done = published.snakemake()
     assert done.returncode != 0
     log = (published.results / "logs/similarity/matrix.log").read_text()
-    assert "is no SAT matrix" in log and message in log and "Traceback" not in log
+    assert "is not a SAT matrix" in log and message in log and "Traceback" not in log
 
 
 def test_a_model_without_components_is_named_before_any_job(published: Project) -> None:

@@ -28,7 +28,7 @@ from sat.study.plan import Plan, variant_folder
 from sat.study.reading import read_config
 from sat.study.resources import Needs
 from sat.study.study import build_study
-from sat.units.analysis import Shown
+from sat.units.analysis import Shown, in_reading_order
 
 # Another workflow that uses this one as a module gives the study as the module's config. Paths in it start from the
 # folder where Snakemake runs.
@@ -122,8 +122,8 @@ if workflow.is_main_process:
 
 wildcard_constraints:
     model="|".join(map(re.escape, plan.needed)),
-    target="|".join(plan.tiles),
-    source="|".join(plan.tiles),
+    target="|".join(plan.blocks),
+    source="|".join(plan.blocks),
     split="train|eval|attack",
     # The folder of a variant. It is empty for the study itself, which comes first.
     variant="|" + "|".join(re.escape(variant_folder(name)) for name in study.config.variants),
@@ -195,13 +195,27 @@ def reported(path, shown):
 
     return report(
         results(path),
-        category=lambda wildcards: "Variants" if variant(wildcards) else shown.section,
+        category=lambda wildcards: SECTIONS["Variants" if variant(wildcards) else shown.section],
         labels=lambda wildcards: {
             "what": " of ".join([shown.title, *filter(None, [variant(wildcards)])]),
             "kind": kind,
         },
         caption=f"../report/{caption}.rst",
     )
+
+
+def numbered_sections():
+    """Headings of the report by section. They begin with a number, since the report's menu is in alphabetical order."""
+    units = [{**unit.tables, **unit.figures} for unit in plan.analyses.values()]
+    names = in_reading_order(
+        {"Models", "Similarity"} | {shown.section for unit in units for shown in unit.values() if shown}
+    )
+    names += ["Variants"] * bool(study.config.variants)
+    digits = len(str(len(names)))
+    return {name: f"{place:0{digits}} {name}" for place, name in enumerate(dict.fromkeys(names), 1)}
+
+
+SECTIONS = numbered_sections()
 
 
 def as_rst(text):

@@ -61,3 +61,25 @@ def columns(rows: Sequence[Sequence[str]], names: Sequence[int] = (), right: Seq
             aligned.append(f"{text:>{width}}" if place in right else f"{text:<{width}}")
         lines.append(("  " + "  ".join(aligned)).rstrip())
     return lines
+
+
+def duration(seconds: float) -> str:
+    """Put seconds into words. A negative number, from a clock that is a little behind, counts as 0."""
+    seconds = max(0.0, seconds)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes / 1440:.1f} days"
+
+
+def size(count: float) -> str:
+    """Put a number of bytes into words."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.report.atlas.finding import Statement, p_words, statements, surest
-
-CONFIG = {"confidence": 0.95, "min_whitebox": 0.9, "matrix": None}
+from atlases import CONFIG
+from atlases import stated as of
+from sat.report.atlas.finding import statements, surest
+from sat.report.atlas.statement import Statement, p_words
 
 
 def similar(values: dict[tuple[str, str], tuple[float, float, float]], **more: object) -> pd.DataFrame:
@@ -18,12 +19,6 @@ def similar(values: dict[tuple[str, str], tuple[float, float, float]], **more: o
     rows = [(*pair, *numbers) for pair, numbers in values.items()]
     frame = pd.DataFrame(rows, columns=["model_a", "model_b", "sat", "sat_low", "sat_high"])
     return frame.assign(above_noise=True, noise_p_holm=1e-6, **more)
-
-
-def of(tables: dict[str, pd.DataFrame], topic: str, **config: object) -> tuple[list[Statement], list[Statement]]:
-    """The sure and the open statements of a topic."""
-    found = [one for one in statements(tables, {**CONFIG, **config}) if one.topic == topic]
-    return [one for one in found if not one.open], [one for one in found if one.open]
 
 
 def test_models_are_each_others_nearest_only_where_no_other_interval_reaches_theirs():

@@ -27,6 +27,8 @@ class Source:
     """Grey levels, int, shape (n, 3, S, S)."""
     attacked: NDArray[np.bool_]
     """Images on which the source was attacked, shape (n,)."""
+    targets: Sequence[int] | None = None
+    """Places of the targets that are evaluated on it; all by default."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ def evaluate(
     clean = Held(images) if isinstance(images, np.ndarray) else images
     kept = resident(line, clean)
 
+    names = list(targets)
+
+    def asked(source: int) -> Sequence[int]:
+        chosen = sources[source].targets
+        return range(len(names)) if chosen is None else chosen
+
     def wanted() -> Iterator[tuple[int, NDArray[np.integer]]]:
         for number, source in enumerate(sources):
             for rows in blocks(np.flatnonzero(source.attacked), batch):
@@ -99,16 +107,17 @@ def evaluate(
         if kept is not None:
             levels = kept.index_select(0, levels).permute(0, 3, 1, 2)
         unit = to_unit(levels, block.change.here()[part])
-        waits = [line.fetch(target(unit)[:count].float()) for target in targets.values()]
+        nets = [targets[names[target]] for target in asked(block.source)]
+        waits = [line.fetch(net(unit)[:count].float()) for net in nets]
         return lambda: [wait() for wait in waits]
 
     with Ahead(wanted(), load, line.threads) as feed:
         for block, where, found in launched(feed, batch, lambda block: len(block.rows), launch):
-            for target, (name, logits) in enumerate(zip(targets, found, strict=True)):
+            for target, logits in zip(asked(block.source), found, strict=True):
                 try:
                     check_finite(logits)
                 except FloatingPointError as error:
-                    raise SatError(f"model {name!r}: {error}; its weights are damaged.") from None
+                    raise SatError(f"model {names[target]!r}: {error}; its weights are damaged.") from None
                 classes = logits.argmax(1).astype(np.int16)
                 yield Predicted(block.source, target, block.rows[where], classes, confidence(logits))
 

@@ -1,4 +1,4 @@
-"""Add models to a study's table, with what timm says of them."""
+"""Add models to a study's table, with what timm knows about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="COLUMN=VALUE",
-        help="further cells of the rows; they override what timm says: input_size=48 mean=0.5 std=0.5",
+        help="further cells of the rows; they override timm's values: input_size=48 mean=0.5 std=0.5",
     )
     parser.add_argument("--table", help="the table to extend, if the study has several (default: the last)")
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     tables = tables_of(arguments, study)
     table = Path(arguments.table) if arguments.table else tables[-1]
     if table.resolve() not in [other.resolve() for other in tables]:
-        raise SatError(f"{table}: is no table of the study; its key 'models' names {', '.join(map(str, tables))}.")
+        raise SatError(f"{table}: is not a table of the study; its key 'models' names {', '.join(map(str, tables))}.")
     if arguments.name and len(arguments.models) > 1:
         raise SatError(f"--name {arguments.name}: stands for one model, and {len(arguments.models)} are to be added.")
     cells = dict(word.partition("=")[::2] for word in arguments.set)
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     rows = []
     for model in arguments.models:
         if model.endswith((".yaml", ".yml")):
-            raise SatError(f"{model}: is no architecture; to name the study, write --study {model}.")
+            raise SatError(f"{model}: is not an architecture; to name the study, write --study {model}.")
         # timm knows nothing of a net from a code file; --set fills the columns that the net needs.
         module, own, function = model.partition(":")
         row = {"architecture": model, "family": module} if own else describe(model)

@@ -52,8 +52,8 @@ def call_snakemake(arguments: argparse.Namespace, words: Sequence[str] = ()) -> 
 def live_display(words: Sequence[str]) -> list[str]:
     """Words that ask Snakemake for its live display, where a terminal shows it and nothing else was asked for.
 
-    No profile asks for it: a profile cannot know whether there is a terminal, fails where the plugin is not installed,
-    and no word on the command line takes it back.
+    No profile asks for it. A profile cannot know whether there is a terminal: in a file, the display says nothing about
+    any job. Snakemake fails where the plugin is not installed, and no word on the command line takes it back.
 
     Parameters
     ----------

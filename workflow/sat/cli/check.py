@@ -1,4 +1,4 @@
-"""Read a study and all its files, run nothing, say what would fail.
+"""Check a study and all its files, and list what would fail.
 
 Call it first, above all for a study that you have from somebody else. It trains nothing, and
 executes nothing of the study unless you say so: with --config trust_code=true, it tries the
@@ -71,14 +71,14 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     study, faults = examined(arguments)
     found += [Said("study", text, "problem") for text in faults]
     if study is None:
-        return [*found, Said("study", "images and weights were not looked at: the study cannot be read")]
+        return [*found, Said("study", "images and weights were not checked: the study cannot be read")]
     retired = len(study.models) - len(study.used)
     cohorts = len({study.model[name].cohort for name in study.used})
     text = f"{study.name}: {len(study.used)} models in use in {cohorts} cohort(s), {retired} retired"
     found.append(Said("study", text))
     found += [Said("study", text, "caution") for text in study.cautions]
     if faults:
-        text = "what files say together, jobs and disk space were not looked at: mend the study first"
+        text = "whether the files fit together, jobs and disk space were not checked: correct the study first"
         found.append(Said("study", text))
     said, images = check_images(study)
     found += said

@@ -1,4 +1,4 @@
-"""Print what timm architectures are made of, as table columns."""
+"""Print the components of timm architectures, as table columns."""
 
 from __future__ import annotations
 

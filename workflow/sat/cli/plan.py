@@ -1,4 +1,4 @@
-"""Say what a study takes, what is done, what would rerun and why."""
+"""Show what would run and why, and what time and memory it takes."""
 
 from __future__ import annotations
 

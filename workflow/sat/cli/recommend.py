@@ -94,7 +94,7 @@ def recommend_ensemble(arguments: argparse.Namespace, study: Study) -> None:
         files = {name: given["clean"][name] for name in pool_names}
         logits, others = of_the_same_classes({name: file["eval_logits"] for name, file in files.items()})
         for name in others:
-            log.warning("%s: has another number of classes than most models, and is left out", name)
+            log.warning("%s: has a different number of classes from most models, and is left out", name)
         found: list[Recommendation] = []
         weak, no_affinity = frozenset[str](), ""
         try:

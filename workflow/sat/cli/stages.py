@@ -1,4 +1,4 @@
-"""Show versions of stages and units, and settle changes of code."""
+"""Show versions of stages, and record what a change of code means."""
 
 from __future__ import annotations
 

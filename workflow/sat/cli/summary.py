@@ -1,4 +1,4 @@
-"""Show where results lie, the most similar pairs, and the clusters."""
+"""Show how far to trust the results, similar pairs, and clusters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the summary."""
-    from sat.cli.tools import existing_results, study_of, there
+    from sat.cli.tools import existing_results, say_earlier, study_of, there
     from sat.status.summary import summarise
     from sat.store.artefact import read_sidecar
 
@@ -34,3 +34,4 @@ def run(arguments: argparse.Namespace) -> None:
     gates = [read_sidecar(there(results / f"clean/{model}.gate.json")) for model in models]
     inaccurate = {gate["params"]["model"]: gate["facts"]["accuracy"] for gate in gates if not gate["facts"]["passed"]}
     print(summarise(results, study.config, inaccurate, arguments.pairs))
+    say_earlier(results / name for name in tables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 GROUP = "Read its results"
-SIMILARITY = ("sat", "affinity", "most_similar", "models", "pairs")
+SIMILARITY = ("sat", "affinity", "most_similar", "models", "pairs", "estimated", "landmarks")
 """Tables of the folder similarity/."""
 
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     SatError
         If the study has no such table or column.
     """
-    from sat.cli.tools import existing_results, plan_of, study_of, there
+    from sat.cli.tools import existing_results, plan_of, say_earlier, study_of, there
     from sat.errors import SatError
     from sat.report.tables import latex, markdown, plain, readable
     from sat.store.tables import read_table
@@ -47,9 +47,6 @@ def run(arguments: argparse.Namespace) -> None:
         those = did_you_mean(arguments.name, sorted(known), f"there are {', '.join(sorted(known))}.", 0.4)
         raise SatError(f"table {arguments.name}: study {study.name} has no such table; {those}")
     table = read_table(there(results / known[arguments.name]))
-    if arguments.name == "most_similar":
-        # A model is most similar to itself, which says nothing.
-        table = table[table["model_a"] != table["model_b"]]
     if arguments.columns:
         if missing := [name for name in arguments.columns if name not in table]:
             raise SatError(f"--columns {missing[0]}: table {arguments.name} has {', '.join(table.columns)}.")
@@ -60,3 +57,4 @@ def run(arguments: argparse.Namespace) -> None:
     print(
         latex(texts, arguments.caption) if arguments.latex else markdown(texts) if arguments.markdown else plain(texts)
     )
+    say_earlier([results / known[arguments.name]])

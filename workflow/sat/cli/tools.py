@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sat.store.user_files import register
 from sat.study.code import give_consent
 from sat.study.plan import Plan
 from sat.study.study import Study, examine_study, load_study
+from sat.text import wrapped
 
 DEFAULT = ["config.yaml"]
 """The study of a command line that names no study."""
@@ -163,6 +164,18 @@ def there(path: Path) -> Path:
     if not path.exists():
         raise SatError(f"{path}: is not there yet; run snakemake first.")
     return path
+
+
+def say_earlier(paths: Iterable[Path]) -> None:
+    """Say on standard error which versions have changed since results were made; standard output stays as it was."""
+    import sys
+
+    from sat.status.upgrade import earlier_in_words, earlier_versions
+
+    found = {change for path in paths for change in earlier_versions(path)}
+    if found:
+        text = f"Caution, {earlier_in_words(sorted(found, key=str))}."
+        print("\n".join(wrapped(text, "", "  ")), file=sys.stderr)
 
 
 def tables_of(arguments: argparse.Namespace, study: Study) -> list[Path]:

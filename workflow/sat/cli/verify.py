@@ -1,4 +1,4 @@
-"""Compare every result with the study, and say how to repair it."""
+"""Check every result against the study, and show how to repair it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from sat.cli.tools import add_study
 
     add_study(parser)
-    parser.add_argument("--full", action="store_true", help="hash every file whole, which also finds bit rot")
+    parser.add_argument(
+        "--full", action="store_true", help="hash the whole content of every file, which also finds bit rot"
+    )
     parser.add_argument(
         "--adopt",
         action="store_true",
-        help="hash every file whole, and vouch for sidecars of earlier versions, which have no digest of themselves",
+        help="hash the whole content of every file, and accept sidecars of earlier versions, which have no digest of "
+        "themselves",
     )
 
 
@@ -44,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  {_repair(arguments, again, bool(study.own))}")
     changed = changed_code(plan, results)
     for folder in changed:
-        print(f"\n{folder}: is not the code of its name any more. Delete the folder; the next run copies it again.")
+        print(f"\n{folder}: has been changed. Delete the folder; the next run copies it again.")
     if leftovers := left_behind(results):
         print(f"\n{len(leftovers)} file(s) of jobs that were killed. If nothing is running, delete them:")
         print(f"  {shlex.join(['rm', *map(str, leftovers)])}")
@@ -52,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"\n{len(adopt(known, findings))} sidecar(s) of earlier versions now have a digest of themselves.")
     elif count := len(earlier_formats(known)):
         print(
-            f"\n{count} sidecar(s) were written by an earlier version, so an edit of them cannot be found. "
-            "'sat verify --adopt' hashes every file and vouches for them."
+            f"\n{count} sidecar(s) were written by an earlier version, so changes to them cannot be found. "
+            "'sat verify --adopt' hashes every file and accepts them."
         )
     return 1 if findings or changed else 0
 

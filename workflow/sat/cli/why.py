@@ -1,4 +1,4 @@
-"""Say how a result came to be, back to images, weights and settings."""
+"""Trace a result back to its images, weights, settings and code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "artefact", metavar="ARTEFACT", help="path of a result, such as results/digits/similarity/sat.csv"
     )
-    parser.add_argument("--full", action="store_true", help="hash every file of the chain whole")
+    parser.add_argument("--full", action="store_true", help="hash the whole content of every file of the chain")
     parser.epilog = "It reads sidecars alone, so it needs no study, and works on a copy of the folder results/."
 
 

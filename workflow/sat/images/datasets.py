@@ -216,7 +216,7 @@ def _check_file(place: Any) -> None:
     """
     path = Path(place) if isinstance(place, str) else None
     if path and not path.is_file():
-        raise OSError("it is no regular file" if path.exists() else "it is a link to nothing, or is not there")
+        raise OSError("it is not a regular file" if path.exists() else "it is a broken link, or is not there")
     if (size := path.stat().st_size if path else place.size) > MOST_BYTES:
         raise OSError(f"it claims {size / 1e9:.1f} GB, which no image takes")
 
@@ -416,7 +416,7 @@ def decode(image: bytes | Image.Image | OSError, most: float = math.inf) -> tupl
     Raises
     ------
     ValueError
-        If it is not an image, is truncated, has another format than `FORMATS`, or holds numbers that are no grey
+        If it is not an image, is truncated, has another format than `FORMATS`, or holds numbers that are not grey
         levels.
     TooManyPixels
         If it has more pixels. They are not decoded.
@@ -434,7 +434,7 @@ def decode(image: bytes | Image.Image | OSError, most: float = math.inf) -> tupl
         if upright.mode.startswith(("I", "F")):
             values = np.asarray(upright)
             if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-                raise ValueError("its numbers are no grey levels of 8 or 16 bits")
+                raise ValueError("its numbers are not grey levels of 8 or 16 bits")
             # Pillow would clip 16-bit values at 255 instead of scaling them.
             upright = Image.fromarray((values / np.float32(257)).round().astype(np.uint8))
         return upright.convert("RGB"), digest

@@ -243,7 +243,7 @@ def read_list(file: Path | str, names: Sequence[str], evaluation: Collection[int
     Raises
     ------
     SatError
-        If an image is unknown, or is no evaluation image.
+        If an image is unknown, or is not an evaluation image.
     """
     lines = Path(file).read_text(encoding="utf-8").splitlines()
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
@@ -254,7 +254,7 @@ def read_list(file: Path | str, names: Sequence[str], evaluation: Collection[int
     others = [names[row] for row in rows if row not in evaluation]
     if others or not rows:
         raise SatError(
-            f"{file}: {len(others)} of {len(rows)} images are no evaluation images ({', '.join(others[:3])}), and "
+            f"{file}: {len(others)} of {len(rows)} images are not evaluation images ({', '.join(others[:3])}), and "
             "attack images must be. Lower images.train_fraction, raise images.eval_images, or list others."
         )
     return rows

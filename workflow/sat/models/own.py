@@ -144,7 +144,7 @@ def said_by(net: nn.Module, architecture: str, wanted: Sequence[str]) -> dict[st
         except (TypeError, ValueError, IndexError):
             right = "(3, 224, 224)" if name == "input_size" else "(0.485, 0.456, 0.406), in units of [0, 1]"
             raise SatError(
-                f"net {architecture!r}: says {name} = {raw!r} in its pretrained_cfg, and right would be such as "
+                f"net {architecture!r}: says {name} = {raw!r} in its pretrained_cfg, and a right value is such as "
                 f"{right}. Correct it there, or fill the column {name!r}."
             ) from None
     return found

@@ -212,7 +212,7 @@ def load_pretrained(
             **blueprint.options,
         )
     except Exception as error:  # any error that a damaged file causes in torch, safetensors or timm's key filters
-        raise SatError(f"{path}: are no weights of {architecture!r} ({_line(error)}).") from None
+        raise SatError(f"{path}: are not weights of {architecture!r} ({_line(error)}).") from None
     _check_values(net, path)
     return Classifier(net, blueprint)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -65,16 +66,21 @@ def head(figure: Figure, answer: str, *notes: str) -> None:
 def wrapped(text: str, size: float, room: float) -> list[str]:
     """Break a text into lines that fit into a width in points."""
     letters = max(12, int(room / (LETTER * size)))
-    return [line for part in text.split("\n") for line in textwrap.wrap(part, letters) or [""]]
+    # A name of a number and its value stay on one line.
+    tied = re.sub(r" (= |< )?(?=-?\d)", lambda space: space[0].replace(" ", "\u00a0"), text)
+    lines = [line for part in tied.split("\n") for line in textwrap.wrap(part, letters) or [""]]
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def legend(figure: Figure, handles: Handles, title: str = "", ncols: int | None = None) -> None:
     """Explain the marks below all panels; the figure grows by the height of the legend."""
     if not handles:
         return
-    longest = max(len(str(handle.get_label())) for handle in handles)
+    labels = [str(handle.get_label()).split("\n") for handle in handles]
+    longest, tall = max(len(line) for lines in labels for line in lines), max(map(len, labels))
     across = ncols or max(1, min(len(handles), int(72 * figure.get_figwidth() / (LETTER * 6 * longest + 24))))
-    figure.set_figheight(min(TALLEST, figure.get_figheight() + 0.14 * -(-len(handles) // across) + 0.16 * bool(title)))
+    height = (0.04 + 0.1 * tall) * -(-len(handles) // across) + 0.16 * bool(title)
+    figure.set_figheight(min(TALLEST, figure.get_figheight() + height))
     figure.legend(handles=list(handles), title=title or None, loc="outside lower center", ncols=across)
 
 

@@ -61,7 +61,7 @@ def cautions(
     models : DataFrame
         similarity/models.csv, indexed by model.
     similar : DataFrame
-        The pairs of different models of similarity/most_similar.csv that have a SAT.
+        The pairs of similarity/most_similar.csv that have a SAT.
     inaccurate : mapping of str to float
         Accuracy of the models that are below `min_accuracy`.
     min_whitebox, min_accuracy, confidence : float

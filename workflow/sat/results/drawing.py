@@ -36,10 +36,10 @@ def draw_examples(examples: PairExamples) -> Figure:
     for row, axes in enumerate(grid):
         label = int(examples.label[row])
         said = [
-            f"{model}: {told(examples.classes, int(found[row]), label)}"
-            for model, found in (
-                (examples.source, examples.prediction_source),
-                (examples.other, examples.prediction_other),
+            f"{model}: {told(examples.classes, int(found[row]), label, float(sure[row]))}"
+            for model, found, sure in (
+                (examples.source, examples.prediction_source, examples.confidence_source),
+                (examples.other, examples.prediction_other, examples.confidence_other),
             )
         ]
         shown = (

@@ -77,7 +77,7 @@ def check_unit_images(model: str, images: Any) -> None:
     Raises
     ------
     SatError
-        If they are no float images in [0, 1], shape (n, 3, S, S).
+        If they are not float images in [0, 1], shape (n, 3, S, S).
     """
     import torch
 

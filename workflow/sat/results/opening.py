@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def open_study(study: Path | str, *, config: Mapping[str, Any] | None = None, tr
     study : path
         The folder of the results, such as ``results/digits``, or the study's config file. The results of a config
         file are looked for in the current folder, then in the folders above it, and then beside the file. With a config
-        file, every artefact must also have been made with the settings that the file has now.
+        file, every artefact must also have been made with the settings that the file has now. Results that earlier
+        versions of the stages have made are read, with a warning that names the versions.
     config : mapping, optional
         Settings that override those of the file, as ``--config`` does.
     trust_code : bool
@@ -59,7 +61,7 @@ def open_study(study: Path | str, *, config: Mapping[str, Any] | None = None, tr
     if path.is_dir():
         if config:
             raise SatError(f"{path}: is a folder of results, and 'config' changes a config file; name the file.")
-        return StudyResults(Folder(path, _recorded(path)), trust_code=trust_code)
+        return StudyResults(Folder(path, recorded_study(path)), trust_code=trust_code)
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise SatError(
             f"{path}: is neither a folder of results (such as results/digits) nor a study's config file (.yaml). "
@@ -71,18 +73,43 @@ def open_study(study: Path | str, *, config: Mapping[str, Any] | None = None, tr
     return StudyResults(Folder(results, read, asked), trust_code=trust_code)
 
 
-def _recorded(results: Path) -> Study:
-    """The study that a folder of results records."""
+def recorded_study(results: Path) -> Study:
+    """Read the study that a folder of results records.
+
+    Keys of the config that this version does not know any more are left out, with a warning, since they say nothing of
+    what lies there.
+
+    Raises
+    ------
+    SatError
+        If there is none, or this version cannot understand it.
+    """
     if not (results / "study.json").is_file():
         raise SatError(f"{results}: holds no study.json, so it cannot be the results of a study. {_nearby(results)}")
     recorded = read_sidecar(results / "study.json")["params"]
     try:
         return Study.model_validate_json(json.dumps(recorded))
     except ValidationError as error:
+        unknown = [fault["loc"] for fault in error.errors(include_url=False) if fault["type"] == "extra_forbidden"]
+        if len(unknown) == error.error_count():
+            for place in unknown:
+                _drop(recorded, place)
+            names = ", ".join(".".join(map(str, place)) for place in unknown)
+            warnings.warn(
+                f"{results / 'study.json'}: was written by another version of sat; these keys are left out: {names}.",
+                stacklevel=2,
+            )
+            return Study.model_validate_json(json.dumps(recorded))
         raise SatError(
             f"{results / 'study.json'}: was written by a version of sat with other settings "
             f"({error.errors(include_url=False)[0]['msg']}). Run snakemake again, which writes it anew."
         ) from None
+
+
+def _drop(content: Any, place: Sequence[int | str]) -> None:
+    for key in place[:-1]:
+        content = content[key]
+    del content[place[-1]]
 
 
 def _results_of(study: Study, file: Path) -> Path:

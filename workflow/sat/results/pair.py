@@ -46,6 +46,10 @@ class PairExamples:
     """Class that the attacked model gives to the adversarial image, shape (n,)."""
     prediction_other: NDArray[np.int16]
     """Class that the other model gives to the adversarial image, shape (n,)."""
+    confidence_source: NDArray[np.float16]
+    """Probability that the attacked model gives to its prediction, shape (n,); NaN if the results do not hold it."""
+    confidence_other: NDArray[np.float16]
+    """Probability that the other model gives to its prediction, shape (n,); NaN if the results do not hold it."""
     classes: tuple[str, ...] | None
     """Names of the classes by label, if they have names."""
 
@@ -78,23 +82,40 @@ class Pair:
     @cached_property
     def _row(self) -> dict[str, Any]:
         table = self._results.most_similar
-        found = table[table["model_a"].isin([self.first, self.second]) & (table["model_a"] != table["model_b"])]
+        if self.estimated:
+            table = self._results.estimated
+        found = table[table["model_a"].isin([self.first, self.second])]
         row: dict[str, Any] = found[found["model_b"].isin([self.first, self.second])].iloc[0].to_dict()
         return row
 
     @property
+    def estimated(self) -> bool:
+        """Whether the pair was not measured, so that SAT and affinity are estimates from the pairs with landmarks."""
+        landmarks = self._results.study.landmarks
+        return bool(landmarks) and not {self.first, self.second} & set(landmarks)
+
+    @property
     def sat_interval(self) -> tuple[float, float]:
-        """Interval of SAT at the study's confidence. It covers the choice of images only."""
+        """Interval of SAT at the study's confidence. It covers the choice of images, or the error of the estimate."""
         return float(self._row["sat_low"]), float(self._row["sat_high"])
 
     @property
     def above_noise(self) -> bool:
         """Whether the models fool each other more often than random noise of the same size does."""
+        self._check_counts()
         return bool(self._row["above_noise"])
+
+    def _check_counts(self) -> None:
+        if self.estimated:
+            raise SatError(
+                f"{self.first} and {self.second}: were not tried against each other, since neither is a landmark. "
+                "There are estimates of SAT and affinity, and no images or counts."
+            )
 
     @cached_property
     def directions(self) -> pd.DataFrame:
         """Counts and rates of both directions: the rows of `StudyResults.pairs`, with the source as index."""
+        self._check_counts()
         pairs = self._results.pairs
         both = [self.first, self.second]
         found = pairs[pairs["source"].isin(both) & pairs["target"].isin(both) & (pairs["source"] != pairs["target"])]
@@ -131,6 +152,7 @@ class Pair:
             for kind, both in ((FOOLS_BOTH, True), (FOOLS_SOURCE, False))
         }
         rows = np.concatenate(list(chosen.values()))
+        sure = results.confidence.sel(source=source, target=[source, other])[:, rows].to_numpy()
         # The images are read one by one: there are few, and they lie far apart.
         sets = [results.adversarial(source, rows=slice(row, row + 1)) for row in rows.tolist()]
         side = results.study.config.images.canvas
@@ -146,6 +168,8 @@ class Pair:
             labels[rows],
             said[0][rows],
             said[1][rows],
+            sure[0],
+            sure[1],
             results.classes,
         )
 
@@ -186,6 +210,9 @@ class Pair:
         return f"<table><caption>{escape(self.first)} and {escape(self.second)}</caption>{rows}</table>"
 
 
-def told(classes: tuple[str, ...] | None, prediction: int, label: int) -> str:
-    """What a model says, in words."""
-    return f"{class_name(classes, prediction)}{'' if prediction == label else ' (wrong)'}"
+def told(classes: tuple[str, ...] | None, prediction: int, label: int, confidence: float = np.nan) -> str:
+    """What a model says, in words; with its probability, if that is known."""
+    notes = ["wrong"] if prediction != label else []
+    notes += [f"{100 * confidence:.0f} %"] if np.isfinite(confidence) else []
+    words = ", ".join(notes)
+    return f"{class_name(classes, prediction)}{f' ({words})' if words else ''}"

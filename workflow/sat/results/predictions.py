@@ -25,12 +25,14 @@ class OnDemand(BackendArray):
     ----------
     shape : tuple of int
     read : callable
-        Gets the indices along each axis, int arrays, and returns an int16 array of their outer product.
+        Gets the indices along each axis, int arrays, and returns an array of their outer product.
+    dtype : dtype
+        Type of that array.
     """
 
-    def __init__(self, shape: tuple[int, ...], read: Read) -> None:
+    def __init__(self, shape: tuple[int, ...], read: Read, dtype: np.dtype[Any]) -> None:
         self.shape = shape
-        self.dtype = np.dtype(np.int16)
+        self.dtype = dtype
         self._read = read
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
@@ -49,7 +51,15 @@ class OnDemand(BackendArray):
         return found
 
 
-def labelled(read: Read, coords: Mapping[str, Any], labels: NDArray[np.integer], name: str, about: str) -> xr.DataArray:
+def labelled(
+    read: Read,
+    coords: Mapping[str, Any],
+    labels: NDArray[np.integer],
+    name: str,
+    about: str,
+    units: str = "class",
+    dtype: str = "int16",
+) -> xr.DataArray:
     """Make a labelled array that is read on demand.
 
     Parameters
@@ -63,20 +73,23 @@ def labelled(read: Read, coords: Mapping[str, Any], labels: NDArray[np.integer],
     name : str
     about : str
         What the array holds.
+    units : str
+    dtype : str
+        What `read` returns.
 
     Returns
     -------
     xarray.DataArray
     """
-    data = indexing.LazilyIndexedArray(OnDemand(tuple(map(len, coords.values())), read))
+    data = indexing.LazilyIndexedArray(OnDemand(tuple(map(len, coords.values())), read, np.dtype(dtype)))
     with_label = {**coords, "label": ("image", labels)}
     return xr.DataArray(
-        xr.Variable(tuple(coords), data), coords=with_label, name=name, attrs={"units": "class", "long_name": about}
+        xr.Variable(tuple(coords), data), coords=with_label, name=name, attrs={"units": units, "long_name": about}
     )
 
 
-def read_tiles(folder: Folder, prefix: str, models: Sequence[str]) -> Read:
-    """Make the function that reads predictions of adversarial images from tiles.
+def read_tiles(folder: Folder, prefix: str, models: Sequence[str], probabilities: bool = False) -> Read:
+    """Make the function that reads predictions of adversarial images from tiles, or their probabilities.
 
     Parameters
     ----------
@@ -85,33 +98,43 @@ def read_tiles(folder: Folder, prefix: str, models: Sequence[str]) -> Read:
         Folder of the variant, as `sat.study.plan.variant_folder` names it; empty for the study itself.
     models : sequence of str
         Targets and sources, in the order of both axes.
+    probabilities : bool
+        Whether to read the probability of each predicted class, float16, and NaN from tiles of earlier versions, which
+        do not hold it.
 
     Returns
     -------
     callable
         Opens only the tiles that hold the pairs that are asked for.
     """
-    tile_of = {model: tile for tile, members in folder.plan.tiles.items() for model in members}
 
-    def by_tile(rows: NDArray[np.integer]) -> dict[str, list[int]]:
-        """Positions in `rows` of the models of each tile."""
-        found: dict[str, list[int]] = {}
-        for position, row in enumerate(rows.tolist()):
-            found.setdefault(tile_of[models[row]], []).append(position)
+    def by_tile(targets: NDArray[np.integer], sources: NDArray[np.integer]) -> dict[tuple[str, str], list[list[int]]]:
+        """Positions in `targets` and in `sources` of the pairs of each tile; pairs that are not measured have none."""
+        found: dict[tuple[str, str], list[list[int]]] = {}
+        for row, target in enumerate(targets.tolist()):
+            for column, source in enumerate(sources.tolist()):
+                if tile := folder.plan.tile_of(models[target], models[source]):
+                    rows, columns = found.setdefault(tile, [[], []])
+                    rows.append(row)
+                    columns.append(column)
         return found
 
-    def read(
-        targets: NDArray[np.integer], sources: NDArray[np.integer], images: NDArray[np.integer]
-    ) -> NDArray[np.int16]:
-        found = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
-        for target_tile, rows in by_tile(targets).items():
-            for source_tile, columns in by_tile(sources).items():
-                with folder.hdf5(f"{prefix}tiles/{target_tile}/{source_tile}.h5") as file:
-                    place = [
-                        _places(file[axis].asstr()[:].tolist(), [models[wanted[k]] for k in chosen])
-                        for axis, wanted, chosen in (("target", targets, rows), ("source", sources, columns))
-                    ]
-                    found[np.ix_(rows, columns)] = _block(file["prediction"], *place, images)
+    name = "confidence" if probabilities else "prediction"
+
+    def read(targets: NDArray[np.integer], sources: NDArray[np.integer], images: NDArray[np.integer]) -> NDArray[Any]:
+        shape = (len(targets), len(sources), len(images))
+        found: NDArray[Any] = np.full(shape, np.nan, np.float16) if probabilities else np.full(shape, ABSENT, np.int16)
+        for (target_tile, source_tile), pairs in by_tile(targets, sources).items():
+            with folder.hdf5(f"{prefix}tiles/{target_tile}/{source_tile}.h5") as file:
+                if name not in file and probabilities:
+                    continue  # tiles of earlier versions record none
+                rows, columns = (np.unique(positions, return_inverse=True) for positions in pairs)
+                place = [
+                    _places(file[axis].asstr()[:].tolist(), [models[wanted[k]] for k in chosen])
+                    for axis, wanted, (chosen, _) in (("target", targets, rows), ("source", sources, columns))
+                ]
+                block = _block(file[name], *place, images)
+                found[tuple(pairs)] = block[rows[1], columns[1]]
         return found
 
     return read

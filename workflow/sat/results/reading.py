@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sat.errors import SatError
+from sat.status.upgrade import Change, earlier_in_words, earlier_versions, only_versions
 from sat.status.verify import difference
 from sat.store.artefact import accounts, check_content, read_sidecar, sidecar_path
 from sat.study.plan import Plan
@@ -48,6 +50,8 @@ class Folder:
         self.plan = asked or Plan(study)
         """Says which artefacts the study has. Without `asked`, its recipes mean nothing."""
         self._sidecars: dict[Path, tuple[int, dict[str, Any]]] = {}
+        self._examined: set[Path] = set()
+        self._told: set[Change] = set()
 
     def __contains__(self, name: str) -> bool:
         """Whether a file is there, by its path below the folder."""
@@ -87,10 +91,12 @@ class Folder:
         Raises
         ------
         SatError
-            If the file is missing, changed, or made by another step or from other files.
+            If the file is missing, changed, or made by another step or from other files. If only versions differ, the
+            file is read, with a warning.
         """
         sidecar, path = self.sidecar(name), self.path / name
-        if self.asked and (artefact := self.asked.artefacts().get(name)) and artefact.step.recipe != sidecar["recipe"]:
+        artefact = self.asked.artefacts().get(name) if self.asked else None
+        if artefact and artefact.step.recipe != sidecar["recipe"] and not only_versions(artefact, self._known):
             raise SatError(
                 f"{path}: was made by another step than this study asks for (other settings, version or inputs). "
                 "'sat verify' names what is stale and prints the command that repairs it."
@@ -103,7 +109,25 @@ class Folder:
                     "Run snakemake again; 'sat verify' names everything that is stale."
                 )
         check_content(path, sidecar)
+        self._say_earlier(path)
         return sidecar
+
+    def _known(self, name: str) -> dict[str, Any] | None:
+        """Sidecar of a file; None if there is no valid one."""
+        try:
+            return self.sidecar(name)
+        except SatError:
+            return None
+
+    def _say_earlier(self, path: Path) -> None:
+        """Warn once of every version that has changed since a file, or what it was made from, was made."""
+        if path in self._examined:
+            return
+        self._examined.add(path)
+        found = [change for change in earlier_versions(path) if change not in self._told]
+        self._told.update(found)
+        if found:
+            warnings.warn(f"{path}: {earlier_in_words(found)}.", stacklevel=4)
 
     def below(self, recorded: str) -> str | None:
         """Path below this folder of a file that a sidecar names; None for a file of another study.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sat.models.classifier import Classifier
     from sat.results.images import AdversarialSet, ImageSet
     from sat.results.pair import Pair
+    from sat.results.paired import Comparison
 
 ALL = slice(None)
 
@@ -116,6 +117,13 @@ class StudyResults:
         return self._similarity("most_similar.csv")
 
     @property
+    def estimated(self) -> pd.DataFrame:
+        """One row for each pair that was not measured, in a study with landmarks: estimates with their intervals."""
+        if not self.study.landmarks:
+            raise SatError(f"{self.path}: the study has no landmarks, so every pair is measured and none estimated.")
+        return self._similarity("estimated.csv")
+
+    @property
     def models(self) -> pd.DataFrame:
         """One row for each model: accuracy, white-box success and flags."""
         return self._similarity("models.csv")
@@ -151,6 +159,21 @@ class StudyResults:
         coords = {"target": models, "source": models, "image": self._ids}
         read = read_tiles(self._folder, self._own_folder, models)
         return labelled(read, coords, self.labels, "prediction", "class that the target gives to the source's image")
+
+    @cached_property
+    def confidence(self) -> xr.DataArray:
+        """Probability of each class in `predictions`, float16, axes (target, source, image).
+
+        It is NaN where the source did not attack the image, and in results of earlier versions, which do not hold it.
+        """
+        from sat.results.predictions import labelled, read_tiles
+
+        self._check_measured("tiles")
+        models = list(self.names)
+        coords = {"target": models, "source": models, "image": self._ids}
+        read = read_tiles(self._folder, self._own_folder, models, probabilities=True)
+        about = "softmax probability that the target gives to the class that it predicts"
+        return labelled(read, coords, self.labels, "confidence", about, "1", "float16")
 
     @cached_property
     def clean(self) -> xr.DataArray:
@@ -268,6 +291,35 @@ class StudyResults:
         for model in (first, second):
             self._check_model(model)
         return Pair(self, first, second)
+
+    def compare(self, other: StudyResults, draws: int = 999, seed: int = 0) -> Comparison:
+        """Test whether another study's SAT and affinity differ from this one's by more than chance.
+
+        Both studies need models of the same names, and attack images in common. The test swaps the studies' outcomes
+        at random, image by image; see `sat.similarity.paired.paired_test`. It says whether the two runs differ on such
+        images. Whether two *kinds* of study differ would take several runs of each.
+
+        Parameters
+        ----------
+        other : StudyResults
+        draws : int
+            Number of random swaps, and of bootstrap samples for the intervals.
+        seed : int
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        SatError
+            If there are too few models or images in common, or a study starts from a matrix.
+        """
+        from sat.results.paired import compare
+
+        self._check_measured("predictions")
+        other._check_measured("predictions")
+        return compare(self, other, draws, seed)
 
     def provenance(self, path: Path | str) -> Provenance:
         """Read how a file was made, and from what.

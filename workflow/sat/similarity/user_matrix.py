@@ -48,7 +48,7 @@ def read_user_matrix(path: str, digest: str | None, names: Collection[str] | Non
     if sidecar_path(path).is_file():
         check_content(path, read_sidecar(path))
     elif faults := check_matrix(matrix, names):
-        raise SatError(f"{path}: is no SAT matrix: {'; '.join(faults)}.")
+        raise SatError(f"{path}: is not a SAT matrix: {'; '.join(faults)}.")
     return matrix
 
 

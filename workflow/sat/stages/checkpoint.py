@@ -1,4 +1,4 @@
-"""Take a model's weights from a checkpoint of the user."""
+"""Read a model's weights from the user's checkpoint."""
 
 from __future__ import annotations
 

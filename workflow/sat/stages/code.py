@@ -1,4 +1,4 @@
-"""Make a model that a code file returns trained."""
+"""Save a trained model that a function of a code file returns."""
 
 from __future__ import annotations
 

@@ -72,12 +72,22 @@ def start(arguments: argparse.Namespace) -> Job:
         device = pick_device(arguments.device)
         name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
         run = {"device": device, "device_name": name, "threads": arguments.threads, "batch": arguments.batch}
+        run["build"] = _build(device)
         run["float32"] = pin_precision()
         run.update(leased or {})
     # Objects made by imports (see __main__) are left out of every later garbage collection.
     gc.freeze()
     gc.enable()
     return Job(step, run)
+
+
+def _build(device: str) -> str:
+    """Build of torch and the kernels that it chooses, on which float rounding depends, for the sidecars."""
+    import torch
+
+    if device == "cuda":
+        return f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def pin_precision() -> str:

@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> None:
         ids = file["id"][:]
     images = Chunks(path, "image")
     weights = job.input_group("weights", arguments.weights)
-    sets = []
+    sets: list[Source] = []
+    diagonal = params.get("diagonal", False)
     for path in job.input_group("adversarial", arguments.adversarial):
         with hdf5.reading(path) as file:
             # Sets of earlier versions name the digest of the file.
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
                     f"{path}: belongs to other images than {arguments.images}; delete it and run Snakemake again."
                 )
             attacked = file["attacked"][:]
-        sets.append(Source(Chunks(path, "perturbation"), attacked))
+        sets.append(Source(Chunks(path, "perturbation"), attacked, [len(sets)] if diagonal else None))
     noise = params.get("noise")
     if noise:
         sets.append(Source(Noise(ids, images.shape[1:], noise), np.ones(len(ids), bool)))
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     for found in progress(
         evaluate(targets, images, sets, batch_of(job), arguments.device),
         f"{len(names)} targets on {len(sources)} sources",
-        len(names) * sum(int(source.attacked.sum()) for source in sets),
+        sum(int(source.attacked.sum()) * len(source.targets or names) for source in sets),
         lambda found: len(found.rows),
     ):
         place = found.target, found.source, found.rows
@@ -67,5 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         file["target"], file["source"] = names, sources
         if noise:
             file["noise_prediction"] = prediction[:, n]
+        if diagonal:
+            file.attrs["diagonal"] = True
     log.info("%d targets on %d sources done", len(names), n)
-    job.finish(arguments.out, n_pairs=len(names) * n)
+    job.finish(arguments.out, n_pairs=n if diagonal else len(names) * n)

@@ -1,4 +1,4 @@
-"""Let a model pass to the attack if it is accurate enough."""
+"""Check that a model is accurate enough to be attacked."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if not passed and params["on_low_accuracy"] == "stop":
         raise SatError(
-            f"{message}. Attacking it would measure its errors. Train it longer (training.epochs), mend its weights, "
-            "lower min_accuracy, take its row out of the table, or let it pass flagged (on_low_accuracy: flag)."
+            f"{message}. Attacking it would measure its errors. Train it longer (training.epochs), correct its "
+            "weights, lower min_accuracy, take its row out of the table, or let it pass flagged "
+            "(on_low_accuracy: flag)."
         )
     (log.info if passed else log.warning)(message)
     job.finish(arguments.out, passed=passed, accuracy=facts["accuracy"])

@@ -1,4 +1,4 @@
-"""Sample the images of a split and bring them to the canvas."""
+"""Sample the images of a split and resize them to the canvas."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
                     if params["on_bad_image"] == "stop":
                         raise SatError(
                             f"image {names[row]!r} of {arguments.root or params['source']}: cannot be read ({error}); "
-                            "mend or remove it, or leave such images out with images.on_bad_image: skip."
+                            "repair or remove it, or leave such images out with images.on_bad_image: skip."
                         ) from None
                     skipped.append({"name": names[row], "reason": str(error)})
                     continue

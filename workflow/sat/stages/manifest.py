@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     if dropped and params.get("on_bad_image") != "skip":
         raise SatError(
             f"images.source {params['source']!r}: {dropped} of {dropped + len(listing.names)} images cannot be read; "
-            "mend the data set, or leave them out with images.on_bad_image: skip."
+            "repair the data set, or leave them out with images.on_bad_image: skip."
         )
     table = pd.DataFrame({"id": listing.ids, "name": listing.names, "label": listing.labels})
     log.info("%d images of %d classes", len(table), listing.n_classes)

@@ -1,4 +1,4 @@
-"""Take a SAT matrix that exists already."""
+"""Read an existing SAT matrix."""
 
 from __future__ import annotations
 

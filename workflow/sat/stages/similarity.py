@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clean", required=True, nargs="+", help="clean predictions of the models in use")
     parser.add_argument("--tiles", required=True, nargs="+", help="all tiles that hold them")
     parser.add_argument("--pairs", required=True, help="similarity/pairs.parquet")
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--affinity", required=True, help="similarity/affinity.csv")
+    parser.add_argument("--sat", help="similarity/sat.csv; not in a study with landmarks, where it is estimated")
+    parser.add_argument("--affinity", help="similarity/affinity.csv; likewise")
     parser.add_argument("--most-similar", required=True, help="similarity/most_similar.csv")
     parser.add_argument("--models", required=True, help="similarity/models.csv")
 
@@ -41,10 +41,15 @@ def run(arguments: argparse.Namespace) -> None:
     found, clean = _read(job, arguments, models)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
-    matrix = sat_matrix(unordered, models)
-    affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
-    if affinity.reason:
-        log.warning("no affinity: %s", affinity.reason)
+    # A model with itself is the diagonal of the matrix, and the white-box success in the table of models.
+    different = unordered[unordered["model_a"] != unordered["model_b"]]
+    matrices, reason = {}, {}
+    if arguments.sat:
+        affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
+        if affinity.reason:
+            log.warning("no affinity: %s", affinity.reason)
+        matrices = {arguments.sat: sat_matrix(unordered, models), arguments.affinity: affinity.matrix}
+        reason = {"no_affinity": affinity.reason}
     table = model_table(
         pairs,
         params["models"],
@@ -61,10 +66,10 @@ def run(arguments: argparse.Namespace) -> None:
     )
     facts = {
         "n_models": len(models),
-        "no_affinity": affinity.reason,
-        "pairs_without_common_images": _names(unordered[unordered["n_both_correct"] == 0]),
-        "pairs_at_floor": _names(unordered[unordered["at_floor"]]),
-        "pairs_not_above_noise": _names(unordered[~unordered["above_noise"]]),
+        **reason,
+        "pairs_without_common_images": _names(different[different["n_both_correct"] == 0]),
+        "pairs_at_floor": _names(different[different["at_floor"]]),
+        "pairs_not_above_noise": _names(different[~different["above_noise"]]),
         "models_below_min_whitebox": table["model"][table["low_whitebox"]].tolist(),
         "models_off_published": off,
     }
@@ -86,10 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
     ):
         for name in facts.get(fact, ()):
             log.warning("%s: %s", name, meaning)
-    log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(unordered))
-    found = unordered[unordered["above_noise"] & (unordered["model_a"] != unordered["model_b"])]
+    log.info("%d of %d pairs are not above noise", len(facts["pairs_not_above_noise"]), len(different))
+    found = different[different["above_noise"]]
     log.info(
-        "of the %d pairs of different models above noise, %d are so in one direction only, and %d remain after Holm's "
+        "of the %d pairs above noise, %d are so in one direction only, and %d remain after Holm's "
         "adjustment for the number of pairs",
         len(found),
         (found["directions_above"] == 1).sum(),
@@ -97,9 +102,8 @@ def run(arguments: argparse.Namespace) -> None:
     )
     tables = {
         arguments.pairs: pairs,
-        arguments.sat: matrix.rename_axis("model").reset_index(),
-        arguments.affinity: affinity.matrix.rename_axis("model").reset_index(),
-        arguments.most_similar: unordered,
+        **{path: matrix.rename_axis("model").reset_index() for path, matrix in matrices.items()},
+        arguments.most_similar: different,
         arguments.models: table,
     }
     write_tables(job, tables, **facts)

@@ -1,4 +1,4 @@
-"""Write the effective, validated study."""
+"""Write the validated study with all its settings."""
 
 from __future__ import annotations
 

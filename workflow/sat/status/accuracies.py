@@ -56,7 +56,7 @@ def _advice(flagged: bool, unknown: int) -> str:
     if flagged:
         return "They are flagged and take part (on_low_accuracy: flag)."
     text = (
-        "For each: train it longer (training.epochs), mend its weights, or leave it out (sat retire, or remove its "
+        "For each: train it longer (training.epochs), correct its weights, or leave it out (sat retire, or remove its "
         "row). For all: lower min_accuracy, or let them pass flagged (on_low_accuracy: flag)."
     )
     if unknown:

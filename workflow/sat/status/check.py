@@ -66,7 +66,7 @@ def check_images(study: Study) -> tuple[list[Said], Images | None]:
     if settings.source == "none":
         return [], None
     if settings.over_network:
-        return [Said("images", f"{settings.source}: not looked at, because its reader may download it")], None
+        return [Said("images", f"{settings.source}: not checked, because its reader may download it")], None
     try:
         dataset, images = list_images(study)
     except SatError as error:
@@ -161,7 +161,9 @@ def _unreadable(dataset: Dataset, listing: Listing, on_bad_image: str, most: flo
     if faults:
         skip = on_bad_image == "skip"
         advice = (
-            "they will be left out" if skip else "mend or remove them, or leave them out with images.on_bad_image: skip"
+            "they will be left out"
+            if skip
+            else "repair or remove them, or leave them out with images.on_bad_image: skip"
         )
         text = f"{len(faults)} image(s) cannot be read: {some(faults)}; {advice}"
         yield Said("images", text, "caution" if skip else "problem")

@@ -79,12 +79,10 @@ def results(first: Side, second: Side) -> tuple[list[str], bool]:
             return [f"{side.name} has no matrix of these settings yet, so results are not compared"], False
         folders.append(side.results)
     ours, theirs = folders
-    lines = [
-        *_measured(ours, theirs, second.name),
-        *_made_by(read_sidecar(ours / MATRIX), read_sidecar(theirs / MATRIX)),
-    ]
+    unknown, lines = _measured(ours, theirs, second.name)
+    lines += _made_by(read_sidecar(ours / MATRIX), read_sidecar(theirs / MATRIX))
     compared, same = _matrices(ours, theirs)
-    return lines + compared, bool(lines) or not same
+    return unknown + lines + compared, bool(lines) or not same
 
 
 MATRIX = "similarity/sat.csv"
@@ -108,14 +106,20 @@ def _word(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _measured(first: Path, second: Path, name: str) -> list[str]:
-    """Compare images and attack of two folders of results; the second one has this name."""
+def _measured(first: Path, second: Path, name: str) -> tuple[list[str], list[str]]:
+    """Compare images and attack of two folders of results; the second one has this name.
+
+    Returns
+    -------
+    tuple of two lists of str
+        What cannot be compared, which is no difference, and the differences.
+    """
     from sat.store.provenance import differences, read_settings
 
     ours, theirs = (read_settings(folder / MATRIX) for folder in (first, second))
     if ours is None or theirs is None:
-        return ["a matrix that comes from a file: nothing is known of its images and attack"]
-    return [f"{name} was measured with {change}" for change in differences(ours, theirs)]
+        return ["a matrix that comes from a file: nothing is known of its images and attack"], []
+    return [], [f"{name} was measured with {change}" for change in differences(ours, theirs)]
 
 
 def _made_by(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -173,7 +177,6 @@ def _apart(first: Path, second: Path) -> int | None:
         names = table[["model_a", "model_b"]].apply(lambda row: tuple(sorted(row)), axis=1)
         tables.append(table.set_index(names)[["sat_low", "sat_high"]])
     joined = tables[0].join(tables[1], how="inner", lsuffix="_first", rsuffix="_second").dropna()
-    joined = joined[[first != second for first, second in joined.index]]
     apart = (joined["sat_low_first"] > joined["sat_high_second"]) | (
         joined["sat_low_second"] > joined["sat_high_first"]
     )
@@ -196,12 +199,21 @@ def compare(first: Side, second: Side) -> tuple[str, bool]:
     sections = {"Settings": settings(first, second), "Models": models(first, second)}
     found, differ = results(first, second)
     for title, changes in sections.items():
-        lines += ["", f"{title}:", *_listed(changes or ["no difference"])]
-    lines += ["", "Results:", *_listed(found)]
+        lines += ["", f"{title}:", *listed(changes or ["no difference"])]
+    lines += ["", "Results:", *listed(found)]
     return "\n".join(lines), differ or any(sections.values())
 
 
-def _listed(items: Sequence[str]) -> list[str]:
+def matrices_differ(first: Side, second: Side) -> bool:
+    """Whether both sides have matrices that were measured, not given, and these differ."""
+    if first.config.get("matrix") or second.config.get("matrix") or not (first.results and second.results):
+        return False
+    there = all((folder / MATRIX).exists() for folder in (first.results, second.results))
+    return there and not _matrices(first.results, second.results)[1]
+
+
+def listed(items: Sequence[str]) -> list[str]:
+    """Wrap items to lines, indented."""
     return [line for item in items for line in wrap(item, WIDTH, initial_indent="  ", subsequent_indent="    ")]
 
 

@@ -6,7 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from sat.status.upgrade import upgrade
 from sat.status.verify import Finding, verify
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
@@ -144,7 +146,8 @@ def outlook(plan: Plan, results: Path) -> str:
         Several lines.
     """
     study, forecast = plan.study, Forecast(plan, results)
-    findings = {str(finding.path): finding for finding in verify(plan, results)}
+    known: dict[str, Mapping[str, Any]] = {}
+    findings = {str(finding.path): finding for finding in verify(plan, results, known=known)}
     stages: dict[str, list[list[Artefact]]] = defaultdict(list)
     for artefacts in plan.jobs().values():
         stages[artefacts[0].step.stage].append(artefacts)
@@ -185,6 +188,8 @@ def outlook(plan: Plan, results: Path) -> str:
         ),
         *wrapped(total.about_guesses([row.model for row in study.models])),
     ]
+    again = [path for path, finding in findings.items() if finding.kind != "missing"]
+    lines += upgrade(plan, results, known, again, forecast)
     if reasons:
         lines += ["", "Why jobs would run again:"]
         for stage, found_reasons in reasons.items():
@@ -199,7 +204,11 @@ def _about_pairs(plan: Plan) -> str:
     n_models, size = len(plan.study.used), plan.config.tile_size
     if plan.config.matrix:
         return f", {n_models * (n_models - 1) // 2:,} pairs."
-    return f", {n_models**2:,} ordered pairs in {len(plan.used_tiles):,} tiles of up to {size} x {size}."
+    count, of_all = n_models**2, ""
+    if others := n_models - len(plan.study.landmarks) if plan.study.landmarks else 0:
+        of_all = f" of {count:,}, those with one of {len(plan.study.landmarks)} landmarks,"
+        count -= others * (others - 1)
+    return f", {count:,} ordered pairs{of_all} in {len(plan.used_tiles):,} tiles of up to {size} x {size}."
 
 
 def _about_images(plan: Plan, forecast: Forecast) -> list[str]:

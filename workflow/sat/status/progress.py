@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sat.status.accuracies import about_accuracies
-from sat.store.artefact import is_made
+from sat.store.artefact import is_made, sidecar_path
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
-from sat.text import WIDTH, shortened, wrapped
+from sat.text import WIDTH, duration, shortened, size, wrapped
 
 QUIET = 600
 """Seconds without a sign of life after which a run counts as stopped."""
@@ -29,7 +29,7 @@ SHOWN = 10
 """Largest number of jobs whose details are printed."""
 TAIL = 20_000
 """Number of bytes that are read from the end of a log."""
-KILLED = "Snakemake says so, the log does not: killed from outside, for its memory or its time?"
+KILLED = "Snakemake says so, the log does not: was it killed for its memory or time?"
 LATELY = 20
 """Number of recent job starts from which the number of jobs side by side is taken."""
 
@@ -134,6 +134,8 @@ class StageProgress:
     stage: str
     jobs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     """Number of jobs by state."""
+    disk: int = 0
+    """Bytes on disk of its artefacts and their sidecars."""
     seconds: list[float] = field(default_factory=list)
     """Run times of the finished jobs that have a benchmark."""
     limits: float = 0.0
@@ -164,16 +166,18 @@ class Progress:
 
     def __str__(self) -> str:
         total = {state: sum(stage.jobs[state] for stage in self.stages) for state in STATES}
-        rows = [(stage.stage, stage.jobs, stage.mean) for stage in self.stages]
+        rows = [(stage.stage, stage.jobs, stage.mean, stage.disk) for stage in self.stages]
+        disk = sum(stage.disk for stage in self.stages)
         lines = [
             f"Study {self.study}: {total['done']:,} of {sum(total.values()):,} jobs done.",
             "",
-            f"{'stage':<15}{'jobs':>7}" + "".join(f"{state:>9}" for state in STATES) + f"{'mean time':>11}",
+            f"{'stage':<15}{'jobs':>7}" + "".join(f"{state:>9}" for state in STATES) + f"{'mean time':>11}{'disk':>10}",
         ]
-        for stage, jobs, mean in [*rows, ("total", total, None)]:
+        for stage, jobs, mean, used in [*rows, ("total", total, None, disk)]:
             counts = "".join(f"{jobs[state]:>9,}" for state in STATES)
-            took = "" if mean is None else _duration(mean)
-            lines.append(f"{shortened(stage, 15):<15}{sum(jobs.values()):>7,}{counts}{took:>11}".rstrip())
+            took = "" if mean is None else duration(mean)
+            cells = f"{sum(jobs.values()):>7,}{counts}{took:>11}{size(used) if used else '':>10}"
+            lines.append(f"{shortened(stage, 15):<15}{cells}".rstrip())
         lines += ["", *self._about_run(), *self._details("running", 1), *self._details("failed", 3)]
         if self.remarks:
             lines += ["", *(line for remark in self.remarks for line in wrapped(remark))]
@@ -183,7 +187,7 @@ class Progress:
         run = self.run
         if not run:
             return ["No log of Snakemake names this study's jobs."]
-        since = _duration(self.now - (run.written if run.ended else run.alive))
+        since = duration(self.now - (run.written if run.ended else run.alive))
         # The path stands on its own line, so that it can be copied.
         if run.ended:
             return [f"Snakemake's last run ended {since} ago:", f"  {run.log}"]
@@ -192,11 +196,11 @@ class Progress:
             return [f"Snakemake is {perhaps}at work; the last sign of life is {since} old:", f"  {run.log}"]
         count = sum(state == "started" for state in run.states.values())
         return [
-            f"Snakemake's log has no end, and nothing was written for {since}:",
+            f"Snakemake's log has no end, and nothing has been written for {since}:",
             f"  {run.log}",
             *wrapped(
                 f"Either it was killed, or the {count} job(s) that it has started are silent or wait in a queue. "
-                "They are taken for stopped."
+                "They count as stopped."
             ),
         ]
 
@@ -207,7 +211,7 @@ class Progress:
         lines = ["", f"{state.capitalize()} (logs in results/{self.study}/logs/):"]
         for job in jobs[:SHOWN]:
             written = _written(job.log)
-            about = [f"written {_duration(self.now - written)} ago" if written else "not there yet"]
+            about = [f"written {duration(self.now - written)} ago" if written else "not there yet"]
             name = shortened(f"{job.name}.log", WIDTH - 2)
             remark = f"({'; '.join(about + [job.remark] * bool(job.remark))})"
             together = f"  {name} {remark}"
@@ -232,12 +236,12 @@ class Progress:
         unknown = [stage.stage for stage in left if stage.mean is None and not stage.limits]
         parts = []
         if finished:
-            parts.append(f"about {_duration(known)} from the mean of {finished:,} finished job(s)")
+            parts.append(f"about {duration(known)} from the mean of {finished:,} finished job(s)")
         if bounded:
-            parts.append(f"at most {_duration(limits)} from the time limits of {', '.join(bounded)}")
+            parts.append(f"at most {duration(limits)} from the time limits of {', '.join(bounded)}")
         if not parts:
             return f"Time left: no job of {', '.join(unknown)} has finished yet."
-        side = f"{most} jobs side by side, as lately" if most > 1 else "one job at a time"
+        side = f"{most} jobs side by side, as in the last minutes" if most > 1 else "one job at a time"
         text = f"Time left: {', and '.join(parts)}; with {side}."
         if unknown:
             text += f" Without {', '.join(unknown)}, of which no job has finished yet."
@@ -277,6 +281,8 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
         jobs.append(job)
         account = stages.setdefault(job.stage, StageProgress(job.stage))
         account.jobs[job.state] += 1
+        files = {place for one in artefacts for place in (results / one.path, sidecar_path(results / one.path))}
+        account.disk += sum(map(_bytes, files))
         if job.state == "done":
             account.seconds += _benchmark(results / f"benchmarks/{name}.tsv")
         else:
@@ -308,7 +314,7 @@ def _job(name: str, artefacts: Sequence[Artefact], results: Path, run: Run | Non
         # The log is that of a job that succeeded when the study had other settings.
         return is_("to do")
     if end == "error":
-        return is_("failed", "its log says so, Snakemake's newest does not name it")
+        return is_("failed", "its log says so; Snakemake's newest log does not name it")
     if later and now - written < QUIET:
         return is_("running", "perhaps: only its log says so")
     return is_("to do")
@@ -319,6 +325,13 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _last_lines(path: Path) -> list[str]:
@@ -350,16 +363,3 @@ def _benchmark(path: Path) -> list[float]:
         return [float(row.split("\t")[column]) for row in rows]
     except (OSError, ValueError, IndexError):
         return []
-
-
-def _duration(seconds: float) -> str:
-    """Put seconds into words. A negative number, from a clock that is a little behind, counts as 0."""
-    seconds = max(0.0, seconds)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes / 1440:.1f} days"

@@ -1,16 +1,24 @@
-"""Find the files in a study's results that the study does not need any more."""
+"""Find the files in a study's results that no study needs any more."""
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sat.errors import SatError
 from sat.status.verify import left_behind
-from sat.store.artefact import read_sidecar, sidecar_path
+from sat.store.artefact import is_made, read_sidecar, sidecar_path
+from sat.store.lineage import find_recorded, lineage
 from sat.study.plan import Plan
+
+KILLED = "left by jobs that were killed"
+FINISHED = "parts of jobs that are finished"
+UNWANTED = "parts of jobs whose result the study does not ask for"
+_PARTS = re.compile(r"\.(.+)\.(?:parts|checkpoints)-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -20,9 +28,9 @@ class Unneeded:
     Parameters
     ----------
     reason : str
-        Why the study does not need them.
+        Why no study needs them.
     files : tuple of Path
-        Artefacts with their sidecars, or files that killed jobs have left.
+        Artefacts with their sidecars, files that killed jobs have left, or folders of parts.
     """
 
     reason: str
@@ -31,46 +39,75 @@ class Unneeded:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(path.stat().st_size for path in self.files)
+        return sum(map(_size, self.files))
 
 
-KILLED = "left by jobs that were killed"
-
-
-def unneeded(plan: Plan, results: Path) -> list[Unneeded]:
-    """Find what a study does not need: artefacts that it does not ask for, and what killed jobs have left.
+def unneeded(plans: Sequence[Plan], results: Path, kept: Collection[Path] = ()) -> list[Unneeded]:
+    """Find what no study needs: artefacts that none asks for, and what killed and finished jobs have left.
 
     A file counts only if its sidecar says that a stage of ours made it, so files of the user's own stay. Everything of
-    a model that stands in the table stays too, since a retired model may come back.
+    a model that stands in a table stays too, since a retired model may come back. So do the parts from which a job
+    resumes.
 
     Parameters
     ----------
-    plan : Plan
+    plans : sequence of Plan
+        All studies whose results are in the folder.
     results : Path
-        Folder of the study's results.
+        Folder of the results.
+    kept : collection of Path
+        Further files that are needed, such as those that the matrix was made from which another study compares with;
+        with all links resolved.
 
     Returns
     -------
     list of Unneeded
         One entry for each reason; the files are sorted.
     """
-    asked = {results / path for path in plan.artefacts()}
-    found: dict[str, list[Path]] = defaultdict(list)
+    steps = {results / path: artefact.step for plan in plans for path, artefact in plan.artefacts().items()}
+    models = {model for plan in plans for model in plan.study.model}
+    found: dict[str, set[Path]] = defaultdict(set)
     for artefact in _artefacts(results):
-        if artefact in asked:
+        if artefact in steps or artefact.resolve() in kept:
             continue
         try:
             sidecar = read_sidecar(artefact)
         except SatError:
             continue
         model = sidecar["params"].get("model")
-        if model in plan.study.model:
+        if model in models:
             continue
         reason = f"model {model} is not in the table" if model else f"{sidecar['stage']}: the study does not ask for it"
-        found[reason] += dict.fromkeys((artefact, sidecar_path(artefact)))
-    if left := left_behind(results):
-        found[KILLED] = left
-    return [Unneeded(reason, tuple(sorted(files))) for reason, files in sorted(found.items())]
+        found[reason] |= {artefact, sidecar_path(artefact)}
+    parts = [folder for folder in results.rglob(".*") if folder.is_dir() and _PARTS.fullmatch(folder.name)]
+    for folder in parts:
+        artefact = folder.with_name(_PARTS.fullmatch(folder.name)[1])  # type: ignore[index]
+        if artefact not in steps:
+            found[UNWANTED].add(folder)
+        elif any(is_made(artefact, plan.artefacts()[str(artefact.relative_to(results))].step) for plan in plans):
+            found[FINISHED].add(folder)
+    going = found[UNWANTED] | found[FINISHED]
+    found[KILLED] |= {path for path in left_behind(results) if going.isdisjoint(path.parents)}
+    return [Unneeded(reason, tuple(sorted(files))) for reason, files in sorted(found.items()) if files]
+
+
+def compared_with(plan: Plan) -> Iterator[Path]:
+    """Find what a study needs of the results of others: the matrices that it compares with, and their chains.
+
+    Yields
+    ------
+    Path
+        Artefacts, with all links resolved.
+    """
+    for path in plan.study.files.values():
+        if not sidecar_path(path).is_file():
+            continue
+        try:
+            for origin in lineage(path):
+                if found := find_recorded(path, origin.path) if origin.path != str(path) else path:
+                    yield found.resolve()
+        except SatError:
+            continue
 
 
 def remove(groups: Iterable[Unneeded]) -> int:
@@ -85,15 +122,18 @@ def remove(groups: Iterable[Unneeded]) -> int:
     for group in groups:
         freed += group.size
         # The artefact goes before its sidecar, so that a kill in between leaves no artefact without one.
-        for path in _artefacts_first(group.files):
-            path.unlink()
+        for path in sorted(group.files, key=lambda path: (path.suffix == ".json", path)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
     return freed
 
 
-def _artefacts_first(files: Sequence[Path]) -> list[Path]:
-    return sorted(files, key=lambda path: (path.suffix == ".json", path))
+def _size(path: Path) -> int:
+    return sum(each.stat().st_size for each in (path.rglob("*") if path.is_dir() else [path]) if each.is_file())
 
 
 def _artefacts(results: Path) -> list[Path]:

@@ -87,7 +87,7 @@ def describe_recommendation(
     head = ("chosen by", "affinity", "SAT", "members", "ensemble", "fewer errors")
     lines += ["", "Accuracy of the average member and of the ensemble, and error reduction, in %:"]
     lines += columns([head, *(_row(row) for row in rows)])
-    lines += ["", f"Choice by {by} minus the others, in points (0 inside: not told apart):"]
+    lines += ["", f"Choice by {by} minus the others, in points (0 inside: no difference):"]
     differences = [
         (NAMES[name], *(_points(row, key) for key in ("accuracy", "error_reduction"))) for name, row in than.items()
     ]
@@ -170,7 +170,7 @@ def describe_splits(found: list[Recommendation]) -> str:
             rows.append((name, f"{sum(values) / len(values):+.2f}", *map(str, counts)))
     head = (
         f"Accuracy of the ensemble chosen by {by} minus the others, over {len(found)} splits of the images. Splits "
-        "share images, so they are no independent trials:"
+        "share images, so they are not independent trials:"
     )
     return "\n".join(["", *wrapped(head), *columns(rows)])
 
@@ -190,7 +190,9 @@ def _verdict(difference: dict[str, Any], same: bool) -> str:
             f"Worse: the ensemble's accuracy differs by {value} points from that of the most accurate models. Combine "
             "those instead, or take a smaller --tolerance."
         )
-    return f"Not told from it: the ensemble's accuracy differs by {value} points from that of the most accurate models."
+    return (
+        f"No difference shown: the ensemble's accuracy differs by {value} points from that of the most accurate models."
+    )
 
 
 def _gain(difference: dict[str, Any]) -> str:
@@ -337,7 +339,7 @@ def describe_teachers(
         notes.append("this study has no affinity, so only SAT is shown; it is largely how easily each model is fooled")
     notes.append("similarity depends on these attack images, and gains on these teachers and seeds")
     lines += ["", "Be careful:", *(line for note in notes for line in wrapped(note, "  ", "    "))]
-    tied = f" (not told from {', '.join(first.ties[:3])})" if first.ties else ""
+    tied = f" (no difference shown from {', '.join(first.ties[:3])})" if first.ties else ""
     shown = "it is not shown that similarity to the student matters" if first.why == "accurate" else _choice(first, by)
     return "\n".join([*lines, "", *wrapped(f"Advice: distil {student} from {first.teacher}{tied}; {shown}.")])
 

@@ -46,7 +46,7 @@ def verify(
     results : Path
         Folder of the study's results.
     full : bool
-        Whether to hash every file whole, which also finds bit rot.
+        Whether to hash the whole content of every file, which also finds bit rot.
     known : dict, optional
         It is filled with the sidecars that were read, by the path of the artefact, in the order of the flow.
 

@@ -10,6 +10,7 @@ from textwrap import wrap
 from typing import Any
 
 from sat.errors import SatError
+from sat.status.upgrade import changed_since, earlier_in_words
 from sat.status.verify import difference
 from sat.store.artefact import check_content
 from sat.store.lineage import Origin, find_recorded, lineage
@@ -150,6 +151,8 @@ def _code(made: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[
     """Say which code and software made the chain, and whether all of it is the same."""
     everything = [made, *others]
     lines = _paragraph("code", _counted(_commit(sidecar["git"]) for sidecar in everything))
+    if earlier := earlier_in_words(changed_since(everything)):
+        lines += _paragraph("versions", earlier)
     for name in ("python", *PACKAGES):
         versions = {_version(sidecar, name) for sidecar in everything}
         if len(versions) > 1:
@@ -193,4 +196,4 @@ def _faults(artefact: str, origins: Sequence[Origin], full: bool) -> Iterable[st
             try:
                 check_content(place, origin.sidecar, full=True)
             except SatError:
-                yield f"{origin.path}: its bytes are not those that its sidecar vouches for"
+                yield f"{origin.path}: its content differs from the digest in its sidecar"

@@ -55,7 +55,7 @@ def read_sidecar(path: Path | str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
-        raise SatError(f"{sidecar}: is no sidecar; delete it. {_REMAKE}") from None
+        raise SatError(f"{sidecar}: is not a sidecar; delete it. {_REMAKE}") from None
     if format_of(content) > 1 and content.get(SEAL) != _seal(content):
         raise SatError(f"{sidecar}: the sidecar has been edited since it was written. {_REMAKE}")
     return content

@@ -22,6 +22,8 @@ PACKAGES = (
     "hdf5plugin",
     "safetensors",
     "pillow",
+    "pyarrow",
+    "matplotlib",
     "seaborn",
 )
 SCHEDULER = {"slurm_job": "SLURM_JOB_ID", "visible_devices": "CUDA_VISIBLE_DEVICES"}

@@ -20,7 +20,7 @@ class Origin:
     path : str
         As its consumers record it, relative to the folder that holds `results/`.
     sidecar : mapping or None
-        None if it is not there, or is no valid sidecar.
+        None if it is not there, or is not a valid sidecar.
     read : list of mapping
         What its consumers record of it: recipe and digests of the bytes that they read.
     problem : str

@@ -69,6 +69,23 @@ def hold_run(results: Path) -> None:
     _held.append(run)
 
 
+def at_work(results: Path) -> str:
+    """Say who is at work on a study's results, without taking a lock; empty if nobody is.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the study's results.
+    """
+    for name, words in ((RUN, "a run is at work"), (JOBS, "jobs of a run are at work")):
+        if not (results / name).exists():
+            continue
+        if (descriptor := _lock(results / name)) is None:
+            return f"{words}: {_holder(results / name)}." if name == RUN else f"{words}."
+        os.close(descriptor)
+    return ""
+
+
 def _lock(path: Path) -> int | None:
     """Lock a file alone; None if another process holds the lock. A descriptor where the file system has no locks."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -143,7 +160,7 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
         # The record is of an earlier job, perhaps with other settings.
         _record(snakemake / "metadata", file).unlink(missing_ok=True)
     if kept:
-        log.warning("finished, though the earlier run did not learn of it: %s", ", ".join(sorted(kept)))
+        log.warning("finished, although the earlier run did not record it: %s", ", ".join(sorted(kept)))
     return stale
 
 

@@ -63,7 +63,7 @@ class Step:
         try:
             return cls(**json.loads(text))
         except (TypeError, ValueError):
-            raise SatError(f"--step {text[:80]!r} is no step; copy the command from 'snakemake -n -p'.") from None
+            raise SatError(f"--step {text[:80]!r} is not a step; copy the command from 'snakemake -n -p'.") from None
 
 
 def group_recipe(recipes: Iterable[str]) -> str:

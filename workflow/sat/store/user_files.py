@@ -80,7 +80,7 @@ def _entry(path: Path, known: Mapping[str, str]) -> dict[str, str]:
         return dict(known) or {"sha256": ABSENT}
     if not path.is_file():
         # To read a pipe or a device could wait for ever.
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     status = path.stat()
     stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     # Entries of earlier versions have no check. They count for files that are lost.

@@ -65,7 +65,7 @@ def _l2_size(value: str | float, key: str = "") -> str | float:
             return value
     except ValueError:
         pass
-    raise ValueError(f"{key}{value!r} is no size above 0 in L2, {_L2_ADVICE}")
+    raise ValueError(f"{key}{value!r} is not an L2 size above 0, {_L2_ADVICE}")
 
 
 def _pixels(value: str | float) -> str | float:
@@ -74,7 +74,7 @@ def _pixels(value: str | float) -> str | float:
             return value
     except ValueError:
         pass
-    raise ValueError(f"{value!r} is no number of pixels; eps is {_PATCH_ADVICE}")
+    raise ValueError(f"{value!r} is not a number of pixels; eps is {_PATCH_ADVICE}")
 
 
 def _nearest_whole(levels: Fraction) -> str:

@@ -93,7 +93,7 @@ def read_code(paths: Iterable[Path]) -> dict[str, CodeFile]:
     Raises
     ------
     SatError
-        If a file is no Python, or two files would be confused.
+        If a file is not Python, or two files would be confused.
     """
     found: dict[str, CodeFile] = {}
     modules: dict[str, tuple[Path, bytes]] = {}
@@ -238,7 +238,7 @@ def _parsed(path: Path) -> tuple[bytes, ast.Module]:
         raise SatError(f"key 'code': {path}: cannot be read ({error.strerror}).") from None
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise SatError(f"key 'code': {path}{line}: is no Python ({str(error).splitlines()[0]}).") from None
+        raise SatError(f"key 'code': {path}{line}: is not Python ({str(error).splitlines()[0]}).") from None
 
 
 def _imported(name: str, tree: ast.Module) -> Iterator[str]:

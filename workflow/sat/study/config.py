@@ -57,7 +57,7 @@ class Images(Section):
         if value in ("digits", "folder", "none") or (prefix in READERS and slash and name):
             return value
         raise ValueError(
-            f"{value!r} is no source of images; write digits, folder, or a data set such as hfds/ILSVRC/imagenet-1k "
+            f"{value!r} is not a source of images; write digits, folder, or a data set such as hfds/ILSVRC/imagenet-1k "
             f"(readers: {', '.join(READERS)})"
         )
 

@@ -86,7 +86,7 @@ def find_copy(module: str, code: str, what: str, near: Path | str | None = None)
             f"Read it. If you trust it, set {CONSENT}=1, or give Snakemake --config {KEY}=true."
         )
     if digest_of(read_copy(folder)) != code:
-        raise SatError(f"{folder}: is another code than that of its name; delete the folder and run Snakemake again.")
+        raise SatError(f"{folder}: does not hold the code of its name; delete the folder and run Snakemake again.")
     return folder.absolute()
 
 

@@ -35,7 +35,7 @@ def main(answer: Path, words: list[str]) -> None:
             module = import_copy(name, digest, what)
             if type(unit := module.UNIT) not in WRITTEN or not callable(getattr(module, "run", None)):
                 raise SatError(
-                    f"{what}: UNIT is a {type(unit).__name__}, or 'run' is no function, once it is imported."
+                    f"{what}: UNIT is a {type(unit).__name__}, or 'run' is not a function, once it is imported."
                 )
             found[digest] = describe(unit)
         except (SatError, ValueError) as error:

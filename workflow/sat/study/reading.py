@@ -171,7 +171,8 @@ def check_keys_stand_once(file: Path) -> None:
         return
     for key, first, second in _twice(root, ""):
         raise SatError(
-            f"{file}, lines {first} and {second}: key '{key}' stands twice, and the first would be lost; write it once."
+            f"{file}, lines {first} and {second}: key '{key}' appears twice, and the first would be lost; write it "
+            "once."
         )
 
 

@@ -25,7 +25,7 @@ def check_name(name: str) -> str:
     _check_length(name)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(
-            f"{name!r} is no usable name: it becomes a file name, so use letters, digits, '.', '_' and '-' alone, "
+            f"{name!r} is not a usable name: it becomes a file name, so use letters, digits, '.', '_' and '-' alone, "
             "and start with a letter or digit"
         )
     return name
@@ -42,8 +42,8 @@ def check_printed_name(name: str) -> str:
     _check_length(name)
     if not name[:1].isalnum() or re.search("[<>{}]", name) or not name.isprintable():
         raise ValueError(
-            f"{name!r} is no usable name of a model: start with a letter or digit, and use neither <, >, {{ and }} nor "
-            "characters that do not print"
+            f"{name!r} cannot be the name of a model: start with a letter or digit, and use neither <, >, {{ and }} "
+            "nor characters that do not print"
         )
     return name
 

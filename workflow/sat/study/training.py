@@ -75,14 +75,16 @@ class Training(Section):
     def _check_policy(cls, value: str | None) -> str | None:
         if value is None or re.fullmatch(r"(rand|augmix|original|originalr|v0|v0r)(-[a-z]+[0-9.]*)*", value):
             return value
-        raise ValueError(f"{value!r} is none of timm's policies; write one such as rand-m9-mstd0.5-inc1")
+        raise ValueError(f"{value!r} is not one of timm's policies; write one such as rand-m9-mstd0.5-inc1")
 
     def conflict(self) -> str:
         """Say which two settings contradict each other; empty if none do. Rows of a table may change settings."""
         if self.warmup_epochs and self.schedule == "one_cycle":
             return "warmup_epochs: the schedule one_cycle warms up by itself; write 0, or schedule: cosine"
         if self.warmup_epochs and self.warmup_epochs >= self.epochs:
-            return f"warmup_epochs: {self.warmup_epochs} of {self.epochs} epochs leave none to train in; write fewer"
+            return (
+                f"warmup_epochs: {self.warmup_epochs} of {self.epochs} epochs leave none after the warm-up; write fewer"
+            )
         if (self.mixup or self.cutmix) and self.batch_size % 2:
             return f"batch_size: {self.batch_size} is odd, and mixup and cutmix blend pairs; write an even number"
         return ""

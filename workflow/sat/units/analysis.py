@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sat.study.section import Section
+from sat.units.chart import Chart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 SIMILARITIES = {"sat": "SAT", "affinity": "affinity"}
 """What the column `of` of a table may hold, and its name in words."""
+
+
+SECTIONS = ("Models", "Similarity", "Clusters", "Stability", "Groups", "Components", "Ensembles", "Distillation")
+"""Sections of the report in reading order; others follow in alphabetical order."""
+
+
+def in_reading_order(sections: Iterable[str]) -> list[str]:
+    """Sort the names of sections."""
+    names = set(sections)
+    return [*(name for name in SECTIONS if name in names), *sorted(names.difference(SECTIONS))]
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class Analysis:
     """Tables analysis/<name>.csv that it makes. None keeps a table out of the report."""
     figures: Mapping[str, Shown] = field(default_factory=dict)
     """Figures figures/<name>.svg that it draws."""
+    charts: Mapping[str, Chart] = field(default_factory=dict)
+    """How report/atlas.html draws its tables and figures, by name; one without a chart is shown as it is."""
     drawn_from: frozenset[str] = frozenset()
     """Names of the inputs that `draw` uses beside the answer."""
     settings: type[Section] | None = None
@@ -73,6 +86,8 @@ class Analysis:
     """Function that says what is wrong with the study's settings for it, with the key; empty if nothing is wrong."""
     caption: str = ""
     """Text below its tables and figures in the report. Ours have a file in workflow/report instead."""
+    estimates: bool = False
+    """Whether it may use SAT and affinity that are estimated. If not, a study with landmarks does not have it."""
     mem_mb: int = 2000
     """Memory that its job asks for, in MB."""
     minutes: int = 30

@@ -49,7 +49,7 @@ def _lines(text: str) -> str:
 
 def _prose(text: str) -> str:
     if not all(one.isprintable() or one == "\n" for one in text) or len(text) > 5000:
-        raise ValueError("a text of at most 5,000 letters is needed, which all print")
+        raise ValueError("a text of at most 5,000 printable letters is needed")
     return text
 
 
@@ -57,19 +57,19 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression ({error})") from None
+        raise ValueError(f"{text!r} is not a regular expression ({error})") from None
     return text
 
 
 def _path(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_{}][A-Za-z0-9_{}./-]*", text) or ".." in text:
-        raise ValueError(f"{text!r} is no path of a result; right would be such as similarity/sat.csv")
+        raise ValueError(f"{text!r} is not the path of a result; write one such as similarity/sat.csv")
     return text
 
 
 def _word(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,59}", text) or text.startswith("model_"):
-        raise ValueError(f"{text!r} is no name of a key: letters, digits and _, and no start with model_")
+        raise ValueError(f"{text!r} is not a key's name: use letters, digits and _, and do not start with model_")
     return text
 
 
@@ -149,7 +149,7 @@ class WrittenAttack(Written):
             isinstance(self.cost, str)
             and "int" not in self.settings.get(self.cost, Setting(types=["str"], default="")).types
         ):
-            raise ValueError(f"cost is {self.cost!r}, which is no whole number among the settings")
+            raise ValueError(f"cost is {self.cost!r}, which is not a setting with a whole number")
         return Attack(**{**_fields(self), "settings": _section(self.settings)})
 
 
@@ -282,7 +282,7 @@ def _plain(name: str, value: object) -> object:
 
 def _settings(kind: object) -> dict[str, Any]:
     if not (isinstance(kind, type) and issubclass(kind, Section)):
-        raise ValueError("field 'settings': is no class made from sat.study.section.Section")
+        raise ValueError("field 'settings': is not a class made from sat.study.section.Section")
     decorators = kind.__pydantic_decorators__
     if any(
         getattr(decorators, name) for name in ("validators", "field_validators", "root_validators", "model_validators")

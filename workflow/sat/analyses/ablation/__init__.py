@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.ablation.charts import CHARTS
 from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
@@ -32,6 +33,7 @@ UNIT = Analysis(
     },
     tables={"ablation": Shown("Variants", "agreement with the study"), "ablation_pairs": None},
     figures={"ablation": Shown("Variants", "agreement with the study")},
+    charts=CHARTS,
     params=_params,
     wanted=lambda study: bool(study.config.variants),
 )

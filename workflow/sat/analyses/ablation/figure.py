@@ -7,12 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sat.report.page import dot, head, legend, name_rows, sheet, short
-from sat.report.style import GREY, INK, OF, narrow, page_width
+from sat.report.page import LETTER, SMALLEST, dot, head, legend, name_rows, sheet, short
+from sat.report.style import GREY, INK, OF, TALLEST, narrow, page_width
 from sat.units.analysis import SIMILARITIES
 
 STUDY = "(study)"
 """Name of the study's own attack in the tables."""
+PITCH = 12.0
+"""Height of a row in points, where a page has room for it."""
 
 
 def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
@@ -32,7 +34,9 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
     rows = {of: part.set_index("variant") for of, part in table.groupby("of", sort=False)}
     names = table["variant"].unique().tolist()
     place = np.arange(len(names))
-    side = 0.17 * len(names)
+    # Names below the map, axes, titles and the legend need the rest of a page.
+    pitch = min(PITCH, 72 * (TALLEST - (4.4 if narrow() else 2.6)) / (len(names) * (2 if narrow() else 1)))
+    side = pitch / 72 * len(names)
     if narrow():
         figure, grid = sheet(2 * side + 2.6, 2, 2, height_ratios=[side + 0.5, side + 1.0])
         (left, middle), (right, blank) = grid
@@ -56,31 +60,34 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
     left.plot(whitebox, place, "D", color="none", mec=GREY, ms=4)
     left.plot(whitebox[low], place[low], "D", color=GREY, ms=4)
     known = pd.concat([table["spearman"], table["mean_whitebox"]]).dropna()
-    left.set(xlim=(min(0.0, known.min()) - 0.05, 1.06), xlabel="rank correlation,\nor success")
-    middle.set(xlim=(min(0.0, table["rand"].min()) - 0.05, 1.08), xlabel="adjusted Rand\nof the clusters", yticks=[])
-    left.set_title("with the study")
+    left.set(xlim=(min(0.0, known.min()) - 0.05, 1.06), xlabel="rank correlation,\nor white-box\nsuccess")
+    middle.set(xlim=(min(0.0, table["rand"].min()) - 0.05, 1.08), xlabel="adjusted Rand\nindex of clusters", yticks=[])
+    left.set_title("agreement with the study")
     for axis in (left, middle):
         axis.grid(axis="x", lw=0.3)
         axis.set_ylim(len(names) - 0.5, -0.5)
-    name_rows(left, names, 72 * 0.16)
+    name_rows(left, names, pitch)
     values = _both_triangles(pairs, names)
-    right.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap="viridis", aspect="auto")
-    # A cell must hold four characters.
-    cell = 72 * (page_width() - 1.0 if narrow() else 0.4 * page_width()) / len(names)
-    if cell >= 12:
+    image = right.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap="viridis", aspect="auto")
+    cell = 72 * (page_width() - 1.0 if narrow() else 0.38 * page_width()) / len(names)
+    # Five letters, as of -0.05, and some air.
+    size = min(5.5, 0.9 * cell / (5 * LETTER))
+    if size < SMALLEST:
+        figure.colorbar(image, ax=right, label="rank correlation", fraction=0.05, pad=0.02, aspect=30)
+    else:
         for (row, column), value in np.ndenumerate(values):
             if row != column and np.isfinite(value):
                 shade = INK if value > 0.6 else "white"
-                text = f"{value:.2f}"
-                right.text(column, row, text, ha="center", va="center", fontsize=min(5.5, cell / 2.6), color=shade)
+                text = f"{round(value, 2) + 0.0:.2f}"
+                right.text(column, row, text, ha="center", va="center", fontsize=size, color=shade)
     right.spines[:].set_visible(False)
     right.tick_params(length=0)
     if narrow():
-        name_rows(right, names, 72 * 0.16)
+        name_rows(right, names, pitch)
     else:
         right.set_yticks([])
-    name_rows(right, names, 72 * 0.16, "x")
-    right.set_title("with each other\n(upper right: SAT; lower left: affinity)")
+    name_rows(right, names, cell, "x")
+    right.set_title("rank correlation with each other\n(upper right: SAT; lower left: affinity)")
     handles = [dot(OF[of], f"rank correlation of {SIMILARITIES[of]}") for of in rows]
     handles += [dot(OF[of], f"clusters of {SIMILARITIES[of]}", "s") for of in rows]
     handles.append(dot(GREY, "white-box success", "D", hollow=True))
@@ -94,15 +101,22 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
 
 
 def _answer(rows: dict[str, pd.DataFrame]) -> str:
-    """Name the variant whose matrix agrees least with the study's."""
+    """Name the variants whose matrices agree least and most with the study's."""
     for of in ("sat", "affinity"):
         if of in rows:
             known = rows[of].loc[rows[of].index != STUDY, "spearman"].dropna()
-            if len(known):
-                return (
-                    f"{SIMILARITIES[of]} of other attacks: rank correlation with the study {known.min():.2f} "
-                    f"({short(str(known.idxmin()), 20)}) to {known.max():.2f} ({short(str(known.idxmax()), 20)})"
+            least, most = (
+                (
+                    f"{short(str(name), 20)} (rank correlation {round(known[name], 2) + 0.0:.2f})"
+                    for name in (known.idxmin(), known.idxmax())
                 )
+                if len(known)
+                else ("", "")
+            )
+            if len(known) > 1:
+                return f"{SIMILARITIES[of]} of the study agrees least with {least}, and most with {most}"
+            if len(known):
+                return f"{SIMILARITIES[of]} of the study against {least}"
     return "No variant can be compared with the study"
 
 

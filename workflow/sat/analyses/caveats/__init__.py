@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sat.analyses.caveats.charts import CHARTS
 from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
@@ -18,6 +19,7 @@ UNIT = Analysis(
         "models": "similarity/models.csv",
     },
     tables={"caveats": Shown("Models", "possible confounders of SAT and affinity")},
+    charts=CHARTS,
     mem_mb=1000,
     minutes=10,
 )
@@ -45,5 +47,5 @@ def run(given: Given) -> Answer:
     for warning in (warnings := [text for text in table["warning"] if text]):
         log.warning(warning)
     if not warnings:
-        log.info("no warning, which is no clearance: few quantities are looked at")
+        log.info("no warning; there may still be confounders, since few quantities are tested")
     return Answer({"caveats": table}, facts={"warnings": warnings})

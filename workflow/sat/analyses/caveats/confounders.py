@@ -52,9 +52,9 @@ def caveats(
 ) -> pd.DataFrame:
     """Correlate what is measured with quantities that it should not depend on.
 
-    Where SAT follows one of these, it ranks attacks or accuracies at least as much as similarity. The absence of a
-    warning is no clearance: these are few quantities, and a correlation sees straight lines only. Affinity cannot
-    follow a sum of two values, one of each model, so only the difference in accuracy is looked at there.
+    Where SAT follows one of these, it ranks attacks or accuracies at least as much as similarity. There may be
+    confounders without a warning: few quantities are tested, and a correlation sees only linear relations. Affinity
+    cannot follow a sum of one value for each model, so only the difference in accuracy is tested there.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from sat.analyses.clusters.charts import CHARTS
 from sat.errors import SatError
 from sat.logs import log
 from sat.study.section import Section
@@ -73,9 +74,11 @@ UNIT = Analysis(
         "membership": Shown("Clusters", "cluster stability over random starts"),
         "clusters_agreement": Shown("Clusters", "how far they depend on the measure and its unit"),
     },
+    charts=CHARTS,
     settings=Settings,
     params=_params,
     fault=_fault,
+    estimates=True,
 )
 
 

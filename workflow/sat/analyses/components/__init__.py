@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.components.charts import CHARTS
 from sat.logs import log, progress
 from sat.units.analysis import Analysis, Answer, Shown
 
@@ -41,6 +42,7 @@ UNIT = Analysis(
         "components_blocks": None,
     },
     figures={"components": Shown("Components", "SAT and affinity side by side")},
+    charts=CHARTS,
     params=_params,
     wanted=lambda study: any(study.components.values()),
     mem_mb=3000,

@@ -115,7 +115,7 @@ def _seen(r2: pd.DataFrame) -> str:
 
 
 def _bars(panel: Axes, table: pd.DataFrame, column: str, place: pd.Series) -> None:
-    """One bar for SAT and one for affinity; hollow where it is not told from chance."""
+    """One bar for SAT and one for affinity; hollow where it does not differ from chance."""
     for _, row in table[table["component"].isin(place.index)].iterrows():
         shade, certain = OF[row["of"]], row["p_adjusted"] <= CERTAIN
         panel.barh(

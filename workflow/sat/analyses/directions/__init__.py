@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.directions.charts import CHARTS
 from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
@@ -25,8 +26,10 @@ UNIT = Analysis(
         "directions_pool": Shown("Similarity", "how far directions differ"),
     },
     figures={"directions": Shown("Similarity", "transfer rate of every direction")},
+    charts=CHARTS,
     drawn_from=frozenset({"pairs"}),
     params=_params,
+    estimates=True,  # it uses the measured pairs alone
 )
 
 

@@ -36,7 +36,7 @@ def two_way_table(pairs: pd.DataFrame, most_similar: pd.DataFrame) -> pd.DataFra
     ordered["noise_p_holm"] = holm(ordered["noise_p"].to_numpy(float))
     ordered["smoothed"] = (ordered["n_fooled"] + 0.5) / (ordered["n_both_correct"] + 1)
     ordered = ordered.set_index(["source", "target"])
-    both = most_similar[most_similar["model_a"] != most_similar["model_b"]].reset_index(drop=True)
+    both = most_similar.reset_index(drop=True)
     names = [*zip(both["model_a"], both["model_b"], strict=True)]
     table = both[["model_a", "model_b", "sat", "n_both_correct", "noise_p", "noise_p_holm"]].copy()
     smoothed = []

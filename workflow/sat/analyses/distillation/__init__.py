@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.distillation.charts import CHARTS
 from sat.logs import log
 from sat.store.step import ALONE
 from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
@@ -46,6 +47,7 @@ UNIT = Analysis(
         "distillation_relation": Shown("Distillation", "gain and similarity"),
     },
     figures={"distillation": Shown("Distillation", "gain and similarity")},
+    charts=CHARTS,
     params=_params,
     wanted=lambda study: study.config.distillation is not None,
 )

@@ -14,8 +14,8 @@ from sat.report.style import BLUE, CERTAIN, GREY, INK, RED, narrow
 from sat.units.analysis import SIMILARITIES
 
 COLOURS = {"same": RED, "other": BLUE, "unknown": GREY}
-NAMED = 40
-"""Largest number of teachers whose names are drawn."""
+LETTERS = 160
+"""Letters of names for which a panel has room; teachers with the largest gains and losses are named first."""
 
 
 def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str) -> Figure:
@@ -46,10 +46,10 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
         known = table[table[name].notna()].sort_values(name, kind="stable")
         lines = _panel(axes, known, name)
         drawn.append((axes, known, name, lines))
-        axes.set_xlabel(f"{SIMILARITIES[name]} of the teacher and {short(student)} alone")
+        axes.set_xlabel(f"{SIMILARITIES[name]} of the teacher and {short(student, 20)}")
         words = [_correlation(row, by) for row in related[related["of"] == name].to_dict("records")]
         axes.set_title("\n".join(words), fontsize=5.5)
-    figure.supylabel("gain of the student in accuracy (percentage points)", fontsize=6.5)
+    figure.supylabel("gain in accuracy (percentage points)", fontsize=6.5)
     present = [(relation, colour) for relation, colour in COLOURS.items() if (table["relation"] == relation).any()]
     handles = [dot(colour, f"{kind} {by}" if kind != "unknown" else f"{by} unknown") for kind, colour in present]
     if table["low_whitebox"].any():
@@ -60,23 +60,35 @@ def distillation_figure(table: pd.DataFrame, related: pd.DataFrame, student: str
     head(
         figure,
         "\n".join(_answer(related[(related["of"] == name) & (related["group"] == "all")], name) for name in shown),
-        f"Gain: accuracy of {short(student)} with the teacher less its accuracy alone, mean over seeds.",
+        f"Gain: accuracy of {short(student)} with the teacher minus its accuracy alone, mean over seeds.",
+        ""
+        if all(len(known) == len(_named(known)) for _, known, _, _ in drawn)
+        else "Names: the largest and the smallest gains.",
     )
     for axes, known, name, lines in drawn:
-        if len(known) <= NAMED:
-            names = shorts(known["teacher"], 20)
-            name_points(axes, names, known[name], 100 * known["gain"], lines, size=5.5, radius=2.5)
+        names = _named(known)
+        name_points(
+            axes, list(names.values()), known[name], 100 * known["gain"], lines, size=5.5, radius=2.5, named=list(names)
+        )
     return figure
+
+
+def _named(known: pd.DataFrame) -> dict[int, str]:
+    """Shortened names of the teachers that a panel names, by row; from both ends of the gains, while there is room."""
+    names, order = shorts(known["teacher"], 20), known["gain"].argsort(kind="stable").to_list()
+    alternately = [order.pop(0 if turn % 2 else -1) for turn in range(len(order))]
+    room = np.cumsum([len(names[row]) for row in alternately]) <= LETTERS
+    return {row: names[row] for row, fits in zip(alternately, room, strict=True) if fits}
 
 
 def _answer(rows: pd.DataFrame, name: str) -> str:
     """Say whether the similarity to the student predicts the gain."""
     what = SIMILARITIES[name]
     if rows.empty:
-        return f"{what} and gain: no correlation"
+        return f"Similarity by {what} and gain: no correlation"
     value, p = float(rows["spearman"].iloc[0]), float(rows["p"].iloc[0])
     if np.isnan(value) or not p <= CERTAIN:
-        return f"{what} of teacher and student, and the gain: {relation(value, p)}"
+        return f"Similarity by {what} and gain: {relation(value, p)}"
     which = "More" if value > 0 else "Less"
     return f"{which} similar teachers give more gain (by {what}: \u03c1 = {value:.2f}, {p_words(p)})"
 

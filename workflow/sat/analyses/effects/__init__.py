@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.effects.charts import CHARTS
 from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
@@ -41,6 +42,7 @@ UNIT = Analysis(
         "effects_pairs": Shown("Similarity", "affinity of every pair"),
     },
     figures={"effects": Shown("Models", "strength and fragility")},
+    charts=CHARTS,
     params=_params,
     mem_mb=4000,
     minutes=60,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from sat.analyses.ensembles.charts import CHARTS
 from sat.logs import log
 from sat.study.section import Count, Section
 from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
@@ -54,6 +55,7 @@ UNIT = Analysis(
         "ensembles_clusters": Shown("Ensembles", "gain by number of clusters"),
     },
     figures={"ensembles": Shown("Ensembles", "gain and similarity")},
+    charts=CHARTS,
     settings=Settings,
     params=_params,
     mem_mb=4000,
@@ -99,7 +101,7 @@ def run(given: Given, *, models: list[str], sizes: list[int], sets: int, seed: i
         log.warning("%s: has no eval_logits, so no ensemble contains it", model)
     logits, others = of_the_same_classes(logits)
     for model in others:
-        log.warning("%s: has another number of classes than most models, so no ensemble contains it", model)
+        log.warning("%s: has a different number of classes from most models, so no ensemble contains it", model)
     tried = [size for size in sorted(set(sizes)) if size <= len(logits)]
     for size in sorted(set(sizes) - set(tried)):
         log.warning("no ensembles of %d members: only %d models can be combined", size, len(logits))

@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from sat.report.heatmap import draw_tree, heat_map, name_blocks, tree_blocks
 from sat.report.page import head, legend, map_side, name_rows, names_height, nothing_to_draw, sheet, short
@@ -24,6 +25,7 @@ def cluster_map(
     models: pd.DataFrame | None = None,
     most_similar: pd.DataFrame | None = None,
     confidence: float = 0.95,
+    estimated: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw the SAT matrix as a heat map, with similar models side by side.
 
@@ -42,6 +44,8 @@ def cluster_map(
     confidence : float
         Level of the intervals. A direction is above noise if its p-value, adjusted for the number of directions, is at
         most half of the rest.
+    estimated : DataFrame, optional
+        Pairs that were not measured: model_a, model_b, sat_low, sat_high. They are paler.
 
     Returns
     -------
@@ -57,31 +61,31 @@ def cluster_map(
     off = shown.to_numpy(float)[~np.eye(len(names), dtype=bool)]
     notes, marked, mark = ["SAT = ln(mean transfer success in %)"], None, ""
     if most_similar is not None:
-        pairs = most_similar[most_similar["model_a"] != most_similar["model_b"]]
-        notes[0] += _half_widths(pairs["sat_low"], pairs["sat_high"], confidence)
-        if below := _below_noise(pairs, (1 - confidence) / 2):
+        notes.append(_half_widths(most_similar["sat_low"], most_similar["sat_high"], confidence))
+        if below := _below_noise(most_similar, (1 - confidence) / 2):
             number = {name: place for place, name in enumerate(names)}
             marked = np.zeros(shown.shape, bool)
             for source, target in below:
                 if source in number and target in number:
                     marked[number[source], number[target]] = True
             mark = (
-                f"not above random noise from row to column: {len(below)} of {2 * len(pairs)} directions "
+                f"not above random noise from row to column: {len(below)} of {2 * len(most_similar)} directions "
                 "(p adjusted by Holm for all of them)"
             )
     else:
-        notes[0] += "; matrix from a file: no intervals available"
+        notes.append("Matrix from a file: no intervals available")
     return heat_map(
         shown.to_numpy(float),
         [flag[name] for name in names],
         [families[name] for name in names],
         dendrogram_linkage((shown + shown.T) / 2),
         answer=f"Most similar: {_extreme(shown, 'SAT', True)}; least: {_extreme(shown, 'SAT', False)}",
-        notes=notes + _notes(failed, dropped),
+        notes=notes + _about_estimates(estimated, "sat", confidence) + _notes(failed, dropped),
         label="SAT",
         colours={"cmap": "viridis", "vmin": off.min(), "vmax": max(off.max(), off.min() + 1e-6)},
         marked=marked,
         mark=mark,
+        pale=_cells(estimated, names),
     )
 
 
@@ -90,6 +94,7 @@ def affinity_map(
     families: Mapping[str, str],
     pairs: pd.DataFrame | None = None,
     confidence: float = 0.95,
+    estimated: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw the affinities as a heat map whose colours part at 0, with models of high affinity side by side.
 
@@ -103,6 +108,8 @@ def affinity_map(
         Unordered pairs with affinity_low and affinity_high, which are NaN for a matrix from a file.
     confidence : float
         Level of the intervals.
+    estimated : DataFrame, optional
+        Pairs that were not measured: model_a, model_b, affinity_low, affinity_high. They are paler.
 
     Returns
     -------
@@ -119,7 +126,7 @@ def affinity_map(
     most = float(np.abs(off).max())
     notes = ["Affinity: log-odds of transfer beyond what the two models' own levels predict, within this pool"]
     if pairs is not None:
-        notes.append(_half_widths(pairs["affinity_low"], pairs["affinity_high"], confidence).removeprefix("; "))
+        notes.append(_half_widths(pairs["affinity_low"], pairs["affinity_high"], confidence))
     notes.append("Each row sums to 0, so 0 does not mean unrelated.")
     return heat_map(
         shown.mask(np.eye(len(names), dtype=bool)).to_numpy(float),
@@ -128,10 +135,33 @@ def affinity_map(
         dendrogram_linkage(shown, off.max() + 0.1 * np.ptp(off)),
         answer=f"Most alike beyond their own levels: {_extreme(shown, 'affinity', True)}; "
         f"least: {_extreme(shown, 'affinity', False)}",
-        notes=[note for note in notes if note] + _notes(0, dropped),
+        notes=[note for note in notes if note]
+        + _about_estimates(estimated, "affinity", confidence)
+        + _notes(0, dropped),
         label="affinity",
         colours={"cmap": "RdBu_r", "vmin": -most, "vmax": most},
+        pale=_cells(estimated, names),
     )
+
+
+def _about_estimates(estimated: pd.DataFrame | None, name: str, confidence: float) -> list[str]:
+    """Small print about the pairs that were not measured."""
+    if estimated is None:
+        return []
+    widths = _half_widths(estimated[f"{name}_low"], estimated[f"{name}_high"], confidence)
+    return [f"Paler: {len(estimated):,} pairs that were not measured, but estimated{widths}"]
+
+
+def _cells(pairs: pd.DataFrame | None, names: list[str]) -> NDArray[np.bool_] | None:
+    """Cells of a matrix that hold some pairs of models."""
+    if pairs is None:
+        return None
+    number = {name: place for place, name in enumerate(names)}
+    known = pairs[pairs["model_a"].isin(number) & pairs["model_b"].isin(number)]
+    a, b = known["model_a"].map(number), known["model_b"].map(number)
+    found = np.zeros((len(names), len(names)), bool)
+    found[a, b] = found[b, a] = True
+    return found
 
 
 def _extreme(matrix: pd.DataFrame, measure: str, largest: bool) -> str:
@@ -148,7 +178,7 @@ def _half_widths(low: pd.Series, high: pd.Series, confidence: float) -> str:
     half = ((high - low) / 2).dropna()
     if half.empty:
         return ""
-    return f"; half-widths of the {confidence:.0%} intervals: {half.min():.2f} to {half.max():.2f}"
+    return f"Half-widths of the {confidence:.0%} intervals: {half.min():.2f} to {half.max():.2f}"
 
 
 def _below_noise(pairs: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:

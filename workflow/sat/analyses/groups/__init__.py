@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.groups.charts import CHARTS
 from sat.errors import SatError
 from sat.logs import log
 from sat.study.section import Section
@@ -39,6 +40,7 @@ UNIT = Analysis(
         "groups_overall": Shown("Groups", "contrast of all groups, free of each model's level"),
     },
     figures={"groups": Shown("Groups", "mean SAT and contrasts")},
+    charts=CHARTS,
     settings=Settings,
     files=("compare_to",),
     params=_params,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from sat import units
+from sat.analyses.measures.charts import CHARTS
 from sat.logs import log, progress
 from sat.study.section import Section
 from sat.units.analysis import Analysis, Answer, Shown
@@ -72,10 +73,11 @@ UNIT = Analysis(
     optional=frozenset({"gradients"}),
     tables={
         "measures": Shown("Other measures", "agreement with SAT and affinity"),
-        "measures_separation": Shown("Other measures", "how well families are told apart"),
+        "measures_separation": Shown("Other measures", "how well measures tell families apart"),
         "measures_pairs": None,
     },
     figures={"measures": Shown("Other measures", "agreement with SAT and affinity")},
+    charts=CHARTS,
     settings=Settings,
     params=_params,
     wanted=lambda study: bool(study.config.measures),
@@ -144,7 +146,7 @@ def run(
         if unit.needs == "probability":
             arrays, others = of_the_same_classes(arrays)
             for model in others:
-                log.warning("%s: tells other classes apart than most models, and is left out of %s", model, name)
+                log.warning("%s: has other classes than most models, and is left out of %s", model, name)
         known = stored[names[0]]["label"][:] if unit.needs == "gradient" else labels[dataset.partition("_")[0]]
         if unit.needs == "feature" and sample is not None:
             arrays, known = {model: array[:][sample] for model, array in arrays.items()}, known[sample]

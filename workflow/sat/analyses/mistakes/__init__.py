@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.mistakes.charts import CHARTS
 from sat.logs import log, progress
 from sat.units.analysis import Analysis, Answer, Shown
 
@@ -37,6 +38,7 @@ UNIT = Analysis(
         "mistakes_relation": Shown("Same mistakes", "agreement with SAT and affinity"),
     },
     figures={"mistakes": Shown("Same mistakes", "fooled targets and their classes")},
+    charts=CHARTS,
     params=_params,
     mem_mb=4000,
     minutes=60,

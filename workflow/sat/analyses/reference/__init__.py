@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.reference.charts import CHARTS
 from sat.errors import SatError
 from sat.logs import log
 from sat.study.section import Section
@@ -55,6 +56,7 @@ UNIT = Analysis(
     inputs={"sat": "similarity/sat.csv"},
     tables={"reference": Shown("Reference", "agreement"), "reference_pairs": None},
     figures={"reference": Shown("Reference", "agreement")},
+    charts=CHARTS,
     settings=Settings,
     files=("reference",),
     params=_params,

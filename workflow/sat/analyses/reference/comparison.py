@@ -94,7 +94,9 @@ def compare(
     found = [theirs[model] for model in matched]
     if twice := sorted({name for name in found if found.count(name) > 1}):
         sharing = ", ".join(model for model in matched if theirs[model] == twice[0])
-        raise ValueError(f"{sharing} all go by {twice[0]} in the reference; each of its models can stand for one only")
+        raise ValueError(
+            f"{sharing} all have the name {twice[0]} in the reference; each of its models can stand for only one"
+        )
     ours = study.loc[matched, matched]
     other = reference.loc[found, found].set_axis(matched, axis=0).set_axis(matched, axis=1)
     known = ours.notna() & other.notna()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sat.report.page import area, dot, head, legend, nothing_to_draw, sheet, short
+from sat.report.page import area, dot, head, legend, nothing_to_draw, sheet, shorts
 from sat.report.style import BLUE, INK, RED, narrow
 
 MARKS = ("^", "s", "D")
@@ -34,6 +34,9 @@ def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame, settings: str) ->
     rows = len(drawn) if narrow() else 1
     figure, grid = sheet(2.8 * rows, rows, len(drawn) // rows)
     answers, handles = [], []
+    models = sorted({*pairs["model_a"], *pairs["model_b"]})
+    between = ",\n" if narrow() else ", "
+    short = dict(zip(models, shorts(models, 24), strict=True))
     for axes, (of, words, study, reference) in zip(grid.flat, drawn, strict=True):
         axes.scatter(
             pairs[reference],
@@ -50,7 +53,7 @@ def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame, settings: str) ->
         for mark, row in zip(MARKS, largest.to_dict("records"), strict=False):
             # Names stand below, since there is no room for them among the points; a hollow mark hides no point.
             axes.plot(row[reference], row[study], mark, color=RED, mfc="none", ms=5)
-            name = f"{words}: {short(row['model_a'], 24)}, {short(row['model_b'], 24)}"
+            name = f"{words}: {short[row['model_a']]}{between}{short[row['model_b']]}"
             handles.append(dot(RED, name, mark, hollow=True))
         first = table[table["of"] == of].iloc[0]
         axes.set(xlabel=f"{words} of the reference", ylabel=f"{words} of this study")
@@ -58,7 +61,7 @@ def reference_figure(pairs: pd.DataFrame, table: pd.DataFrame, settings: str) ->
             f"{words} of {first.n_pairs:.0f} pairs: rank correlation {round(first.spearman, 2) + 0.0:.2f}, "
             f"Pearson {round(first.pearson, 2) + 0.0:.2f}"
         )
-    legend(figure, handles, "largest differences (dashed: the same value)", 1 if narrow() else 2)
+    legend(figure, handles, "largest differences (dashed line: the same value)", 1 if narrow() else 2)
     offset = f"{table.iloc[0].mean_offset:+.2f}".replace("-0.00", "0.00").replace("+0.00", "0.00")
     head(figure, "\n".join(answers), f"Mean offset of SAT: {offset}. Settings of the reference: {settings}.")
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sat.analyses.retraining.charts import CHARTS
 from sat.logs import log
 from sat.units.analysis import Analysis, Answer, Shown
 
@@ -44,6 +45,7 @@ UNIT = Analysis(
         "retraining_pairs": Shown("Stability", "pairs of nets over their trainings"),
     },
     figures={"retraining": Shown("Stability", "the matrix of other trainings")},
+    charts=CHARTS,
     drawn_from=frozenset({"sat", "pairs"}),
     params=_params,
     wanted=_wanted,

@@ -45,15 +45,27 @@ def retraining_figure(trainings: Trainings, table: pd.DataFrame) -> Figure:
         half = NormalDist().inv_cdf(0.975) * row.sd_images
         axes.fill_between(ends, ends - half, ends + half, color=PALE, linewidth=0)
         for mask, colour in ((~own, BLUE), (own, RED)):
-            axes.scatter(means[mask], values[mask], s=area(len(values)), color=colour, alpha=0.7, linewidths=0)
+            axes.scatter(
+                means[mask],
+                values[mask],
+                s=area(len(values)),
+                color=colour,
+                alpha=0.7,
+                linewidths=0,
+                rasterized=len(values) > 2000,
+            )
         name = SIMILARITIES[row.measure]
-        axes.set(xlabel=f"mean {name} of two nets", ylabel=f"{name} of two trainings")
+        axes.set(xlabel=f"mean {name} over all trainings of the two nets", ylabel=f"{name} of two trainings")
     handles: list[Line2D | Patch] = [
-        dot(BLUE, "two nets"),
-        dot(RED, "one net, two seeds"),
-        Patch(color=PALE, label="95 % over other images"),
+        dot(BLUE, "two different nets"),
+        dot(RED, "two trainings of one net"),
+        Patch(color=PALE, label="95 % interval over other images"),
     ]
     legend(figure, handles)
     shares = " and ".join(f"{row.share:.0%} of the variance of {SIMILARITIES[row.measure]}" for row in shown)
-    head(figure, f"Seeds of the training make {shares}", "Points off the band: more than other images would explain.")
+    head(
+        figure,
+        f"Training seeds explain {shares}",
+        "Points outside the band differ by more than other images would explain.",
+    )
     return figure

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from sat.analyses.stability.charts import CHARTS
 from sat.errors import SatError
 from sat.logs import log, progress
 from sat.study.section import Section, Share
@@ -68,6 +69,7 @@ UNIT = Analysis(
         "stability_membership": Shown("Stability", "cluster stability over images"),
     },
     figures={"stability": Shown("Stability", "how many images it takes")},
+    charts=CHARTS,
     settings=Settings,
     params=_params,
     mem_mb=4000,
@@ -139,7 +141,9 @@ def run(
     drawn = {of: bootstrap(scores, measure, replicates, seed) for of, measure in measures.items()}
     sat = drawn["sat"]
     if not np.allclose(sat.measured, matrix.to_numpy(float)[sat.first, sat.second], equal_nan=True):
-        raise SatError(f"{given.path('sat')}: is not what the tiles say; 'sat verify --full' finds the culprit.")
+        raise SatError(
+            f"{given.path('sat')}: does not agree with the tiles; 'sat verify --full' finds the file that differs."
+        )
     if holes := int(np.isnan(sat.measured).sum()):
         log.warning("%d pairs have no image in common, and are left out", holes)
     if np.isnan(drawn["affinity"].measured).all():

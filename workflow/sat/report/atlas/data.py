@@ -5,14 +5,22 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sat.report.atlas.charts import charts, used_tables
 from sat.report.atlas.results import Results
+from sat.units.analysis import Shown
 
+PIPELINE = {
+    "similarity/models.csv": Shown("Models", "accuracy and white-box success"),
+    "similarity/most_similar.csv": Shown("Similarity", "most similar pairs"),
+}
+"""Tables of the pipeline; those of the analyses are in their declarations."""
 Floats = NDArray[np.float64]
 MOST_ROWS = 2000
 """Rows of a table that the page holds. The file holds them all."""
@@ -34,15 +42,19 @@ def payload(results: Results) -> dict[str, Any]:
     dict
         JSON values; see the functions of this module.
     """
+    known = pairs(results)
+    drawn = charts(results, [one["key"] for one in known])
+    shown = {Path(path).stem for path in (*PIPELINE, *results.shown)} | used_tables(drawn)
     return {
         "study": results.config["study"],
         "confidence": results.config["confidence"],
         "models": results.models,
         "columns": columns(results),
-        "pairs": pairs(results),
-        "tree": tree(results.tables["sat"]),
+        "pairs": known,
+        "charts": drawn,
+        **tree(results.tables["sat"]),
         "maps": maps(results),
-        "tables": {name: table(frame) for name, frame in results.tables.items() if name not in ("sat", "affinity")},
+        "tables": {name: table(frame) for name, frame in results.tables.items() if name in shown - {"sat", "affinity"}},
         "examples": examples(results.examples),
     }
 
@@ -158,15 +170,20 @@ def pairs(results: Results) -> list[dict[str, Any]]:
     add("sat", "SAT", tables["sat"].to_numpy(float))
     similar = tables.get("most_similar")
     if similar is not None:
-        low, high = (from_pairs(similar, f"sat_{end}") for end in ("low", "high"))
+        # An estimate has an interval too.
+        both = similar if "estimated" not in tables else pd.concat([similar, tables["estimated"]])
+        low, high = (from_pairs(both, f"sat_{end}") for end in ("low", "high"))
         add("sat_low", "SAT, lower end", low, shown=False)
         add("sat_high", "SAT, upper end", high, shown=False)
         add("above_noise", "above random noise (1) or not (0)", from_pairs(similar, "above_noise"))
         add("at_floor", "at the floor", from_pairs(similar, "at_floor"), shown=False)
         add("n_both_correct", "images that both classify correctly", from_pairs(similar, "n_both_correct"))
+    if (estimated := tables.get("estimated")) is not None:
+        mark = from_pairs(estimated.assign(estimated=1.0), "estimated")
+        add("estimated", "estimated (1) or measured (0)", np.nan_to_num(mark))
     if "affinity" in tables:
         add("affinity", "affinity", tables["affinity"].loc[names, names].to_numpy(float))
-    if (effects := tables.get("effects_pairs")) is not None and "affinity_low" in effects:
+    if (effects := tables.get("effects_pairs", estimated)) is not None and "affinity_low" in effects:
         for end, word in (("low", "lower"), ("high", "upper")):
             add(f"affinity_{end}", f"affinity, {word} end", from_pairs(effects, f"affinity_{end}"), shown=False)
     directed = tables.get("pairs")
@@ -234,8 +251,15 @@ def pack(values: ArrayLike) -> dict[str, Any]:
     return {"type": "f4", "data": base64.b64encode(given.astype("<f4").tobytes()).decode()}
 
 
-def tree(sat: pd.DataFrame) -> list[int]:
-    """Order the models as the dendrogram does. Models without some similarity come last."""
+def tree(sat: pd.DataFrame) -> dict[str, Any]:
+    """The dendrogram of SAT.
+
+    Returns
+    -------
+    dict
+        `tree`, the models in its order, of which those without some similarity come last; and `joins`, for each node
+        the two that it joins and its height. Nodes are models by number, and then the joins in their order.
+    """
     from scipy.cluster.hierarchy import leaves_list
 
     from sat.analyses.clusters.spectral import dendrogram_linkage, without_nan
@@ -243,10 +267,17 @@ def tree(sat: pd.DataFrame) -> list[int]:
     shown, _ = without_nan(_filled(sat))
     place = {name: number for number, name in enumerate(sat.index)}
     joined = dendrogram_linkage((shown + shown.T) / 2)
-    order = (
-        [place[shown.index[leaf]] for leaf in leaves_list(joined)] if len(joined) else list(map(place.get, shown.index))
-    )
-    return [*order, *(number for number in range(len(sat)) if number not in set(order))]
+    leaves = leaves_list(joined) if len(joined) else range(len(shown))
+    order = [place[shown.index[leaf]] for leaf in leaves]
+
+    def node(number: float) -> int:
+        inner = int(number) - len(shown)
+        return len(sat) + inner if inner >= 0 else place[shown.index[int(number)]]
+
+    return {
+        "tree": [*order, *(number for number in range(len(sat)) if number not in set(order))],
+        "joins": [[node(one), node(other), _short(height)] for one, other, height, _ in joined],
+    }
 
 
 def _filled(sat: pd.DataFrame) -> pd.DataFrame:

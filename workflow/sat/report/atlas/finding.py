@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat.report.atlas.comparisons import COMPARISONS
+from sat.report.atlas.statement import Statement, listed, p_words
 from sat.report.wording import STEADY, support
 from sat.units.analysis import SIMILARITIES
 
 N_STATEMENTS = 5
 Tables = Mapping[str, pd.DataFrame]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One sentence, and how sure it is."""
-
-    topic: str
-    """Name of the table that it is made from."""
-    text: str
-    sure: str
-    """The numbers that it rests on; of an open question, why it is open."""
-    open: bool = False
-    """Whether it says what could not be said."""
-    margin: float = 0.0
-    """How far its numbers are beyond what it needs. Compares statements of one topic."""
 
 
 def statements(tables: Tables, config: Mapping[str, Any]) -> list[Statement]:
@@ -88,8 +74,9 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
             open=True,
         )
         return
-    pairs = tables["most_similar"]
-    pairs = pairs[(pairs["model_a"] != pairs["model_b"]) & pairs["sat"].notna()]
+    # An estimated pair may be the more similar one, as far as its interval tells; it is never sound itself.
+    pairs = pd.concat([tables[name] for name in ("most_similar", "estimated") if name in tables])
+    pairs = pairs[pairs["sat"].notna()]
     names = sorted({*pairs["model_a"], *pairs["model_b"]})
     if len(names) < 3:
         return
@@ -116,7 +103,7 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     if unsettled:
         yield Statement(
             "most_similar",
-            f"Which model is most similar to {_listed(unsettled)}",
+            f"Which model is most similar to {listed(unsettled)}",
             "The intervals of the most similar pair and of the next ones overlap.",
             open=True,
         )
@@ -163,7 +150,7 @@ def _clusters(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
                 f"Which models form clusters of {name}",
                 f"The {k} clusters are {firm.replace(': ', ' (')}"
                 + (")." if ":" in firm else ".")
-                + (f" {_listed(unsure)} often change clusters with other {' or '.join(draws)}." if unsure else ""),
+                + (f" {listed(unsure)} often change clusters with other {' or '.join(draws)}." if unsure else ""),
                 open=True,
             )
 
@@ -228,7 +215,7 @@ def _effects(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
             yield Statement(
                 "effects",
                 unsure,
-                f"{top['model']} is ahead, but its interval overlaps with {_listed(rivals)}.",
+                f"{top['model']} is ahead, but its interval overlaps with {listed(rivals)}.",
                 open=True,
             )
 
@@ -245,7 +232,7 @@ def _components(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
         if len(known):
             yield Statement(
                 "components",
-                f"{_listed(list(known['component'].astype(str)))} {'help' if len(known) > 1 else 'helps'} to predict "
+                f"{listed(list(known['component'].astype(str)))} {'help' if len(known) > 1 else 'helps'} to predict "
                 f"{name}.",
                 f"Largest {p_words(known['p_adjusted'].max())}, adjusted for all components.",
                 margin=alpha - float(known["p_adjusted"].max()),
@@ -254,7 +241,7 @@ def _components(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
             yield Statement(
                 "components",
                 f"Which components matter for {name}",
-                f"None is told from chance (smallest {p_words(rows['p_adjusted'].min())}, adjusted).",
+                f"None differs from chance (smallest {p_words(rows['p_adjusted'].min())}, adjusted).",
                 open=True,
             )
 
@@ -270,7 +257,7 @@ def _whitebox(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     if len(below):
         yield Statement(
             "models",
-            f"White-box success is below {least:g} for {_listed(list(below['model']))}, so a stronger attack would "
+            f"White-box success is below {least:g} for {listed(list(below['model']))}, so a stronger attack would "
             f"raise {'its' if len(below) == 1 else 'their'} rates as {'a source' if len(below) == 1 else 'sources'}.",
             f"{'The interval ends' if len(below) == 1 else 'All their intervals end'} below {least:g}.",
             margin=least - float(below["whitebox_high"].max()),
@@ -288,7 +275,7 @@ def _whitebox(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     if len(unsure):
         yield Statement(
             "models",
-            f"Whether the attack is strong enough on {_listed(list(unsure['model']))}",
+            f"Whether the attack is strong enough on {listed(list(unsure['model']))}",
             f"The interval of white-box success contains {least:g}.",
             open=True,
         )
@@ -299,7 +286,7 @@ def _noise(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     pairs = tables.get("most_similar")
     if pairs is None or "noise_p_holm" not in pairs:
         return
-    pairs = pairs[(pairs["model_a"] != pairs["model_b"]) & pairs["sat"].notna()]
+    pairs = pairs[pairs["sat"].notna()]
     if pairs.empty:
         return
     above = int((pairs["noise_p_holm"] <= (1 - config["confidence"]) / 2).sum())
@@ -380,7 +367,7 @@ def _ensembles(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]
             "ensembles_relation",
             "Ensembles of less similar models remove more of their members' errors.",
             f"Rank correlation with affinity from {strongest:.2f} to {weakest:.2f} for "
-            f"{_listed([str(size) for size in rows['size']])} members, given which models are members; largest "
+            f"{listed([str(size) for size in rows['size']])} members, given which models are members; largest "
             f"{p_words(adjusted.max())}, adjusted for the number of sizes.",
             margin=-float(weakest),
         )
@@ -422,26 +409,15 @@ def _related(
     if not known.all():
         yield Statement(
             topic,
-            unsure.format(_listed([str(which) for which in rows.loc[~known, name]])),
+            unsure.format(listed([str(which) for which in rows.loc[~known, name]])),
             f"No relation is shown (smallest {p_words(adjusted[~known].min())}, adjusted).",
             open=True,
         )
 
 
-def p_words(p: float) -> str:
-    """Write a p-value in words."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
-
-
-def _listed(names: list[str], most: int = 6) -> str:
-    """Write names as a list of at most a few."""
-    if len(names) > most:
-        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 TOPICS = (
     *(_nearest, _clusters, _groups, _effects, _components),
     *(_whitebox, _noise, _measures, _mistakes, _ensembles),
+    *COMPARISONS,
 )
 """What is asked of every study, in the order in which people ask."""

@@ -50,7 +50,7 @@ def methods(results: Results) -> str:
         said = [f"We analysed an existing matrix of attack transferability (SAT; Hwang et al., 2024) of {n} models."]
     else:
         images, similar = config["images"], tables["most_similar"]
-        common = similar.loc[similar["model_a"] != similar["model_b"], "n_both_correct"]
+        common = similar["n_both_correct"]
         attacked, success = tables["models"]["n_attacked"], 100 * tables["models"]["whitebox"]
         said = [
             f"We measured how similar {n} image classifiers are by adversarial attack transferability (SAT; Hwang et "

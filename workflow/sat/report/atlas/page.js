@@ -52,6 +52,13 @@ function pair(key, i, j) {
   const [a, b] = i < j ? [i, j] : [j, i];
   return one.values[a * n - (a * (a + 1)) / 2 + (b - a - 1)];
 }
+if (data.tables.spectral_features) {
+  const features = data.tables.spectral_features.columns.filter((column) => column.name !== "model"), rowOf = new Map(data.tables.spectral_features.columns.find((column) => column.name === "model").values.map((name, k) => [name, k]));
+  const distance = (i, j) => Math.hypot(...features.map((column) => column.values[rowOf.get(names[i])] - column.values[rowOf.get(names[j])]));
+  const values = new Float32Array((n * (n - 1)) / 2);
+  for (let i = 0, k = 0; i < n; i++) for (let j = i + 1; j < n; j++) values[k++] = distance(i, j);
+  measures.set("distance", { key: "distance", title: "distance of spectral features", shown: true, values });
+}
 const columns = new Map(data.columns.map((column) => [column.key, column]));
 const isText = (column) => column.values.some((value) => typeof value === "string");
 
@@ -79,7 +86,7 @@ function ordered() {
 /* --- the matrix */
 /* Bokeh takes text between these delimiters for a formula. */
 const plain = (text) => text.replaceAll("$$", "$\u200b$").replaceAll("\\(", "\\\u200b(").replaceAll("\\[", "\\\u200b[");
-const brief = (text) => plain(text.length > 22 ? `${text.slice(0, 21)}…` : text);
+const brief = (text, most = 22) => plain(text.length > most ? `${text.slice(0, most - 1)}…` : text);
 const find = (name) => plots.document.get_model_by_name(name);
 
 function drawMatrix(keepView = false) {
@@ -149,18 +156,18 @@ function cellAt(x, y) {
 
 function flags(i, j) {
   const found = [];
+  if (measures.has("estimated") && pair("estimated", i, j) === 1) found.push("not measured, but estimated from pairs with landmarks");
   if (pair("above_noise", i, j) === 0) found.push("not above random noise of the same size");
   if (pair("at_floor", i, j) === 1) found.push("at the floor of SAT");
   return found;
 }
 
-function lines(i, j) {
-  const one = measures.get(state.measure);
+function lines(i, j, key = state.measure) {
+  const one = measures.get(key);
   const said = [`${names[i]} → ${names[j]}`.replace("→", one.directed ? "→" : "and")];
   if (i === j) return [names[i], "a model is not compared with itself"];
-  said.push(`${one.title}: ${show(pair(state.measure, i, j), one.share)}`);
-  const range = state.measure === "sat" || state.measure === "affinity"
-    ? interval(pair(`${state.measure}_low`, i, j), pair(`${state.measure}_high`, i, j)) : "";
+  said.push(`${one.title}: ${show(pair(key, i, j), one.share)}`);
+  const range = key === "sat" || key === "affinity" ? interval(pair(`${key}_low`, i, j), pair(`${key}_high`, i, j)) : "";
   if (range) said.push(`${level} interval: ${range}`);
   if (measures.has("directed_rate")) {
     said.push(`rates: ${show(pair("directed_rate", i, j), true)} from ${names[i]}, ${show(pair("directed_rate", j, i), true)} from ${names[j]}`);
@@ -170,12 +177,16 @@ function lines(i, j) {
 }
 
 function hover(x, y, sx, sy) {
-  const cell = cellAt(x, y), tip = byId("tip");
+  const cell = cellAt(x, y);
   if (!cell) { leave(); return; }
   const said = lines(...cell);
-  tip.textContent = said.join("\n");
   byId("readout").textContent = said.join("; ");
-  const place = byId("matrix-plot").getBoundingClientRect();
+  tell(said, byId("matrix-plot"), sx, sy);
+}
+/* Say something beside a place of a plot. */
+function tell(said, host, sx, sy) {
+  const tip = byId("tip"), place = host.getBoundingClientRect();
+  tip.textContent = said.join("\n");
   const left = place.left + sx + 16;
   tip.hidden = false;
   tip.style.left = `${Math.max(4, Math.min(left, innerWidth - tip.offsetWidth - 8))}px`;
@@ -208,30 +219,60 @@ function swatch(colour, marker) {
   return svg;
 }
 
-function drawMap() {
-  const layout = data.maps[state.layout], column = columns.get(state.colour), legend = byId("legend");
-  const shown = names.map((_, k) => k).filter((k) => known(layout.x[k]));
-  const look = new Map(shown.map((k) => [k, [COLOURS[0], "circle"]]));
-  legend.replaceChildren();
-  if (column && isText(column)) {
-    const groups = [...new Set(shown.map((k) => column.values[k] || ""))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+/* Colour and marker of every value, and what a legend says of them. */
+function looks(values, coloured, share = false) {
+  const legend = [], plainLook = [COLOURS[0], "circle"];
+  if (!coloured) return { look: values.map(() => plainLook), legend };
+  if (values.some((value) => typeof value === "string")) {
+    const groups = [...new Set(values.map((value) => value || ""))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
     const place = new Map(groups.map((group, k) => [group, [COLOURS[k % COLOURS.length], MARKERS[(k + Math.floor(k / COLOURS.length)) % MARKERS.length]]]));
-    for (const k of shown) look.set(k, place.get(column.values[k] || ""));
-    for (const group of groups.slice(0, 64)) legend.append(el("span", {}, swatch(...place.get(group)), group || "not known"));
-    if (groups.length > 64) legend.append(`and ${groups.length - 64} more`);
-  } else if (column) {
-    const values = shown.map((k) => column.values[k]).filter(known), palette = data.palettes[state.palette];
-    const low = Math.min(...values), high = Math.max(...values);
-    const colour = (value) => known(value) ? palette[Math.round((palette.length - 1) * (high > low ? (value - low) / (high - low) : 0.5))] : "#ffffff";
-    for (const k of shown) look.set(k, [colour(column.values[k]), "circle"]);
-    for (const value of [low, (low + high) / 2, high]) legend.append(el("span", {}, swatch(colour(value), "circle"), show(value, column.share)));
+    for (const group of groups.slice(0, 64)) legend.push(el("span", {}, swatch(...place.get(group)), group || "not known"));
+    if (groups.length > 64) legend.push(`and ${groups.length - 64} more`);
+    return { look: values.map((value) => place.get(value || "")), legend };
   }
+  const finite = values.filter(known), palette = data.palettes[state.palette], low = Math.min(...finite), high = Math.max(...finite);
+  const colour = (value) => known(value) ? palette[Math.round((palette.length - 1) * (high > low ? (value - low) / (high - low) : 0.5))] : "#ffffff";
+  if (finite.length) for (const value of [low, (low + high) / 2, high]) legend.push(el("span", {}, swatch(colour(value), "circle"), show(value, share)));
+  return { look: values.map((value) => [colour(value), "circle"]), legend };
+}
+/* Names beside points, each where it covers no other name and no other point; one without such a place is left out, and
+   stands in what pointing at its point says. */
+const pen = document.createElement("canvas").getContext("2d");
+function spread(figure, xs, ys, texts) {
+  const found = { x: [], y: [], name: [], dx: [], dy: [] }, wide = figure.inner_width, high = figure.inner_height;
+  if (!texts.length || !(wide > 0)) return found;
+  const scale = (range, length) => (value) => ((value - range.start) / (range.end - range.start)) * length;
+  const [across, up] = [scale(figure.x_range, wide), scale(figure.y_range, high)];
+  const dots = xs.map((x, k) => [across(x), high - up(ys[k])]);
+  const taken = dots.map(([x, y]) => [x - 6, y - 6, x + 6, y + 6]);
+  const free = ([left, top, right, bottom], own) => left >= 0 && right <= wide && top >= 0 && bottom <= high
+    && taken.every((box, k) => k === own || box[0] >= right || box[2] <= left || box[1] >= bottom || box[3] <= top);
+  pen.font = "11px Helvetica, Arial, sans-serif";
+  texts.forEach((text, k) => {
+    const short = brief(text), [x, y] = dots[k], width = pen.measureText(short).width + 4;
+    if (!(x >= 0 && x <= wide && y >= 0 && y <= high)) return;
+    const places = [[8, 4], [-8 - width, 4], [-width / 2, -8], [-width / 2, 18]];
+    for (const [dx, dy] of places) {
+      const box = [x + dx, y + dy - 10, x + dx + width, y + dy + 3];
+      if (!free(box, k)) continue;
+      taken.push(box);
+      for (const [key, value] of Object.entries({ x: xs[k], y: ys[k], name: short, dx, dy })) found[key].push(value);
+      break;
+    }
+  });
+  return found;
+}
+
+function drawMap() {
+  const layout = data.maps[state.layout], column = columns.get(state.colour);
+  const shown = names.map((_, k) => k).filter((k) => known(layout.x[k]));
+  const { look, legend } = looks(shown.map((k) => column?.values[k] ?? null), Boolean(column), column?.share);
+  byId("legend").replaceChildren(...legend);
   if (!plots) return;
   const source = find("map-points");
   source.data = {
     x: shown.map((k) => layout.x[k]), y: shown.map((k) => layout.y[k]), index: shown,
-    name: shown.map((k) => (shown.length <= 80 ? brief(names[k]) : "")),
-    colour: shown.map((k) => look.get(k)[0]), marker: shown.map((k) => look.get(k)[1]),
+    name: shown.map((k) => names[k]), colour: look.map(([colour]) => colour), marker: look.map(([, marker]) => marker),
   };
   const figure = find("map");
   /* Distances are as long across as up. */
@@ -242,19 +283,31 @@ function drawMap() {
     const middle = (ends[k][0] + ends[k][1]) / 2, reach = k ? half : half * wide;
     range.setv({ start: middle - reach, end: middle + reach, reset_start: middle - reach, reset_end: middle + reach });
   });
+  nameMap();
   selectOnMap();
 }
+function nameMap() {
+  const { x, y, name } = find("map-points").data;
+  find("map-names").data = spread(find("map"), x, y, x.length <= 80 ? name : []);
+}
+function pointed(event) {
+  const [first] = event.index.indices, index = find("map-points").data.index;
+  if (first === undefined) { leave(); return; }
+  const column = columns.get(state.colour), model = index[first];
+  tell([names[model], ...(column ? [`${column.title}: ${show(column.values[model], column.share)}`] : [])], byId("map-plot"), event.geometry.sx, event.geometry.sy);
+}
 
-let choosing = false;
+/* Bokeh tells of a selection later, and of ours too: what was set here is no choice of the reader. */
+let selected = "[]";
 function selectOnMap() {
   const source = find("map-points"), wanted = [];
   source.data.index.forEach((model, k) => { if (state.marked.has(model)) wanted.push(k); });
-  choosing = true;
+  selected = JSON.stringify(wanted);
   source.selected.indices = wanted;
-  choosing = false;
 }
 function chosen(indices) {
-  if (choosing) return;
+  if (JSON.stringify(indices) === selected) return;
+  selected = JSON.stringify(indices);
   const index = find("map-points").data.index;
   mark(indices.map((k) => index[k]), false);
   if (state.marked.size === 1) openModel([...state.marked][0]);
@@ -262,8 +315,9 @@ function chosen(indices) {
 }
 
 /* --- marks */
-function mark(models, alsoOnMap = true) {
+function mark(models, alsoOnMap = true, chart = null) {
   state.marked = new Set(models);
+  charts.marked(state.marked, chart);
   byId("marked").textContent = models.length ? `${models.length} of ${n} models marked` : "";
   if (!plots) return;
   if (alsoOnMap) selectOnMap();
@@ -320,7 +374,7 @@ function openPair(i, j) {
   }
   parts.push(el("p", {}, linkTo(i), " · ", linkTo(j)));
   parts.push(simpleTable(["", "value", `${level} interval`], body, "similarity of the pair"));
-  if (measures.has("directed_rate")) {
+  if (measures.has("directed_rate") && known(pair("directed_rate", i, j))) {
     const common = pair("n_both_correct", i, j);
     const ways = [[i, j], [j, i]], both = (read) => ways.map(([a, b]) => read(a, b));
     parts.push(el("h4", {}, "Both directions"), simpleTable(["made on → tried on", ...both((a, b) => `${names[a]} → ${names[b]}`)], [
@@ -378,7 +432,12 @@ function drawExample(row) {
 }
 
 /* --- tables that sort and filter */
-const STEP = 100;
+const STEP = 100, NAMES = new Set(["model", "model_a", "model_b", "source", "target", "teacher"]);
+/* A model's name marks it in all plots, and opens its page. */
+function cellOf(column, row) {
+  const value = column.values[row], model = NAMES.has(column.name) ? names.indexOf(value) : -1;
+  return model < 0 ? exact(value) : el("button", { type: "button", class: "link", onclick: () => { mark([model]); openModel(model); } }, value);
+}
 function fillTable(host) {
   if (host.childNodes.length) return;
   const table = data.tables[host.dataset.table], count = table.columns.length ? table.columns[0].values.length : 0;
@@ -404,14 +463,29 @@ function fillTable(host) {
   function draw() {
     const fits = (row) => !wanted || table.columns.some((column) => column.values[row] !== null && String(column.values[row]).toLowerCase().includes(wanted));
     const found = order.filter(fits);
-    body.replaceChildren(...found.slice(0, most).map((row) => el("tr", {}, ...table.columns.map((column, k) => el("td", { class: numeric[k] ? "number" : undefined }, exact(column.values[row]))))));
+    body.replaceChildren(...found.slice(0, most).map((row) => el("tr", {}, ...table.columns.map((column, k) => el("td", { class: numeric[k] ? "number" : undefined }, cellOf(column, row))))));
     note.textContent = `${Math.min(most, found.length)} of ${found.length} rows shown`;
     more.hidden = found.length <= most;
+    charts.follow(host.dataset.table, found);
   }
   host.append(el("div", { class: "controls" }, el("label", {}, "Filter ", filter), note),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table ${host.dataset.table}` }, el("table", {}, el("thead", {}, el("tr", {}, ...head)), body)), more);
   draw();
 }
+
+/* A finger that moves over a plot on a phone scrolls the page; a button below the plot gives it back to the plot. */
+function onPlot(figure, host, again) {
+  let width = host.offsetWidth;
+  /* Names are placed anew where the plot has another size. */
+  new ResizeObserver(() => {
+    if (!host.offsetWidth || host.offsetWidth === width) return;
+    width = host.offsetWidth;
+    setTimeout(again, 150);
+  }).observe(host);
+  if (!matchMedia("(max-width: 600px)").matches) return;
+  for (const tool of figure.toolbar.tools) if (tool.active && !["TapTool", "HoverTool"].includes(tool.type)) tool.active = false;
+}
+const charts = satCharts({ data, items, names, measures, pair, columns, state, el, known, show, interval, brief, looks, swatch, spread, onPlot, tell, leave, lines, mark, openModel, openPair });
 
 /* --- controls */
 function options(select, entries, value) {
@@ -449,7 +523,10 @@ byId("pair-form").addEventListener("submit", (event) => {
 });
 for (const id of ["pair-a", "pair-b"]) byId(id).addEventListener("input", (event) => event.target.setCustomValidity(""));
 for (const entry of document.querySelectorAll("details.entry")) {
-  entry.addEventListener("toggle", () => { if (entry.open) entry.querySelectorAll("[data-table]").forEach(fillTable); });
+  entry.addEventListener("toggle", () => { if (!entry.open) return;
+    entry.querySelectorAll("[data-table]").forEach(fillTable);
+    entry.querySelectorAll("[data-chart]").forEach(charts.open);
+  });
 }
 
 function fromAddress() {
@@ -459,7 +536,7 @@ function fromAddress() {
   if (kind === "pair" && found.length === 2 && found.every((k) => k >= 0)) openPair(...found);
 }
 
-window.satAtlas = { hover, leave, tap, chosen, state, pair, find, rows: () => rows };
+window.satAtlas = { hover, leave, tap, chosen, pointed, state, pair, find, charts, rows: () => rows };
 drawMatrix();
 drawMap();
 fromAddress();
@@ -469,10 +546,9 @@ addEventListener("hashchange", fromAddress);
   const documents = views.map((view) => [...view][0].model.document);
   plots = { document: { get_model_by_name: (name) => documents.map((one) => one.get_model_by_name(name)).find(Boolean) } };
   const figure = find("matrix");
-  /* A finger that moves over a plot on a phone scrolls the page; a button below the plot gives it back to the plot. */
-  if (matchMedia("(max-width: 600px)").matches) {
-    for (const plot of [figure, find("map")]) for (const tool of plot.toolbar.tools) if (tool.active && tool.type !== "TapTool") tool.active = false;
-  }
+  onPlot(figure, byId("matrix-plot"), drawTicks);
+  onPlot(find("map"), byId("map-plot"), drawMap);
+  for (const range of [find("map").x_range, find("map").y_range]) range.change.connect(nameMap);
   for (const range of [figure.x_range, figure.y_range]) range.change.connect(() => drawTicks());
   drawMatrix();
   drawMap();

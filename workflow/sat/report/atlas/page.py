@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -14,13 +15,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sat import units
-from sat.report.atlas.data import MOST_ROWS, MOST_SVG, payload, to_json
-from sat.report.atlas.finding import Statement, statements, surest
+from sat.report.atlas.answers import answer, title_of
+from sat.report.atlas.charts import templates
+from sat.report.atlas.data import MOST_ROWS, MOST_SVG, PIPELINE, payload, to_json
+from sat.report.atlas.finding import statements, surest
 from sat.report.atlas.methods import attack_words, bibtex, methods
 from sat.report.atlas.plots import PALETTES, library, plots
 from sat.report.atlas.results import Results
+from sat.report.atlas.statement import Statement
 from sat.report.wording import cautions
-from sat.units.analysis import Shown
+from sat.units.analysis import Shown, in_reading_order
 
 HERE = Path(__file__).parent
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
@@ -29,8 +33,6 @@ OWN = {
     "similarity/most_similar.csv": Shown("Similarity", "most similar pairs"),
 }
 """Tables of the pipeline; those of the analyses are in their declarations."""
-SECTIONS = ("Models", "Similarity", "Clusters", "Stability", "Groups", "Components", "Ensembles", "Distillation")
-"""Sections in reading order; others follow in alphabetical order."""
 
 
 @dataclass
@@ -39,9 +41,15 @@ class Entry:
 
     name: str
     title: str
-    table: str = ""
+    tables: list[str] = field(default_factory=list)
+    chart: bool = False
+    """Whether the page's script draws it."""
+    drawn: str = ""
+    """Path of the figure, which is for papers; empty if there is none."""
     figure: str = ""
-    """The figure as a data URI."""
+    """The figure as a data URI, where the page has no chart in its place."""
+    answer: str = ""
+    """What it says in a sentence, where there is no statement of the finding."""
     answers: list[Statement] = field(default_factory=list)
     caption: str = ""
     too_large: str = ""
@@ -66,6 +74,7 @@ def make_page(results: Results) -> str:
     )
     environment.filters["words"] = _words
     data = {**payload(results), "palettes": PALETTES}
+    entries = sections(results, found, data["charts"])
     return environment.get_template("page.html").render(
         study=config["study"],
         about=about(results),
@@ -73,7 +82,7 @@ def make_page(results: Results) -> str:
         rest=[one for one in found if not one.open and one not in surest(found)],
         open=[one for one in found if one.open],
         cautions=_cautions(results),
-        sections=sections(results, found),
+        sections=entries,
         settings=yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True),
         software=results.software,
         methods=methods(results),
@@ -81,10 +90,10 @@ def make_page(results: Results) -> str:
         most_rows=MOST_ROWS,
         # Only our own files and JSON without markup are put in as they are.
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+        script=Markup("\n".join((HERE / name).read_text(encoding="utf-8") for name in ("charts.js", "page.js"))),
         bokeh=Markup(library()),
         data=Markup(to_json(data)),
-        plots=Markup(to_json(plots())),
+        plots=Markup(to_json({**plots(), **templates()})),
     )
 
 
@@ -110,7 +119,7 @@ def _cautions(results: Results) -> list[str]:
         declared = units.declarations("attacks").get(method)
         found += cautions(
             models,
-            similar[(similar["model_a"] != similar["model_b"]) & similar["sat"].notna()],
+            similar[similar["sat"].notna()],
             low.to_dict(),
             min_whitebox=config["min_whitebox"],
             min_accuracy=config["min_accuracy"],
@@ -124,7 +133,9 @@ def _cautions(results: Results) -> list[str]:
     return found
 
 
-def sections(results: Results, found: Iterable[Statement]) -> list[tuple[str, list[Entry]]]:
+def sections(
+    results: Results, found: Iterable[Statement], charts: Mapping[str, Sequence[Mapping[str, Any]]] = NO_CHARTS
+) -> list[tuple[str, list[Entry]]]:
     """Arrange the tables and figures that the study has, in reading order.
 
     Parameters
@@ -132,13 +143,15 @@ def sections(results: Results, found: Iterable[Statement]) -> list[tuple[str, li
     results : Results
     found : iterable of Statement
         Answers, by the names of their tables.
+    charts : mapping of str to sequence of mapping
+        From `sat.report.atlas.charts.charts`. Headings do not depend on them.
 
     Returns
     -------
     list of (str, list of Entry)
         Headings with what stands below them.
     """
-    shown = {**OWN, **{path: Shown(*place) for path, place in results.shown.items()}}
+    shown = {**PIPELINE, **{path: Shown(*place) for path, place in results.shown.items()}}
     answers: dict[str, list[Statement]] = {}
     for one in found:
         answers.setdefault(one.topic, []).append(one)
@@ -149,15 +162,27 @@ def sections(results: Results, found: Iterable[Statement]) -> list[tuple[str, li
             continue
         entries = made.setdefault(place.section, {})
         entry = entries.setdefault(
-            name, Entry(name, place.title, answers=answers.get(name, []), caption=_caption(name))
+            name,
+            Entry(
+                name,
+                place.title,
+                chart=name in charts,
+                answers=answers.get(name, []),
+                answer=answer(name, results.tables),
+                caption=_caption(name),
+            ),
         )
         if drawn:
+            entry.answer = entry.answer or title_of(results.figures[name])
             _add_figure(entry, results.figures[name])
         else:
-            entry.table = name
+            entry.tables.append(name)
             entry.too_large = _too_long(path, results.tables[name])
-    order = [*SECTIONS, *sorted(set(made) - set(SECTIONS))]
-    return [(section, list(made[section].values())) for section in order if section in made]
+    public = {entry.name for entries in made.values() for entry in entries.values() if entry.tables}
+    for entries in made.values():
+        for entry in entries.values():
+            _add_hidden(entry, charts.get(entry.name, ()), public)
+    return [(section, list(made[section].values())) for section in in_reading_order(made)]
 
 
 def _too_long(path: str, frame: pd.DataFrame) -> str:
@@ -166,7 +191,17 @@ def _too_long(path: str, frame: pd.DataFrame) -> str:
     return f"The first {MOST_ROWS:,} of {len(frame):,} rows; {path} has them all."
 
 
+def _add_hidden(entry: Entry, views: Sequence[Mapping[str, Any]], public: Collection[str]) -> None:
+    """Show the tables that a chart is drawn from, unless they stand elsewhere: keys reach their numbers there."""
+    for name in dict.fromkeys(view["table"] for view in views if "table" in view):
+        if name not in public:
+            entry.tables.append(name)
+
+
 def _add_figure(entry: Entry, svg: bytes) -> None:
+    entry.drawn = f"figures/{entry.name}.svg"
+    if entry.chart:
+        return
     if len(svg) > MOST_SVG:
         entry.too_large += f" The figure is too large for this page; see figures/{entry.name}.svg."
     else:

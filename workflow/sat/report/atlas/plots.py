@@ -12,6 +12,8 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     FixedTicker,
+    HoverTool,
+    InlineStyleSheet,
     LinearColorMapper,
     Range1d,
 )
@@ -38,9 +40,27 @@ def plots() -> dict[str, Any]:
         The items `matrix` and `map`.
     """
     return {
-        "matrix": _numbered(json_item(_matrix(), ID("matrix-plot"))),
-        "map": _numbered(json_item(_map(), ID("map-plot"))),
+        "matrix": item(_matrix(), "matrix-plot"),
+        "map": item(_map(), "map-plot"),
     }
+
+
+def item(plot: Any, place: str = "") -> Any:
+    """A plot as a JSON value, with ids that are the same in every process; `place` is the id of its element."""
+    return _numbered(json_item(plot, ID(place) if place else None))
+
+
+def tools_below(plot: Any) -> None:
+    """Set up the buttons of a plot, which paper does not need."""
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = False
+    plot.toolbar.stylesheets = [InlineStyleSheet(css="@media print { :host { display: none !important; } }")]
+
+
+def outline(plot: Any, marks: ColumnDataSource) -> None:
+    """Draw boxes in black with a white edge: one of both is seen on every cell, with any colour vision."""
+    for colour, width in (("#ffffff", 5), ("#000000", 2)):
+        plot.quad("left", "right", "top", "bottom", source=marks, fill_alpha=0, line_color=colour, line_width=width)
 
 
 def _matrix() -> Any:
@@ -57,8 +77,7 @@ def _matrix() -> Any:
         # The first model stands at the top.
         y_range=Range1d(start=1, end=0, name="matrix-y"),
     )
-    plot.toolbar.logo = None
-    plot.toolbar.autohide = False
+    tools_below(plot)
     plot.grid.visible = False
     plot.background_fill_color = "#ffffff"
     for axis in (plot.xaxis, plot.yaxis):
@@ -72,7 +91,7 @@ def _matrix() -> Any:
     )
     plot.image("image", "x", "y", "dw", "dh", source=cells, color_mapper=mapper)
     marks = ColumnDataSource({name: [] for name in ("left", "right", "top", "bottom")}, name="matrix-marks")
-    plot.quad("left", "right", "top", "bottom", source=marks, fill_alpha=0, line_color="#d55e00", line_width=2)
+    outline(plot, marks)
     plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=14), "right")
     where = {"mousemove": "hover(cb_obj.x, cb_obj.y, cb_obj.sx, cb_obj.sy)", "mouseleave": "leave()"}
     for event, call in {**where, "tap": "tap(cb_obj.x, cb_obj.y)"}.items():
@@ -85,19 +104,19 @@ def _map() -> Any:
         name="map",
         width=760,
         height=520,
-        sizing_mode="scale_width",
+        sizing_mode="stretch_width",
         toolbar_location="below",
         tools="tap,lasso_select,box_select,pan,wheel_zoom,reset,save",
         active_drag="box_select",
         x_range=Range1d(start=0, end=1),
         y_range=Range1d(start=0, end=1),
     )
-    plot.toolbar.logo = None
+    tools_below(plot)
     plot.grid.visible = False
     plot.axis.visible = False
     columns = ("x", "y", "name", "colour", "marker", "index")
     source = ColumnDataSource({name: [] for name in columns}, name="map-points")
-    plot.scatter(
+    dots = plot.scatter(
         "x",
         "y",
         source=source,
@@ -108,9 +127,12 @@ def _map() -> Any:
         nonselection_fill_alpha=0.25,
         nonselection_line_alpha=0.25,
     )
-    plot.text(
-        "x", "y", "name", source=source, x_offset=8, y_offset=4, text_font_size="11px", nonselection_text_alpha=0.3
-    )
+    names = ColumnDataSource({name: [] for name in ("x", "y", "name", "dx", "dy")}, name="map-names")
+    plot.text("x", "y", "name", source=names, x_offset="dx", y_offset="dy", text_font_size="11px")
+    hover = HoverTool(renderers=[dots], tooltips=None, visible=False)
+    hover.callback = CustomJS(code="window.satAtlas.pointed(cb_data)")
+    plot.add_tools(hover)
+    plot.js_on_event("mouseleave", CustomJS(code="window.satAtlas.leave()"))
     source.selected.js_on_change("indices", CustomJS(code="window.satAtlas.chosen(cb_obj.indices)"))
     return plot
 

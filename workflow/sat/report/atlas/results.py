@@ -32,6 +32,8 @@ class Results:
     """Tables by name: those of similarity/ and analysis/. A matrix has the models' names as index."""
     figures: Mapping[str, bytes] = field(default_factory=dict)
     """SVG files by name."""
+    charts: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Views of every table and figure of the analyses that has a chart, by name; see `sat.units.chart`."""
     examples: pd.DataFrame | None = None
     """See `sat.report.atlas.examples`; None if the study has none."""
     software: Sequence[str] = ()
@@ -49,6 +51,7 @@ def read_results(
     examples: Path | None,
     columns: Mapping[str, Mapping[str, str]],
     shown: Mapping[str, Sequence[str]],
+    charts: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Results:
     """Read the results.
 
@@ -63,6 +66,8 @@ def read_results(
         Groupings and components of the models, by column.
     shown : mapping of str to sequence of str
         Section and title of every table and figure of the analyses, by path.
+    charts : mapping of str to sequence of mapping
+        Views of every table and figure of the analyses that has a chart, by name.
 
     Returns
     -------
@@ -82,6 +87,7 @@ def read_results(
         shown,
         tables,
         figures,
+        charts,
         None if examples is None else read_table(examples),
         _software([read_sidecar(path) for path in paths]),
     )

@@ -1,0 +1,9 @@
+"""How the page report/atlas.html draws this analysis."""
+
+from collections.abc import Mapping
+
+from sat.units.chart import Chart, Column, Rows
+
+CHARTS: Mapping[str, Chart] = {
+    "caveats": (Rows(label=("of", "quantity"), values=(Column("r", "Pearson's correlation"),)),),
+}

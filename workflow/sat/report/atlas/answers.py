@@ -1,0 +1,215 @@
+"""One sentence for each table that has neither a statement of the finding nor a figure with a title."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from xml.etree import ElementTree
+
+import pandas as pd
+
+from sat.report.wording import STEADY
+from sat.units.analysis import SIMILARITIES
+
+SURE = 0.05
+"""Largest adjusted p of what a sentence counts; statements of the finding use the study's confidence."""
+
+
+def title_of(svg: bytes) -> str:
+    """Read the bold title of one of our figures, which says the answer; empty if it has none.
+
+    Parameters
+    ----------
+    svg : bytes
+        A figure that `sat.report.page.head` gave its title.
+
+    Returns
+    -------
+    str
+    """
+    try:
+        root = ElementTree.fromstring(svg)
+    except ElementTree.ParseError:
+        return ""
+    for group in root.iter("{http://www.w3.org/2000/svg}g"):
+        lines = [one for one in group if one.tag.endswith("}text")]
+        bold = [one for one in lines if re.search(r"font(-weight)?:[^;]*\b(bold|700)\b", one.get("style", ""))]
+        if bold:
+            # Lines of a title are one below the other in one group; an answer ends with its numbers in brackets.
+            words = " ".join("".join(one.itertext()).strip() for one in bold)
+            return re.sub(r"\) (?=[A-Z]|affinity:)", "); ", words)
+    return ""
+
+
+def answer(name: str, tables: Mapping[str, pd.DataFrame]) -> str:
+    """Say in a sentence what a table says; empty if it says nothing, or is not ours."""
+    table = tables.get(name)
+    return "" if table is None or table.empty or name not in ANSWERS else ANSWERS[name](table)
+
+
+def _caveats(table: pd.DataFrame) -> str:
+    warned = int((table["warning"].notna() & (table["warning"] != "")).sum())
+    if not warned:
+        return "No confounder is found."
+    return f"{warned} of {len(table)} possible confounders need care; the opening of this page names them."
+
+
+def _effects_pool(table: pd.DataFrame) -> str:
+    row = table[table["quantity"] == "share_sat"]
+    if row["value"].isna().all():
+        return ""
+    value, chance = row.iloc[0][["value", "chance"]]
+    return (
+        f"One level for each model explains {100 * value:.0f} % of the variance of SAT; {100 * chance:.0f} % would be "
+        "expected by chance."
+    )
+
+
+def _effects_pairs(table: pd.DataFrame) -> str:
+    if table["affinity"].isna().all():
+        return ""
+    row = table.loc[table["affinity"].idxmax()]
+    known = "affinity_low" in row and row["affinity_low"] == row["affinity_low"]
+    ends = f", interval {row['affinity_low']:.2f} to {row['affinity_high']:.2f}" if known else ""
+    return f"{row['model_a']} and {row['model_b']} have the largest affinity ({row['affinity']:.2f}{ends})."
+
+
+def _directions_pool(table: pd.DataFrame) -> str:
+    row = table.set_index("quantity").loc["ratio_above_5"]
+    return f"In {row['value']:.0f} of {row['n']:.0f} pairs, one direction transfers more than 5 times as often."
+
+
+def _choose_k(table: pd.DataFrame) -> str:
+    words = []
+    for of, part in table.groupby("of", sort=False):
+        gaps = part.loc[part["largest_gap"].astype(bool), "k"]
+        best = part.loc[part["silhouette"].idxmax(), "k"] if part["silhouette"].notna().any() else None
+        if best is not None and len(gaps):
+            words.append(f"{SIMILARITIES[str(of)]}: {best} by silhouette, {gaps.iloc[0]} by the largest eigengap")
+    return f"The best number of clusters of {'; of '.join(words)}." if words else ""
+
+
+def _membership(table: pd.DataFrame, draws: str) -> str:
+    words = []
+    for of, part in table.groupby("of", sort=False):
+        known = part["mates"].dropna()
+        words.append(f"{int((known >= STEADY).sum())} of {len(known)} models by {SIMILARITIES[str(of)]}")
+    return f"With other {draws}, {' and '.join(words)} stay with at least {STEADY:.0%} of their cluster mates."
+
+
+def _agreement(table: pd.DataFrame) -> str:
+    row = table[(table["first"] == "sat") & (table["second"] == "affinity")]
+    if row["adjusted_rand"].notna().any():
+        value = row["adjusted_rand"].iloc[0]
+        return f"Clusters by SAT and by affinity agree with an adjusted Rand index of {value:.2f}."
+    return ""
+
+
+def _counted(what: str, p: str) -> Callable[[pd.DataFrame], str]:
+    """How many of the rows are told from chance."""
+
+    def count(table: pd.DataFrame) -> str:
+        known = table[p].dropna()
+        if known.empty:
+            return f"No {what} can be tested."
+        return f"{int((known <= SURE).sum())} of {len(known)} {what}s are told from chance (adjusted p ≤ {SURE})."
+
+    return count
+
+
+def _r2(table: pd.DataFrame) -> str:
+    rows = table[(table["kind"] == "both_new") & table["r2"].notna()]
+    words = [f"{SIMILARITIES[row.of]} with R² = {row.r2:.2f}" for row in rows.itertuples()]
+    return f"For pairs of two models not seen, components predict {' and '.join(words)}." if words else ""
+
+
+def _ensembles_clusters(table: pd.DataFrame) -> str:
+    known = table[table["error_reduction"].notna()]
+    if known.empty:
+        return ""
+    best = known.loc[known["error_reduction"].idxmax()]
+    return (
+        f"Ensembles of {best['size']:.0f} models from {best['n_clusters']:.0f} cluster"
+        f"{'' if best['n_clusters'] == 1 else 's'} gain most: {100 * best['error_reduction']:.0f} % fewer errors than "
+        "their average member."
+    )
+
+
+def _separation(table: pd.DataFrame) -> str:
+    known = table[table["roc_auc"].notna()]
+    if known.empty:
+        return ""
+    best = known.loc[known["roc_auc"].idxmax()]
+    return (
+        f"{best['measure']} tells families apart best: in {100 * best['roc_auc']:.0f} % of the cases, a pair within a "
+        "family is more similar than one across."
+    )
+
+
+def _mistakes_models(table: pd.DataFrame) -> str:
+    known = table[table["same_share"].notna()]
+    if known.empty:
+        return ""
+    most = known.loc[known["same_share"].idxmax()]
+    return f"{most['model']} most often makes its source's mistake, in {100 * most['same_share']:.0f} % of the cases."
+
+
+def _mistakes_pool(table: pd.DataFrame) -> str:
+    value = table.set_index("quantity")["value"]
+    if not value["fooled"] > 0:
+        return "No adversarial image fools both its source and another model."
+    return f"{100 * value['same'] / value['fooled']:.0f} % of the fooled targets make their source's mistake."
+
+
+def _mistakes_relation(table: pd.DataFrame) -> str:
+    row = table.set_index("quantity").loc["excess"]
+    return (
+        f"Shared mistakes beyond chance have a rank correlation of {row['sat_spearman']:.2f} with SAT and of "
+        f"{row['affinity_spearman']:.2f} with affinity."
+    )
+
+
+def _stability(table: pd.DataFrame) -> str:
+    rows = table[(table["statistic"] == "rank_correlation_of_replicates") & table["value"].notna()]
+    words = [f"{row.value:.2f} for {SIMILARITIES[row.of]}" for row in rows.itertuples()]
+    return f"Matrices of other images have a rank correlation of {' and '.join(words)}." if words else ""
+
+
+def _curve(table: pd.DataFrame) -> str:
+    last = table.sort_values("images").groupby("of", sort=False).last()
+    words = [f"{row.mean:.2f} for {SIMILARITIES[str(row.Index)]}" for row in last.itertuples()]
+    most = int(table["images"].max())
+    return f"Matrices of two samples of {most:,} images have a mean rank correlation of {' and '.join(words)}."
+
+
+def _retraining_pairs(table: pd.DataFrame) -> str:
+    spread = (table["sat_highest"] - table["sat_lowest"]).dropna()
+    if spread.empty:
+        return ""
+    row = table.loc[spread.idxmax()]
+    return f"SAT varies most over the trainings of {row['net_a']} and {row['net_b']}: by {spread.max():.2f}."
+
+
+ANSWERS: Mapping[str, Callable[[pd.DataFrame], str]] = {
+    "caveats": _caveats,
+    "effects_pool": _effects_pool,
+    "effects_pairs": _effects_pairs,
+    "directions_pool": _directions_pool,
+    "choose_k": _choose_k,
+    "membership": lambda table: _membership(table, "random starts"),
+    "stability_membership": lambda table: _membership(table, "images"),
+    "clusters_agreement": _agreement,
+    "groups_contrasts": _counted("contrast", "p_holm"),
+    "components_contrasts": _counted("component", "p_adjusted"),
+    "components_differences": _counted("difference", "p_adjusted"),
+    "components_r2": _r2,
+    "ensembles_clusters": _ensembles_clusters,
+    "measures_separation": _separation,
+    "mistakes_models": _mistakes_models,
+    "mistakes_pool": _mistakes_pool,
+    "mistakes_relation": _mistakes_relation,
+    "stability": _stability,
+    "stability_curve": _curve,
+    "retraining_pairs": _retraining_pairs,
+}
+"""By the name of the table."""
