@@ -33,6 +33,7 @@ OWN = {
     "similarity/most_similar.csv": Shown("Similarity", "most similar pairs"),
 }
 """Tables of the pipeline; those of the analyses are in their declarations."""
+NO_CHARTS: Mapping[str, Sequence[Mapping[str, Any]]] = {}
 
 
 @dataclass
