@@ -7,16 +7,16 @@ rule similarity:
         ),
     output:
         **makes(
-            pairs="{variant}similarity/pairs.parquet",
-            sat=("{variant}similarity/sat.csv", Shown("Similarity", "SAT matrix")),
-            affinity=("{variant}similarity/affinity.csv", Shown("Similarity", "affinity matrix")),
-            most_similar=("{variant}similarity/most_similar.csv", Shown("Similarity", "most similar pairs")),
-            models=("{variant}similarity/models.csv", Shown("Models", "accuracy and white-box success")),
+            pairs=f"{VARIANT}similarity/pairs.parquet",
+            sat=(f"{VARIANT}similarity/sat.csv", Shown("Similarity", "SAT matrix")),
+            affinity=(f"{VARIANT}similarity/affinity.csv", Shown("Similarity", "affinity matrix")),
+            most_similar=(f"{VARIANT}similarity/most_similar.csv", Shown("Similarity", "most similar pairs")),
+            models=(f"{VARIANT}similarity/models.csv", Shown("Models", "accuracy and white-box success")),
         ),
     log:
-        f"{RESULTS}/logs/{{variant}}similarity/similarity.log",
+        f"{RESULTS}/logs/{VARIANT}similarity/similarity.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{variant}}similarity/similarity.tsv"
+        f"{RESULTS}/benchmarks/{VARIANT}similarity/similarity.tsv"
     conda:
         ENV
     resources:
