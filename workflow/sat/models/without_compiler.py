@@ -56,9 +56,8 @@ def _take_away() -> None:
 
 def _disable(function: Callable[..., Any] | None = None, recursive: bool = True, **_: object) -> Callable[..., Any]:
     """Keep the compiler away from a function, as PyTorch does in its own modules: from the first call on."""
-    import torch
-
-    disabled: Callable[..., Any] = torch._disable_dynamo(function, recursive)  # type: ignore[call-overload]
+    torch: Any = import_module("torch")
+    disabled: Callable[..., Any] = torch._disable_dynamo(function, recursive)
     return disabled
 
 
