@@ -66,35 +66,19 @@ def start(arguments: argparse.Namespace) -> Job:
         import torch
 
         from sat.models.classifier import pick_device
+        from sat.models.precision import pin
 
         # On two busy cores, two torch threads were measured to be 5 to 25 times slower than one.
         torch.set_num_threads(arguments.threads)
         device = pick_device(arguments.device)
         name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
         run = {"device": device, "device_name": name, "threads": arguments.threads, "batch": arguments.batch}
-        run["float32"] = pin_precision()
+        run["precision"] = pin(step.params.get("precision", "float32"), device)
         run.update(leased or {})
     # Objects made by imports (see __main__) are left out of every later garbage collection.
     gc.freeze()
     gc.enable()
     return Job(step, run)
-
-
-def pin_precision() -> str:
-    """Compute in full float32 and with the same algorithms each time, as PyTorch does not on a GPU by default.
-
-    Returns
-    -------
-    str
-        What was pinned, for the sidecars.
-    """
-    import torch
-
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    return "no TF32, deterministic cuDNN"
 
 
 def batch_of(job: Job) -> Batch:

@@ -148,6 +148,10 @@ class Plan:
         # A study that does not use a newer key is described as before there was one.
         if self.config.images.eval_images == "all":
             del params["config"]["images"]["eval_images"]
+        if self.config.attack.precision == "float32":
+            del params["config"]["attack"]["precision"]
+        if not self.config.evaluation.params:
+            del params["config"]["evaluation"]
         return self._made("study.json", "study/study", "study", params)
 
     @cached_property
@@ -240,7 +244,8 @@ class Plan:
             "attack_images": self.images("attack"),
             "eval_images": self.images("eval"),
         }
-        return self._made(f"clean/{model}.h5", f"clean/{model}", "clean", {"model": model}, inputs, model=model)
+        params = {"model": model, **self.config.evaluation.params}
+        return self._made(f"clean/{model}.h5", f"clean/{model}", "clean", params, inputs, model=model)
 
     def _gradients(self, model: str) -> Artefact:
         """gradients/<model>.h5."""
@@ -299,7 +304,7 @@ class Plan:
         """tiles/<target tile>/<source tile>.h5 of the study, or of one of its variants."""
         targets, sources = self.members(target, variant), self.members(source, variant)
         folder = variant_folder(variant)
-        params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
+        params: dict[str, Any] = {"targets": list(targets), "sources": list(sources), **self.config.evaluation.params}
         if target == source:
             # Every target is on the diagonal once, so its errors under noise are evaluated there.
             attack = self.attack(variant)
