@@ -26,8 +26,8 @@ def read_settings(sat: Path | str) -> dict[str, Any] | None:
     -------
     dict or None
         Keys images (digest of the attack images as the models saw them), canvas (px), the settings of the attack, with
-        sizes in grey levels, and "evaluation precision" where it is not float32. None for a matrix without a sidecar, and for that of a study that started from a
-        matrix.
+        sizes in grey levels, and "evaluation precision" where it is not float32. None for a matrix without a sidecar,
+        and for that of a study that started from a matrix.
 
     Raises
     ------

@@ -183,7 +183,7 @@ class AttackSection(Section):
 
     @property
     def params(self) -> dict[str, Any]:
-        """Method, eps and the settings that the method uses, with sizes in grey levels; the precision if not float32."""
+        """Method, eps and the settings that the method uses, sizes in grey levels; the precision if not float32."""
         settings = self._own
         if "step" in settings:
             settings["step"] = self.step_levels
