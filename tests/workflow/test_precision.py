@@ -60,8 +60,5 @@ def test_precisions_rerun_what_they_change_and_stand_in_the_sidecars(project: Pr
     settings = read_settings(project.results / "similarity/sat.csv")
     assert settings and settings["precision"] == "bfloat16" and settings["evaluation precision"] == "tf32"
     exact = {name: value for name, value in settings.items() if "precision" not in name}
-    assert set(differences(exact, settings)) == {
-        "precision bfloat16 instead of None",
-        "evaluation precision tf32 instead of None",
-    }
-    assert open_study(project.results).matrix.shape == (3, 3)
+    told = differences(exact, settings)
+    assert told == ["precision bfloat16 instead of None", "evaluation precision tf32 instead of None"]
