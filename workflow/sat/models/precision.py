@@ -114,7 +114,8 @@ def deterministically(work: Callable[[], Result]) -> Result:
         # torch has no class of its own for this error.
         if "determinis" not in str(error) or torch.get_deterministic_debug_mode() != 2:
             raise
-        operation = str(error).split()[0]
+        operation, says, _ = str(error).partition(" does not have a deterministic implementation")
+        operation = operation if says else "an operation"
     log.warning("%s has no deterministic algorithm here; another run may differ in the last bits", operation)
     tolerate(operation)
     return work()
