@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     model = job.step.params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    classifier.precision = job.step.params.get("precision", "float32")
     batch, logits, attack_features = batch_of(job), [], []
     with hdf5.reading(job.input("attack_images", arguments.attack_images)) as file:
         attack_ids = file["id"][:]

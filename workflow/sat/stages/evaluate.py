@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
     noise, batch = params.get("noise"), batch_of(job)
     noise_prediction = np.full((len(targets), len(images)), ABSENT, np.int16)
     classifiers = [load_classifier(path, arguments.device) for path in weights]
+    for classifier in classifiers:
+        classifier.precision = params.get("precision", "float32")
 
     def predictions(
         target: int, perturbation: NDArray[np.integer], attacked: NDArray[np.bool_]
