@@ -77,7 +77,7 @@ def study_of(arguments: argparse.Namespace) -> Study:
         If there is no study, or it is not valid.
     """
     _check_named(arguments)
-    return load_study(arguments.study, _overrides(arguments.config))
+    return load_study(arguments.study, overrides_of(arguments.config))
 
 
 def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
@@ -89,7 +89,7 @@ def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
         If there is no study.
     """
     _check_named(arguments)
-    return examine_study(arguments.study, _overrides(arguments.config))
+    return examine_study(arguments.study, overrides_of(arguments.config))
 
 
 def _check_named(arguments: argparse.Namespace) -> None:
@@ -100,7 +100,7 @@ def _check_named(arguments: argparse.Namespace) -> None:
         )
 
 
-def _overrides(words: Sequence[str]) -> dict[str, Any]:
+def overrides_of(words: Sequence[str]) -> dict[str, Any]:
     """Read the settings of ``--config``; values are typed as in YAML."""
     overrides: dict[str, Any] = {}
     for word in words:
