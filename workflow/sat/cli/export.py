@@ -38,9 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     asked = [part for words in arguments.parts for part in words.split(",") if part]
     for part in asked:
         if part not in (*PARTS, "all"):
-            raise SatError(
-                f"--with {part}: {did_you_mean(part, (*PARTS, 'all'), f'write {", ".join(PARTS)}, or all.')}"
-            )
+            names = ", ".join(PARTS)
+            raise SatError(f"--with {part}: {did_you_mean(part, (*PARTS, 'all'), f'write {names}, or all.')}")
     parts = list(PARTS) if "all" in asked else [part for part in PARTS if part in asked]
     study = study_of(arguments)
     results = existing_results(arguments, study)

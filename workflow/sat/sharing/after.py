@@ -34,8 +34,8 @@ def _missing(found: Unpacked, file: str) -> Iterator[str]:
     for artefact in found.missing:
         by_part.setdefault(part_of(artefact.step.stage), []).append(artefact)
     yield (
-        f"Not in the archive: {', '.join(by_part)}. The results can be read without them. Before you add a model, bring "
-        "them here, since a new model is attacked on the images, the others' weights are its targets, and their sets and "
+        f"Not in the archive: {', '.join(by_part)}. The results can be read without them. Before you add a model, "
+        "bring them here: it is attacked on the images, the others' weights are its targets, and their sets and "
         "predictions are compared with its own."
     )
     if images := by_part.get("images"):

@@ -20,8 +20,8 @@ from sat.study.plan import Artefact, Plan
 from sat.study.study import merged_config
 
 LICENCE = (
-    "The images are not ours, and their licence is that of the data set ({source}). Pass them on only if it allows that; "
-    "many data sets, ImageNet among them, restrict it."
+    "The images are not ours, and their licence is that of the data set ({source}). Pass them on only if it allows "
+    "that; many data sets, ImageNet among them, restrict it."
 )
 EXAMPLES = "report/examples.parquet"
 SHOWN = (
@@ -102,9 +102,9 @@ def pack(
     own_entries = own_files(study, config, files[0].parent)
     entries |= {f"{place}/{name}": entry for name, entry in own_entries.entries.items()}
     entries[f"{place}/study.yaml"] = Entry(_study_file(files, config, own_entries))
-    source = study.config.images.source
-    remarks = [LICENCE.format(source=source)] if "images" in parts else []
-    remarks += [SHOWN.format(examples=EXAMPLES, source=source)] if f"{home}/{EXAMPLES}" in entries else []
+    data_set = study.config.images.source
+    remarks = [LICENCE.format(source=data_set)] if "images" in parts else []
+    remarks += [SHOWN.format(examples=EXAMPLES, source=data_set)] if f"{home}/{EXAMPLES}" in entries else []
     about = {
         "format": FORMAT,
         "sat": __version__,
@@ -137,8 +137,8 @@ def _sidecars(artefacts: Collection[Artefact], results: Path) -> dict[str, dict[
             faulty.append(artefact.path)
     if faulty:
         raise SatError(
-            f"{results}: {len(faulty)} of {len(artefacts)} results are not as the study asks, {faulty[0]} among them, so "
-            "nothing was packed. Run the study to its end first; 'sat verify' names them all."
+            f"{results}: {len(faulty)} of {len(artefacts)} results are not as the study asks, {faulty[0]} among them, "
+            "so nothing was packed. Run the study to its end first; 'sat verify' names them all."
         )
     return found
 

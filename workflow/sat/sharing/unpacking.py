@@ -121,8 +121,8 @@ def _about(bag: Bag) -> dict[str, Any]:
         raise SatError(f"{bag.path}: is no archive of 'sat export': its {ABOUT} cannot be read.") from None
     if version > FORMAT:
         raise SatError(
-            f"{bag.path}: was packed by sat {about.get('sat')} in format {version}, and this version reads up to format "
-            f"{FORMAT}. Update your clone."
+            f"{bag.path}: was packed by sat {about.get('sat')} in format {version}, and this version reads up to "
+            f"format {FORMAT}. Update your clone."
         )
     return about
 
@@ -149,14 +149,14 @@ def _compare(path: Path, bag: Bag, plan: Plan, results: str, sidecars: dict[str,
         said = ", ".join(f"{stage} {theirs} (here {ours})" for stage, (theirs, ours) in sorted(versions.items()))
         commit = sidecars["study.json"]["git"]["commit"]
         raise SatError(
-            f"{path}: was made with other versions of stages: {said}. Here its results would be made again, so nothing "
-            f"was imported. Use a clone with those versions{f' (commit {commit[:12]})' if commit else ''}, or ask for an "
-            "archive of this version."
+            f"{path}: was made with other versions of stages: {said}. Here its results would be made again, so "
+            f"nothing was imported. Use a clone with those versions{f' (commit {commit[:12]})' if commit else ''}, or ask for "
+            "an archive of this version."
         )
     if others:
         raise SatError(
-            f"{path}: {len(others)} of its sidecars, that of {others[0]} among them, are of other settings than its study "
-            "file asks for; nothing was imported."
+            f"{path}: {len(others)} of its sidecars, that of {others[0]} among them, are of other settings than its "
+            "study file asks for; nothing was imported."
         )
     return missing
 
@@ -195,8 +195,8 @@ def check_free(into: Path, name: str) -> None:
     for there in (into / "results" / name, into / study_folder(name)):
         if os.path.lexists(there):
             raise SatError(
-                f"{there}: is there already, so nothing was imported. A study keeps its name, which its results record: "
-                "import it into another folder with --into FOLDER."
+                f"{there}: is there already, so nothing was imported. A study keeps its name, which its results "
+                "record: import it into another folder with --into FOLDER."
             )
 
 

@@ -86,8 +86,8 @@ def write_bag(path: Path, entries: Mapping[str, Entry], tags: Mapping[str, str],
                     size += stream.write(part)
             if entry.sha256 not in ("", digest.hexdigest()):
                 raise SatError(
-                    f"{entry.content}: its content is not what its sidecar says, so no archive was written. 'sat verify "
-                    "--full' says how to make it again."
+                    f"{name.removeprefix(PAYLOAD)}: its content is not what its sidecar says, so no archive was "
+                    "written. 'sat verify --full' says how to make it again."
                 )
             return digest.hexdigest(), size
 
@@ -132,8 +132,8 @@ class Bag:
             raise SatError(f"{path}: cannot be read ({error.strerror}).") from None
         except DAMAGED:
             raise SatError(
-                f"{path}: is no archive of 'sat export', or is truncated or damaged; nothing was written. Copy it again "
-                "from where it was made."
+                f"{path}: is no archive of 'sat export', or is truncated or damaged; nothing was written. Copy it "
+                "again from where it was made."
             ) from None
         self._members = self._checked(self._archive.infolist())
         self.digests = self._read_manifest()
@@ -175,16 +175,17 @@ class Bag:
                 raise SatError(f"{self.path}: holds {name}, which is no file of a study; nothing was imported.")
         if (free := shutil.disk_usage(folder).free) < self.size:
             raise SatError(
-                f"{folder.parent}: the disk has {free / 1e9:.1f} GB free, and {self.path} takes {self.size / 1e9:.1f} GB."
+                f"{folder.parent}: the disk has {free / 1e9:.1f} GB free, and {self.path} takes "
+                f"{self.size / 1e9:.1f} GB."
             )
         for name, expected in self.digests.items():
             place, digest = folder / name, hashlib.sha256()
             place.parent.mkdir(parents=True, exist_ok=True)
-            with self._reading(name), self._archive.open(self._members[f"{PAYLOAD}{name}"]) as stream:
-                with place.open("wb") as output:
-                    while part := stream.read(CHUNK):
-                        digest.update(part)
-                        output.write(part)
+            member = self._members[f"{PAYLOAD}{name}"]
+            with self._reading(name), self._archive.open(member) as stream, place.open("wb") as output:
+                while part := stream.read(CHUNK):
+                    digest.update(part)
+                    output.write(part)
             if digest.hexdigest() != expected:
                 raise _damaged(self.path, name)
 
@@ -197,8 +198,8 @@ class Bag:
             parts = PurePosixPath(name).parts
             if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or not name.isprintable():
                 raise SatError(
-                    f"{self.path}: its member {name!r} would be written outside of the folder of the import; nothing was "
-                    "written. Do not trust this archive."
+                    f"{self.path}: its member {name!r} would be written outside of the folder of the import; nothing "
+                    "was written. Do not trust this archive."
                 )
             if mode and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise SatError(
