@@ -9,17 +9,10 @@ GROUP = "Share them"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    from sat.cli.tools import add_study
+    from sat.cli.tools import add_parts, add_study
 
     add_study(parser)
-    parser.add_argument(
-        "--with",
-        dest="parts",
-        default=[],
-        action="append",
-        metavar="PARTS",
-        help="what travels too, with commas between: attacks, predictions, weights, images; or all",
-    )
+    add_parts(parser, "", "what travels too")
     parser.add_argument("-o", "--output", metavar="FILE", help="the archive (default: STUDY.sat.zip)")
     parser.epilog = "Tables, figures, the page and all sidecars always travel. The archive is a zip file (BagIt)."
 
@@ -28,19 +21,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Pack the study, and say what was left out."""
     from pathlib import Path
 
-    from sat.cli.tools import existing_results, overrides_of, plan_of, study_of
+    from sat.cli.tools import existing_results, overrides_of, parts_of, plan_of, study_of
     from sat.errors import SatError
-    from sat.sharing.contents import PARTS
     from sat.sharing.packing import describe, pack
-    from sat.study.section import did_you_mean
     from sat.text import wrapped
 
-    asked = [part for words in arguments.parts for part in words.split(",") if part]
-    for part in asked:
-        if part not in (*PARTS, "all"):
-            names = ", ".join(PARTS)
-            raise SatError(f"--with {part}: {did_you_mean(part, (*PARTS, 'all'), f'write {names}, or all.')}")
-    parts = list(PARTS) if "all" in asked else [part for part in PARTS if part in asked]
+    parts = parts_of(arguments)
     study = study_of(arguments)
     results = existing_results(arguments, study)
     path = Path(arguments.output or f"{study.name}.sat.zip")
@@ -49,5 +35,5 @@ def run(arguments: argparse.Namespace) -> None:
     files = [Path(file) for file in arguments.study]
     packed = pack(plan_of(study), results, files, overrides_of(arguments.config), parts, path)
     print(f"{path}: {packed.size / 1e6:.1f} MB, {packed.files} files of study {study.name}")
-    for line in describe(packed, parts):
+    for line in describe(packed):
         print("\n".join(wrapped(line)))

@@ -58,6 +58,34 @@ def _find(plan: Plan, results: Path, path: str) -> Artefact:
 
 
 def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
+    outputs = make_again(plan, results, made, folder)
+    same = [_compare(results / artefact.path, path) for artefact, path in zip(made, outputs, strict=True)]
+    return 0 if all(same) else 1
+
+
+def make_again(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> list[Path]:
+    """Run the job of some artefacts in this process, with the inputs that lie in the results.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    made : list of Artefact
+        All artefacts of the job.
+    folder : Path
+        Folder to write to.
+
+    Returns
+    -------
+    list of Path
+        The artefacts that were made.
+
+    Raises
+    ------
+    SatError
+        If an input is missing, or the job finds a mistake.
+    """
     from sat.errors import SatError
     from sat.study.code import COPIES, FOLDER
     from sat.study.plan import Artefact
@@ -82,8 +110,7 @@ def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
         analyse(Job(made[0].step), flat, list(map(str, outputs)), files)
     else:
         _call(plan, made[0], inputs, outputs, files)
-    same = [_compare(results / artefact.path, path) for artefact, path in zip(made, outputs, strict=True)]
-    return 0 if all(same) else 1
+    return outputs
 
 
 def _call(

@@ -13,6 +13,7 @@ from sat.errors import SatError
 from sat.store.user_files import register
 from sat.study.code import give_consent
 from sat.study.plan import Plan
+from sat.study.section import did_you_mean
 from sat.study.study import Study, examine_study, load_study
 
 DEFAULT = ["config.yaml"]
@@ -66,6 +67,36 @@ def add_study(parser: argparse.ArgumentParser, positional: bool = True) -> None:
         metavar="KEY=VALUE",
         help="settings that override the file, as in snakemake --config; within a section: 'attack={steps: 5}'",
     )
+
+
+def add_parts(parser: argparse.ArgumentParser, default: str, about: str) -> None:
+    """Add the argument that chooses parts of a study; see `sat.sharing.contents.PARTS`."""
+    parser.add_argument(
+        "--with",
+        dest="parts",
+        default=default,
+        metavar="PARTS",
+        help=f"{about}, with commas between: attacks, predictions, weights, images; or all"
+        + (f" (default: {default})" if default else ""),
+    )
+
+
+def parts_of(arguments: argparse.Namespace) -> list[str]:
+    """Parts of a study that the arguments choose, in the order of their declaration.
+
+    Raises
+    ------
+    SatError
+        If there is no such part.
+    """
+    from sat.sharing.contents import PARTS
+
+    asked = [part.strip() for part in arguments.parts.split(",") if part.strip()]
+    names = ", ".join(PARTS)
+    for part in asked:
+        if part not in (*PARTS, "all"):
+            raise SatError(f"--with {part}: {did_you_mean(part, (*PARTS, 'all'), f'write {names}, or all.')}")
+    return list(PARTS) if "all" in asked else [part for part in PARTS if part in asked]
 
 
 def study_of(arguments: argparse.Namespace) -> Study:

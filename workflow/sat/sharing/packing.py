@@ -179,7 +179,7 @@ def _read_me(name: str, archive: str, remarks: list[str]) -> str:
     )
 
 
-def describe(packed: Packed, parts: Collection[str]) -> Iterator[str]:
+def describe(packed: Packed) -> Iterator[str]:
     """Lines about what was packed, and what was left out."""
     if packed.left_out:
         sizes = ", ".join(f"{part} ({size / 1e6:.1f} MB)" for part, size in packed.left_out.items())

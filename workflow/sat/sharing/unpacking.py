@@ -148,10 +148,10 @@ def _compare(path: Path, bag: Bag, plan: Plan, results: str, sidecars: dict[str,
     if versions:
         said = ", ".join(f"{stage} {theirs} (here {ours})" for stage, (theirs, ours) in sorted(versions.items()))
         commit = sidecars["study.json"]["git"]["commit"]
+        which = f" (commit {commit[:12]})" if commit else ""
         raise SatError(
             f"{path}: was made with other versions of stages: {said}. Here its results would be made again, so "
-            f"nothing was imported. Use a clone with those versions{f' (commit {commit[:12]})' if commit else ''}, or ask for "
-            "an archive of this version."
+            f"nothing was imported. Use a clone with those versions{which}, or ask for an archive of this version."
         )
     if others:
         raise SatError(
