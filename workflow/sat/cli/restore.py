@@ -28,8 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Make each missing file in a temporary folder; the status is 1 if one could not be kept."""
     from sat.cli.tools import existing_results, parts_of, plan_of, study_of
     from sat.errors import SatError, printable
-    from sat.sharing.contents import part_of
-    from sat.store.artefact import is_made, sidecar_path
+    from sat.sharing.contents import not_travelled, part_of
     from sat.store.runs import hold_run
 
     parts = parts_of(arguments)
@@ -37,9 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     results, plan = existing_results(arguments, study), plan_of(study)
     hold_run(results)
     failed = kept = 0
-    for artefact in plan.artefacts().values():
-        path = results / artefact.path
-        if path.exists() or part_of(artefact.step.stage) not in parts or not sidecar_path(path).exists():
+    for artefact in not_travelled(plan, results).values():
+        if part_of(artefact.step.stage) not in parts:
             continue
         try:
             print(_restored(plan, results, artefact))
@@ -47,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         except SatError as error:
             failed += 1
             print(printable(str(error)))
-    missing = [path for path, artefact in plan.artefacts().items() if not is_made(results / path, artefact.step)]
+    missing = not_travelled(plan, results)
     print(f"{results}: {kept} files restored" + (f", {len(missing)} still missing" if missing else "; none is missing"))
     return 1 if failed else 0
 
@@ -70,16 +68,14 @@ def _restored(plan: Plan, results: Path, artefact: Artefact) -> str:
 
     path = results / artefact.path
     before = read_sidecar(path)
-    if before["recipe"] != artefact.step.recipe:
-        raise SatError(f"{path}: the study asks for another one than its sidecar describes; 'sat run' makes that.")
     with TemporaryDirectory(prefix=".restore-", suffix=TEMPORARY, dir=results) as folder:
         made = make_again(plan, results, plan.jobs()[artefact.job], Path(folder))[0]
         now = read_sidecar(made)
         key = "content_sha256" if "content_sha256" in before else "sha256"
         if now[key] != before[key]:
             raise SatError(
-                f"{path}: is another one here (digest {now[key][:16]} instead of {before[key][:16]}), so it was not kept. "
-                + _advice(plan, artefact)
+                f"{path}: is another one here (digest {now[key][:16]} instead of {before[key][:16]}), so it was not "
+                f"kept. {_advice(plan, artefact)}"
             )
         if now["sha256"] != before["sha256"]:
             # The same arrays in another compression: the sidecar of these bytes, with the time of the old one.
@@ -95,10 +91,10 @@ def _advice(plan: Plan, artefact: Artefact) -> str:
     """What to do about a file that was made otherwise."""
     match artefact.step.stage:
         case "images":
-            where = plan.study.files.get("images.root")
+            where = f" at {plan.study.files['images.root']}" if "images.root" in plan.study.files else ""
             return (
-                f"The data set{f' at {where}' if where else ''} has other images or other names than the study's. Bring "
-                "the same one, or ask for an archive --with images."
+                f"The data set{where} has other images than the study's, or other names of them. Bring the same "
+                "one, or ask for an archive --with images."
             )
         case "hub":
             return "The hub has other weights under this name by now; ask for an archive --with weights."

@@ -8,9 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sat.errors import SatError
+from sat.store.artefact import read_sidecar
 from sat.store.bag import Entry
 from sat.study.own_units import DECLARED
 from sat.study.plan import Artefact, Plan
+from sat.study.reading import read_csv
 from sat.study.study import Study, locate
 
 FORMAT = 1
@@ -24,6 +26,8 @@ PARTS = {
     "images": ("images",),
 }
 """What travels on request: stages whose files may be large, by the word for them. All else always travels."""
+IMPORTED = "imported.json"
+"""File in the results of an imported study that says which archive it came from."""
 KEPT = (DECLARED, "provenance/ro-crate-metadata.json", "provenance/history.jsonl")
 """Files of a study's results that are no artefacts, and travel where they are."""
 
@@ -45,6 +49,33 @@ def files_of(plan: Plan) -> dict[str, Artefact]:
         found[artefact.path] = artefact
         if not artefact.path.endswith(".json"):
             found[f"{artefact.path}.json"] = artefact
+    return found
+
+
+def not_travelled(plan: Plan, results: Path) -> dict[str, Artefact]:
+    """Find the artefacts of an imported study whose sidecars have come without them, by path; none of other studies."""
+    if not (results / IMPORTED).exists():
+        return {}
+
+    def described(artefact: Artefact) -> bool:
+        try:
+            return bool(read_sidecar(results / artefact.path)["recipe"] == artefact.step.recipe)
+        except SatError:
+            return False
+
+    optional = (each for each in plan.artefacts().values() if part_of(each.step.stage))
+    return {each.path: each for each in optional if not (results / each.path).exists() and described(each)}
+
+
+def read_rows(study_file: Path, tables: str | list[str]) -> dict[str, dict[str, str]]:
+    """Rows of a study's tables as they are written: cells by column, by model."""
+    found = {}
+    for name in [tables] if isinstance(tables, str) else tables:
+        (_, header), *rows = read_csv(study_file.parent / name, "the names of the columns")
+        for _, cells in rows:
+            row = dict(zip(header, cells, strict=False))
+            if any(cells):
+                found[row["model"]] = row
     return found
 
 

@@ -88,7 +88,9 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
         differ = _code(models, theirs.study, ours.study)
     if differ:
         raise _refusal(differ, ours.study.name)
-    joined = _with(ours, models, {name: theirs.digests[name] for name in theirs.study.files if name in theirs.study.model})
+    joined = _with(
+        ours, models, {name: theirs.digests[name] for name in theirs.study.files if name in theirs.study.model}
+    )
     moves, rerun = {}, []
     for artefact, source in _pairs(joined, theirs, cohort, {row.model for row in models}):
         if source is not None and source.step.recipe == artefact.step.recipe:
@@ -234,7 +236,9 @@ def _differing_training(theirs: Study, ours: Study, model: str) -> dict[str, Any
 
 def _training(theirs: Study, ours: Study, model: str) -> dict[str, str]:
     cells = _differing_training(theirs, ours, model)
-    return {f"training.{key}": str(value).lower() if isinstance(value, bool) else str(value) for key, value in cells.items()}
+    return {
+        f"training.{key}": str(value).lower() if isinstance(value, bool) else str(value) for key, value in cells.items()
+    }
 
 
 def _with(ours: Plan, models: Sequence[Model], digests: Mapping[str, str]) -> Plan:
@@ -258,4 +262,3 @@ def _pairs(joined: Plan, theirs: Plan, cohort: int, names: set[str]) -> Iterator
         elif target in tiles and source in tiles:
             old = f"{variant_folder(artefact.variant)}tiles/{tiles[target]}/{tiles[source]}.h5"
             yield artefact, given.get(old)
-

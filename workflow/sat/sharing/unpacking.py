@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sat.errors import SatError
-from sat.sharing.contents import ABOUT, FORMAT, KEPT, files_of, own_files, part_of, study_folder
+from sat.sharing.contents import ABOUT, FORMAT, IMPORTED, KEPT, files_of, own_files, part_of, study_folder
 from sat.store.artefact import read_sidecar
 from sat.store.bag import Bag
 from sat.store.files import TEMPORARY
@@ -37,12 +38,15 @@ class Unpacked:
         Artefacts that are not in the archive. Their sidecars are.
     sidecars : dict of str to dict
         Sidecars by the paths of their artefacts.
+    origin : dict
+        What is recorded of the archive.
     """
 
     folder: Path
     plan: Plan
     missing: list[Artefact]
     sidecars: dict[str, dict[str, Any]]
+    origin: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -104,11 +108,17 @@ def unpacked(path: Path, into: Path) -> Iterator[Unpacked]:
                 raise SatError(f"{path}: holds {odd[0]}, which is no file of its study; nothing was imported.")
             sidecars = {each: read_sidecar(f"{results}{each}") for each in plan.artefacts()}
             missing = _compare(path, bag, plan, results, sidecars)
-        yield Unpacked(temporary, plan, missing, sidecars)
+        origin = {"archive": path.name, "manifest_sha256": bag.digest, "sat": about["sat"], "with": about["with"]}
+        yield Unpacked(temporary, plan, missing, sidecars, origin)
     except OSError as error:
         raise SatError(f"{into}: cannot be written ({error.strerror}); nothing was imported.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_into(path: Path, into: Path) -> None:
+    """Accept an archive for a folder, before anything is unpacked; see `check_free`."""
+    check_free(into, _about(Bag(path))["study"])
 
 
 def _about(bag: Bag) -> dict[str, Any]:
@@ -171,6 +181,7 @@ def place(found: Unpacked, into: Path) -> None:
     """
     moves = [(found.results, into / "results" / found.name), (found.study_file.parent, into / study_folder(found.name))]
     check_free(into, found.name)
+    record(found, found.results / IMPORTED)
     level_times(found.folder)
     done = []
     try:
@@ -182,6 +193,12 @@ def place(found: Unpacked, into: Path) -> None:
         for target in done:
             shutil.rmtree(target, ignore_errors=True)
         raise
+
+
+def record(found: Unpacked, path: Path) -> None:
+    """Write where a study has come from."""
+    content = {**found.origin, "imported": datetime.now(UTC).isoformat(timespec="seconds")}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def check_free(into: Path, name: str) -> None:

@@ -118,6 +118,13 @@ class Bag:
     ----------
     path : Path
 
+    Attributes
+    ----------
+    digests : dict of str to str
+        SHA-256 of every file, by its name below ``data/``.
+    digest : str
+        SHA-256 of the list of these, which stands for all that is in the archive.
+
     Raises
     ------
     SatError
@@ -222,6 +229,7 @@ class Bag:
             if hashlib.sha256(self.text(name).encode()).hexdigest() != expected:
                 raise _damaged(self.path, name)
         listed = self._sums(MANIFEST)
+        self.digest = hashlib.sha256(self.text(MANIFEST).encode()).hexdigest()
         there = {name for name in self._members if name.startswith(PAYLOAD)}
         if odd := sorted(there ^ set(listed)):
             what = "is missing" if odd[0] in listed else "has no checksum"
