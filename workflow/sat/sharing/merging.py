@@ -1,4 +1,4 @@
-"""Join an unpacked study to another one: its models get a cohort of their own there, and its files keep their recipes."""
+"""Join an unpacked study to another one. Its models get cohorts of their own there, and its files keep recipes."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
     theirs = found.plan
     if lacking := sorted({part_of(artefact.step.stage) for artefact in found.missing} & set(NEEDED)):
         raise SatError(
-            f"the archive has no {' and no '.join(lacking)}, without which its models would be attacked and compared again; "
-            f"ask for one that was packed with: sat export --with {','.join(NEEDED)}."
+            f"the archive has no {' and no '.join(lacking)}, without which its models would be attacked and compared "
+            f"again; ask for one that was packed with: sat export --with {','.join(NEEDED)}."
         )
     names = {name.casefold(): name for name in ours.study.model}
     if twice := sorted(name for name in theirs.study.model if name.casefold() in names):
         raise SatError(
-            f"{len(twice)} of the archive's models have names that study {ours.study.name} has too: {', '.join(twice)}. "
-            "Files are called after models, so rename yours before they have results, or import the archive as a study "
-            "of its own, without --study."
+            f"{len(twice)} of the archive's models have names that study {ours.study.name} has too: "
+            f"{', '.join(twice)}. Files are called after models. So import the archive as a study of its own, without --study, or rename "
+            "yours while they have no results."
         )
     differ = _settings(found, ours, results)
     cohort = max((row.cohort for row in ours.study.models), default=0)
@@ -88,9 +88,8 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
         differ = _code(models, theirs.study, ours.study)
     if differ:
         raise _refusal(differ, ours.study.name)
-    joined = _with(
-        ours, models, {name: theirs.digests[name] for name in theirs.study.files if name in theirs.study.model}
-    )
+    digests = {name: theirs.digests[name] for name in theirs.study.files if name in theirs.study.model}
+    joined = _with(ours, models, digests)
     moves, rerun = {}, []
     for artefact, source in _pairs(joined, theirs, cohort, {row.model for row in models}):
         if source is not None and source.step.recipe == artefact.step.recipe:
@@ -105,7 +104,6 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
         {**tables[row.model], **_training(theirs.study, ours.study, row.model), "cohort": str(row.cohort)}
         for row in models
     ]
-    digests = {name: theirs.digests[name] for name in theirs.study.files if name in theirs.study.model}
     return Joined(rows, moves, digests, rerun)
 
 
@@ -126,8 +124,8 @@ def take_over(joined: Joined, source: Path, results: Path) -> list[Path]:
     pairs += [(sidecar_path(old), sidecar_path(new)) for old, new in pairs if old.suffix != ".json"]
     if there := [new for _, new in pairs if os.path.lexists(new)]:
         raise SatError(
-            f"{there[0]}: is there already, left by an earlier table of the study; 'sat prune' removes what the study does "
-            "not ask for. Nothing was imported."
+            f"{there[0]}: is there already, left by an earlier table of the study; 'sat prune' removes what the study "
+            "does not ask for. Nothing was imported."
         )
     done: list[Path] = []
     now = time.time_ns()
@@ -158,8 +156,8 @@ def _refusal(differ: Sequence[str], name: str) -> SatError:
     more = f"; and {len(differ) - SHOWN} more" if len(differ) > SHOWN else ""
     return SatError(
         f"the archive's results do not fit study {name}, so nothing was imported. What differs: "
-        f"{'; '.join(differ[:SHOWN])}{more}. Give the study the archive's settings, or import the archive as a study of "
-        "its own, without --study."
+        f"{'; '.join(differ[:SHOWN])}{more}. Give the study the archive's settings, or import the archive as a study "
+        "of its own, without --study."
     )
 
 
@@ -172,8 +170,7 @@ def _settings(found: Unpacked, ours: Plan, results: Path) -> list[str]:
     for split in ("attack", "eval"):
         mine, given = ours.images(split), theirs.images(split)
         differ += _steps(mine, given)
-    attack, given = ours.attack().params, theirs.attack().params
-    differ += _values("attack", attack, given)
+    differ += _values("attack", ours.attack().params, theirs.attack().params)
     if differ:
         return list(dict.fromkeys(differ))
     for split in ("attack", "eval"):
@@ -214,7 +211,7 @@ def _code(models: Sequence[Model], theirs: Study, ours: Study) -> list[str]:
     """Code files that models of the archive need, and that the study does not have as they are there."""
     modules = sorted({row.module for row in models if row.module})
     return [
-        f"the code file {theirs.code[module].path.name} (put the archive's beside the study, and name it in its key 'code')"
+        f"the code file {theirs.code[module].path.name} (put the archive's beside the study; name it in its key 'code')"
         for module in modules
         if module not in ours.code or ours.code[module].digest != theirs.code[module].digest
     ]
@@ -229,16 +226,14 @@ def _joined_row(row: Model, cohort: int, theirs: Study, ours: Study) -> Model:
 def _differing_training(theirs: Study, ours: Study, model: str) -> dict[str, Any]:
     """Settings of a model's training that its row must say, since the study's own are others."""
     if not theirs.trained(model):
-        return {}
+        return {"fine_tune": False} if ours.config.training.fine_tune else {}
     given = theirs.training(model).model_dump(mode="json")
     return {key: value for key, value in given.items() if ours.config.training.model_dump(mode="json")[key] != value}
 
 
 def _training(theirs: Study, ours: Study, model: str) -> dict[str, str]:
     cells = _differing_training(theirs, ours, model)
-    return {
-        f"training.{key}": str(value).lower() if isinstance(value, bool) else str(value) for key, value in cells.items()
-    }
+    return {f"training.{key}": value if isinstance(value, str) else json.dumps(value) for key, value in cells.items()}
 
 
 def _with(ours: Plan, models: Sequence[Model], digests: Mapping[str, str]) -> Plan:
