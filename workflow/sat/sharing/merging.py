@@ -78,8 +78,8 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
     if twice := sorted(name for name in theirs.study.model if name.casefold() in names):
         raise SatError(
             f"{len(twice)} of the archive's models have names that study {ours.study.name} has too: "
-            f"{', '.join(twice)}. Files are called after models. So import the archive as a study of its own, without --study, or rename "
-            "yours while they have no results."
+            f"{', '.join(twice)}. Files are called after models. So import the archive as a study of its own, without "
+            "--study, or rename yours while they have no results."
         )
     differ = _settings(found, ours, results)
     cohort = max((row.cohort for row in ours.study.models), default=0)
