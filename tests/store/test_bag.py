@@ -30,7 +30,7 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
 @pytest.fixture
 def archive(tmp_path: Path, entries: dict[str, Entry]) -> Path:
     path = tmp_path / "s.sat.zip"
-    write_bag(path, entries, {"README.txt": "words\n"}, {"External-Identifier": "s"})
+    write_bag(path, entries, {"README.txt": "a word\n"}, {"External-Identifier": "s"})
     return path
 
 
@@ -58,7 +58,7 @@ def test_the_bytes_of_an_archive_follow_from_its_content(
 ) -> None:
     again = tmp_path / "later/s.sat.zip"
     os.utime(entries["results/s/b.h5"].content, (1_000_000_000,) * 2)
-    write_bag(again, dict(reversed(entries.items())), {"README.txt": "words\n"}, {"External-Identifier": "s"})
+    write_bag(again, dict(reversed(entries.items())), {"README.txt": "a word\n"}, {"External-Identifier": "s"})
     assert again.read_bytes() == archive.read_bytes()
     with zipfile.ZipFile(archive) as opened:
         kinds = {Path(one.filename).name: one.compress_type for one in opened.infolist()}
