@@ -201,14 +201,15 @@ class Bag:
         found: dict[str, zipfile.ZipInfo] = {}
         tops, seen = set(), set()
         for member in members:
-            name, mode = member.filename, member.external_attr >> 16
+            name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
             parts = PurePosixPath(name).parts
             if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or not name.isprintable():
                 raise SatError(
                     f"{self.path}: its member {name!r} would be written outside of the folder of the import; nothing "
                     "was written. Do not trust this archive."
                 )
-            if mode and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # Some programs say nothing of the kind.
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise SatError(
                     f"{self.path}: its member {name!r} is a link or a device, which 'sat export' never writes; nothing "
                     "was written. Do not trust this archive."
