@@ -56,9 +56,10 @@ def add_row(table: Path) -> None:
         csv.DictWriter(stream, ADDED.keys(), lineterminator="\n").writerow(ADDED)
 
 
-@pytest.fixture
-def archive(finished: Project, tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.sat.zip"
+@pytest.fixture(scope="module")
+def archive(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished study with all parts; not to be changed."""
+    path = tmp_path_factory.mktemp("archive") / "tiny.sat.zip"
     sat(finished, "export", "--with", "all", "-o", str(path))
     return path
 

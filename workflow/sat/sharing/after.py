@@ -21,6 +21,11 @@ def describe(found: Unpacked, into: Path) -> Iterator[str]:
     """
     study, file = found.plan.study, f"{study_folder(found.name)}/study.yaml"
     yield f"Study {study.name}, {len(study.used)} models: {into / file}, results in {into / 'results' / study.name}"
+    if found.renamed:
+        yield (
+            "Files that lay outside of the study's folder have other names here, so the next run writes study.json and "
+            "the page again, and nothing else."
+        )
     if found.missing:
         yield from _missing(found, file)
     enter = [] if into.resolve() == Path.cwd() else [f"cd {shlex.quote(str(into))}"]

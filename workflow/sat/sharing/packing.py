@@ -101,7 +101,7 @@ def pack(
     config = merged_config(files, overrides)
     own_entries = own_files(study, config, files[0].parent)
     entries |= {f"{place}/{name}": entry for name, entry in own_entries.entries.items()}
-    entries[f"{place}/study.yaml"] = Entry(_study_file(files, config, own_entries))
+    entries[f"{place}/study.yaml"] = Entry(study_text(files, config, own_entries))
     data_set = study.config.images.source
     remarks = [LICENCE.format(source=data_set)] if "images" in parts else []
     remarks += [SHOWN.format(examples=EXAMPLES, source=data_set)] if f"{home}/{EXAMPLES}" in entries else []
@@ -143,7 +143,7 @@ def _sidecars(artefacts: Collection[Artefact], results: Path) -> dict[str, dict[
     return found
 
 
-def _study_file(files: Sequence[Path], config: Mapping[str, Any], own: OwnFiles) -> bytes:
+def study_text(files: Sequence[Path], config: Mapping[str, Any], own: OwnFiles) -> bytes:
     """The config file as its author wrote it, unless several files or settings, or other names, make another one."""
     if len(files) == 1 and own.config == merged_config(files):
         return files[0].read_bytes()

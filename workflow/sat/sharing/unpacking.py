@@ -63,6 +63,11 @@ class Unpacked:
         """The config file."""
         return self.folder / study_folder(self.name) / "study.yaml"
 
+    @property
+    def renamed(self) -> bool:
+        """Whether the study names its files otherwise than where it was made."""
+        return bool(self.sidecars["study.json"]["recipe"] != self.plan.describe().step.recipe)
+
     def sidecar(self, artefact: Artefact) -> dict[str, Any]:
         """The sidecar of an artefact, whether its file is in the archive or not."""
         return self.sidecars[artefact.path]
@@ -121,6 +126,10 @@ def check_into(path: Path, into: Path) -> None:
     check_free(into, _about(Bag(path))["study"])
 
 
+NAMING = ("study", "atlas")
+"""Stages that record the names of the study's files. They take seconds, and no other result follows from them."""
+
+
 def _about(bag: Bag) -> dict[str, Any]:
     """What the archive says of itself."""
     try:
@@ -143,7 +152,8 @@ def _compare(path: Path, bag: Bag, plan: Plan, results: str, sidecars: dict[str,
     for artefact in plan.artefacts().values():
         sidecar = sidecars[artefact.path]
         if sidecar["recipe"] != artefact.step.recipe:
-            others.append(artefact.path)
+            # Files that lay outside of the study's folder have other names in its file now. Only these tell.
+            others += [artefact.path] if artefact.step.stage not in NAMING else []
             if sidecar.get("stage_version") != artefact.step.version:
                 versions[artefact.step.stage] = (sidecar.get("stage_version"), artefact.step.version)
         if artefact.path.endswith(".json"):
