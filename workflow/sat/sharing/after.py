@@ -48,11 +48,7 @@ def _missing(found: Unpacked, file: str) -> Iterator[str]:
         digest = next(
             found.sidecar(artefact)["content_sha256"] for artefact in images if artefact.wildcards["split"] != "train"
         )
-        where = (
-            f"put the data set at {config.root} (key images.root)"
-            if config.root
-            else "nothing needs to be put anywhere"
-        )
+        where = f"put the data set at {config.root} (key images.root)" if config.root else "no file is needed"
         yield f"images: {config.source}; {where}. Only images with the content digest {digest[:16]} are accepted."
     if weights := by_part.get("weights"):
         yield from _weights(found, weights)
