@@ -1,4 +1,4 @@
-"""Make an archive of 'sat export' a study here, to read and to extend."""
+"""Make an archive a study here, to read and to extend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the files that an imported study lacks, and keep those that are the same."""
+"""Make what an imported study lacks; keep what is the same."""
 
 from __future__ import annotations
 
