@@ -87,7 +87,6 @@ def make_again(plan: Plan, results: Path, made: list[Artefact], folder: Path) ->
         If an input is missing, or the job finds a mistake.
     """
     import importlib
-    import os
 
     from sat.cli.jobs import call_of, parser_of
     from sat.study.code import COPIES, FOLDER
@@ -105,7 +104,7 @@ def make_again(plan: Plan, results: Path, made: list[Artefact], folder: Path) ->
         parsed = parser_of(call.command).parse_args(call.words)
         parsed.step = made[0].json
         importlib.import_module(f"sat.stages.{call.command}").run(parsed)
-    return call.outputs
+    return list(call.outputs)
 
 
 def _compare(before: Path, now: Path) -> bool:
