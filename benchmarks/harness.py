@@ -23,6 +23,8 @@ sys.path.insert(0, str(ROOT / "workflow"))
 # This must happen before anything imports torch. Processes that are started from here inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+DEVICE = "cpu"
+"""Device of the benchmarks that can be run on several; `run.py` sets it."""
 SNAKEMAKE = ("-m", "snakemake")
 TINY = {"convnext": "test_convnext", "efficientnet": "test_efficientnet", "resnet": "test_resnet", "vit": "test_vit"}
 """Models of the small study, and their architectures."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import harness  # before anything of the library: it sets the path and the number of threads
 from sat.store.environment import environment
 
-BENCHMARKS = ("attack", "overlap", "pairs", "storage", "hashing", "scheduling", "analyses", "atlas")
+BENCHMARKS = ("attack", "overlap", "precision", "pairs", "storage", "hashing", "scheduling", "analyses", "atlas")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -19,6 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each contender (default: 3)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="device of precision (default: cpu)")
     parser.add_argument("--write", action="store_true", help=f"also write benchmarks/{RESULTS.name}")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
@@ -28,6 +29,7 @@ def main() -> None:
         parser.error("--write runs every benchmark; give no NAME")
     if arguments.repeats < 1:
         parser.error("--repeats starts at 1")
+    harness.DEVICE = arguments.device
     parts = [_heading(arguments.repeats)]
     print(parts[0], flush=True)
     for name in arguments.names or BENCHMARKS:

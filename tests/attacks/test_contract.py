@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from conftest import ROOT
 from nets import classifier, digits, perturb
-from sat.attacks.apply import attack
+from sat.attacks.apply import attack, broken
 from sat.errors import SatError
 from sat.models.classifier import predict
 from sat.study.attack import AttackSettings
@@ -135,6 +135,19 @@ def test_fooled_is_what_a_fresh_look_says(case):
     _, net, images, labels, (change, fooled) = case
     assert ((predict(net, perturb(images, change), 16).argmax(1) != labels) == fooled).all()
     assert fooled.any()
+
+
+@pytest.mark.parametrize("method", names("attacks"))
+def test_a_net_in_bfloat16_can_be_attacked(method):
+    net, images, _ = scene(method, 16)
+    net.precision = "bfloat16"
+    labels = predict(net, images, 16).argmax(1)
+    given = params(method, precision="bfloat16")
+    found = attack(net, images, labels, np.arange(16), given)
+    assert not broken(found, images, given["eps"], ATTACKS[method])
+    adversarial = perturb(images, found.perturbation)
+    assert ((predict(net, adversarial, 16).argmax(1) != labels) == found.fooled).all()
+    assert loss(net, adversarial, labels) > loss(net, images, labels)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(case):

@@ -3,11 +3,11 @@ rule attack:
         **made(weights="weights/{model}.safetensors", images="images/attack.h5", clean="clean/{model}.h5"),
         gate=gate_of,
     output:
-        **makes(adversarial="{variant}adversarial/{model}.h5"),
+        **makes(adversarial=f"{VARIANT}adversarial/{{model}}.h5"),
     log:
-        f"{RESULTS}/logs/{{variant}}attack/{{model}}.log",
+        f"{RESULTS}/logs/{VARIANT}attack/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{variant}}attack/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/{VARIANT}attack/{{model}}.tsv"
     conda:
         ENV
     threads: compute.threads

@@ -121,7 +121,9 @@ if workflow.is_main_process:
 
 
 wildcard_constraints:
-    model="|".join(map(re.escape, plan.needed)),
+    # Not the thousand names: Snakemake copies a constraint into each pattern, and reads it whole for each path. A model
+    # that is not in the study has no rule that makes its weights.
+    model="[^/]+",
     target="|".join(plan.blocks),
     source="|".join(plan.blocks),
     split="train|eval|attack",
@@ -129,6 +131,8 @@ wildcard_constraints:
     variant="|" + "|".join(re.escape(variant_folder(name)) for name in study.config.variants),
 
 
+# What the paths of a variant begin with. Without variants, no path begins with a wildcard, so Snakemake tries fewer rules.
+VARIANT = "{variant}" if study.config.variants else ""
 ENV = "../../envs/sat.yaml"
 COMPUTE = (
     "--device {resources.device} --threads {threads} --batch {resources.batch}"
@@ -190,14 +194,11 @@ def reported(path, shown):
         "own" if own else f"{name}_figure" if kind == "figure" and (captions / f"{name}_figure.rst").exists() else name
     )
 
-    def variant(wildcards):
-        return variant_of(wildcards) if "{variant}" in path else ""
-
     return report(
         results(path),
-        category=lambda wildcards: SECTIONS["Variants" if variant(wildcards) else shown.section],
+        category=lambda wildcards: SECTIONS["Variants" if variant_of(wildcards) else shown.section],
         labels=lambda wildcards: {
-            "what": " of ".join([shown.title, *filter(None, [variant(wildcards)])]),
+            "what": " of ".join([shown.title, *filter(None, [variant_of(wildcards)])]),
             "kind": kind,
         },
         caption=f"../report/{caption}.rst",
@@ -235,7 +236,7 @@ def needs(estimate, device={"gpu": 0}):
 
 def variant_of(wildcards):
     """Name of a variant; empty for the study itself."""
-    return wildcards.variant.removeprefix("variants/").removesuffix("/")
+    return wildcards.get("variant", "").removeprefix("variants/").removesuffix("/")
 
 
 def any_of(names):

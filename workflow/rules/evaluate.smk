@@ -6,11 +6,11 @@ rule evaluate:
             adversarial=lambda wildcards: paths_of(tile_of(wildcards).inputs["adversarial"]),
         ),
     output:
-        **makes(tile="{variant}tiles/{target}/{source}.h5"),
+        **makes(tile=f"{VARIANT}tiles/{{target}}/{{source}}.h5"),
     log:
-        f"{RESULTS}/logs/{{variant}}evaluate/{{target}}/{{source}}.log",
+        f"{RESULTS}/logs/{VARIANT}evaluate/{{target}}/{{source}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{variant}}evaluate/{{target}}/{{source}}.tsv"
+        f"{RESULTS}/benchmarks/{VARIANT}evaluate/{{target}}/{{source}}.tsv"
     conda:
         ENV
     threads: compute.threads

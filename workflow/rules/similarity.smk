@@ -1,6 +1,6 @@
 MATRICES = {
-    "sat": ("{variant}similarity/sat.csv", Shown("Similarity", "SAT matrix")),
-    "affinity": ("{variant}similarity/affinity.csv", Shown("Similarity", "affinity matrix")),
+    "sat": (f"{VARIANT}similarity/sat.csv", Shown("Similarity", "SAT matrix")),
+    "affinity": (f"{VARIANT}similarity/affinity.csv", Shown("Similarity", "affinity matrix")),
 }
 
 
@@ -13,15 +13,15 @@ rule similarity:
         ),
     output:
         **makes(
-            pairs="{variant}similarity/pairs.parquet",
+            pairs=f"{VARIANT}similarity/pairs.parquet",
             **({} if study.landmarks else MATRICES),
-            most_similar=("{variant}similarity/most_similar.csv", Shown("Similarity", "most similar pairs")),
-            models=("{variant}similarity/models.csv", Shown("Models", "accuracy and white-box success")),
+            most_similar=(f"{VARIANT}similarity/most_similar.csv", Shown("Similarity", "most similar pairs")),
+            models=(f"{VARIANT}similarity/models.csv", Shown("Models", "accuracy and white-box success")),
         ),
     log:
-        f"{RESULTS}/logs/{{variant}}similarity/similarity.log",
+        f"{RESULTS}/logs/{VARIANT}similarity/similarity.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{variant}}similarity/similarity.tsv"
+        f"{RESULTS}/benchmarks/{VARIANT}similarity/similarity.tsv"
     conda:
         ENV
     resources:
@@ -41,20 +41,20 @@ if study.landmarks:
 
     rule estimate:
         input:
-            **made(pairs="{variant}similarity/pairs.parquet"),
+            **made(pairs=f"{VARIANT}similarity/pairs.parquet"),
         output:
             **makes(
                 **MATRICES,
-                estimated=("{variant}similarity/estimated.csv", Shown("Similarity", "estimated pairs")),
+                estimated=(f"{VARIANT}similarity/estimated.csv", Shown("Similarity", "estimated pairs")),
                 landmarks=(
-                    "{variant}similarity/landmarks.csv",
+                    f"{VARIANT}similarity/landmarks.csv",
                     Shown("Similarity", "errors of the estimates by model"),
                 ),
             ),
         log:
-            f"{RESULTS}/logs/{{variant}}similarity/estimate.log",
+            f"{RESULTS}/logs/{VARIANT}similarity/estimate.log",
         benchmark:
-            f"{RESULTS}/benchmarks/{{variant}}similarity/estimate.tsv"
+            f"{RESULTS}/benchmarks/{VARIANT}similarity/estimate.tsv"
         conda:
             ENV
         resources:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = ("cli", "stages")
-GROUPS = ("Prepare a study", "Run it", "Read its results", "Trust them", "Develop SAT")
+GROUPS = ("Prepare a study", "Run it", "Read its results", "Trust them", "Share them", "Develop SAT")
 """Headings of the commands for people, in the order of the help text."""
 
 

@@ -57,6 +57,35 @@ def _find(plan: Plan, results: Path, path: str) -> Artefact:
 
 
 def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
+    """Make the job's artefacts in a folder and compare them; the status is 1 if any is not the same."""
+    outputs = make_again(plan, results, made, folder)
+    same = [_compare(results / artefact.path, path) for artefact, path in zip(made, outputs, strict=True)]
+    return 0 if all(same) else 1
+
+
+def make_again(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> list[Path]:
+    """Make a job's artefacts in this process, in a folder, from the study's results.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Path
+        Folder of the study's results.
+    made : list of Artefact
+        All artefacts of the job.
+    folder : Path
+        Folder to write to.
+
+    Returns
+    -------
+    list of Path
+        The artefacts that were made.
+
+    Raises
+    ------
+    SatError
+        If an input is missing, or the job finds a mistake.
+    """
     import importlib
 
     from sat.cli.jobs import call_of, parser_of
@@ -75,8 +104,7 @@ def _run(plan: Plan, results: Path, made: list[Artefact], folder: Path) -> int:
         parsed = parser_of(call.command).parse_args(call.words)
         parsed.step = made[0].json
         importlib.import_module(f"sat.stages.{call.command}").run(parsed)
-    same = [_compare(results / artefact.path, path) for artefact, path in zip(made, call.outputs, strict=True)]
-    return 0 if all(same) else 1
+    return list(call.outputs)
 
 
 def _compare(before: Path, now: Path) -> bool:

@@ -13,6 +13,7 @@ from sat.errors import SatError
 from sat.store.user_files import register
 from sat.study.code import give_consent
 from sat.study.plan import Plan
+from sat.study.section import did_you_mean
 from sat.study.study import Study, examine_study, load_study
 from sat.text import wrapped
 
@@ -69,6 +70,36 @@ def add_study(parser: argparse.ArgumentParser, positional: bool = True) -> None:
     )
 
 
+def add_parts(parser: argparse.ArgumentParser, default: str, about: str) -> None:
+    """Add the argument that chooses parts of a study; see `sat.sharing.contents.PARTS`."""
+    parser.add_argument(
+        "--with",
+        dest="parts",
+        default=default,
+        metavar="PARTS",
+        help=f"{about}, with commas between: attacks, predictions, weights, images; or all"
+        + (f" (default: {default})" if default else ""),
+    )
+
+
+def parts_of(arguments: argparse.Namespace) -> list[str]:
+    """Parts of a study that the arguments choose, in the order of their declaration.
+
+    Raises
+    ------
+    SatError
+        If there is no such part.
+    """
+    from sat.sharing.contents import PARTS
+
+    asked = [part.strip() for part in arguments.parts.split(",") if part.strip()]
+    names = ", ".join(PARTS)
+    for part in asked:
+        if part not in (*PARTS, "all"):
+            raise SatError(f"--with {part}: {did_you_mean(part, (*PARTS, 'all'), f'write {names}, or all.')}")
+    return list(PARTS) if "all" in asked else [part for part in PARTS if part in asked]
+
+
 def study_of(arguments: argparse.Namespace) -> Study:
     """Read the study that the arguments name.
 
@@ -78,7 +109,7 @@ def study_of(arguments: argparse.Namespace) -> Study:
         If there is no study, or it is not valid.
     """
     _check_named(arguments)
-    return load_study(arguments.study, _overrides(arguments.config))
+    return load_study(arguments.study, overrides_of(arguments.config))
 
 
 def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
@@ -90,7 +121,7 @@ def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
         If there is no study.
     """
     _check_named(arguments)
-    return examine_study(arguments.study, _overrides(arguments.config))
+    return examine_study(arguments.study, overrides_of(arguments.config))
 
 
 def _check_named(arguments: argparse.Namespace) -> None:
@@ -101,7 +132,7 @@ def _check_named(arguments: argparse.Namespace) -> None:
         )
 
 
-def _overrides(words: Sequence[str]) -> dict[str, Any]:
+def overrides_of(words: Sequence[str]) -> dict[str, Any]:
     """Read the settings of ``--config``; values are typed as in YAML."""
     overrides: dict[str, Any] = {}
     for word in words:

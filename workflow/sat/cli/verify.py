@@ -30,21 +30,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings and the command that repairs them; the status is 1 if there are any."""
     from sat.cli.tools import existing_results, plan_of, study_of
+    from sat.sharing.contents import not_travelled
     from sat.status.verify import adopt, changed_code, earlier_formats, left_behind, verify
 
     study = study_of(arguments)
     plan, results = plan_of(study), existing_results(arguments, study)
     total = len(plan.artefacts())
     known: dict[str, Mapping[str, Any]] = {}
-    findings = list(verify(plan, results, arguments.full or arguments.adopt, known))
+    elsewhere = not_travelled(plan, results)
+    findings = list(verify(plan, results, arguments.full or arguments.adopt, known, elsewhere))
     for finding in findings:
         print(f"{finding.kind:<11}{finding.path}: {finding.reason}")
     if not findings:
-        print(f"{total} artefacts of {results}: all are as the study asks.")
+        here = f"{total - len(elsewhere)} of {total}" if elsewhere else total
+        print(f"{here} artefacts of {results}: all are as the study asks.")
     else:
         print(f"\n{len(findings)} of {total} artefacts of {results} are not as the study asks. To repair:")
         again = [str(finding.path) for finding in findings if finding.kind != "missing"]
         print(f"  {_repair(arguments, again, bool(study.own))}")
+    if elsewhere:
+        print(f"\n{len(elsewhere)} did not come with the archive of this study. 'sat restore' makes them again.")
     changed = changed_code(plan, results)
     for folder in changed:
         print(f"\n{folder}: has been changed. Delete the folder; the next run copies it again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sat.errors import SatError
+from sat.models.precision import deterministically
 
 SLICE = 16
 """Batch sizes are multiples of this number. Gradients from batches of 1, 7 or 15 differ from others in the last bits,
@@ -72,7 +74,7 @@ def in_batches(
     while start < count:
         where = slice(start, min(start + batch.size, count))
         try:
-            result = work(where)
+            result = deterministically(partial(work, where))
         except torch.cuda.OutOfMemoryError:
             full = True
         else:

@@ -22,6 +22,7 @@ from sat.logs import progress
 from sat.models.batches import Batch
 from sat.models.feed import Ahead, Line, Sent, blocks, launched, line_to, padded_slice
 from sat.models.own import Own, check_outputs, create_own, said_by
+from sat.models.precision import forward_in
 from sat.store.chunks import Held, Items
 from sat.study.names import check_architecture
 
@@ -62,10 +63,16 @@ class Classifier(nn.Module):
     net : nn.Module
         Network that takes normalised images of the blueprint's input size and returns logits.
     blueprint : Blueprint
+
+    Attributes
+    ----------
+    precision : str
+        Precision in which the network computes: float32, tf32 or bfloat16. Logits and gradients are float32 always.
     """
 
     mean: Tensor
     std: Tensor
+    precision: str = "float32"
 
     def __init__(self, net: nn.Module, blueprint: Blueprint) -> None:
         super().__init__()
@@ -86,8 +93,10 @@ class Classifier(nn.Module):
         -------
         float Tensor, shape (n, classes)
         """
-        logits: Tensor = self.net(self.prepare(images))
-        return logits
+        prepared = self.prepare(images)
+        with forward_in(self.precision, images.device.type):
+            logits: Tensor = self.net(prepared)
+        return logits.float() if self.precision == "bfloat16" else logits
 
     def prepare(self, images: Tensor) -> Tensor:
         """Resize and normalise images, as the network itself expects them."""
@@ -487,7 +496,8 @@ def features(
             return _input_of(classifier, classifier.blueprint.features, unit).flatten(1)
         if not (hasattr(net, "forward_head") and hasattr(net, "forward_features")):
             return torch.empty(len(unit), 0)
-        found: Tensor = net.forward_head(net.forward_features(classifier.prepare(unit)), pre_logits=True)
+        with forward_in(classifier.precision, unit.device.type):
+            found: Tensor = net.forward_head(net.forward_features(classifier.prepare(unit)), pre_logits=True)
         return found.flatten(1)
 
     return np.concatenate([values for _, values in outputs_of(before_the_head, images, batch, device)])

@@ -62,8 +62,8 @@ def compare(first: StudyResults, second: StudyResults, draws: int = 999, seed: i
 
 def _common_images(first: StudyResults, second: StudyResults) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of the attack images that both studies have: the same number, label and pixels."""
-    ids = [study.predictions["image"].to_numpy() for study in (first, second)]
-    _, ours, theirs = np.intersect1d(*ids, return_indices=True)
+    ids, others = (study.predictions["image"].to_numpy() for study in (first, second))
+    _, ours, theirs = np.intersect1d(ids, others, return_indices=True)
     if first.images(rows=slice(0, 1)).image.shape != second.images(rows=slice(0, 1)).image.shape:
         return ours[:0], theirs[:0]
     same = first.labels[ours] == second.labels[theirs]

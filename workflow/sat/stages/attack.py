@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     params = job.step.params
     model, method = params["model"], module("attacks", params["method"]).UNIT
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    classifier.precision = params.get("precision", "float32")
     with hdf5.reading(job.input("clean", arguments.clean)) as file:
         prediction = file["attack_prediction"][:]
     path = job.input("images", arguments.images)

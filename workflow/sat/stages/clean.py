@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     model, batch = job.step.params["model"], batch_of(job)
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    classifier.precision = job.step.params.get("precision", "float32")
     attack_images = job.input("attack_images", arguments.attack_images)
     eval_images = job.input("eval_images", arguments.eval_images)
     with hdf5.reading(attack_images) as file:

@@ -66,6 +66,7 @@ def start(arguments: argparse.Namespace) -> Job:
         import torch
 
         from sat.models.classifier import pick_device
+        from sat.models.precision import pin
 
         # On two busy cores, two torch threads were measured to be 5 to 25 times slower than one.
         torch.set_num_threads(arguments.threads)
@@ -73,7 +74,7 @@ def start(arguments: argparse.Namespace) -> Job:
         name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
         run = {"device": device, "device_name": name, "threads": arguments.threads, "batch": arguments.batch}
         run["build"] = _build(device)
-        run["float32"] = pin_precision()
+        run["precision"] = pin(step.params.get("precision", "float32"), device)
         run.update(leased or {})
     # Objects made by imports (see __main__) are left out of every later garbage collection.
     gc.freeze()
@@ -88,23 +89,6 @@ def _build(device: str) -> str:
     if device == "cuda":
         return f"torch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
     return f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
-
-
-def pin_precision() -> str:
-    """Compute in full float32 and with the same algorithms each time, as PyTorch does not on a GPU by default.
-
-    Returns
-    -------
-    str
-        What was pinned, for the sidecars.
-    """
-    import torch
-
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    return "no TF32, deterministic cuDNN"
 
 
 def batch_of(job: Job) -> Batch:

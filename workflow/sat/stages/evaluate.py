@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     prediction = np.full((len(names), len(sets), len(ids)), ABSENT, np.int16)
     confidence = np.full(prediction.shape, np.nan, np.float16)
     targets = {name: load_classifier(path, arguments.device) for name, path in zip(names, weights, strict=True)}
+    for classifier in targets.values():
+        classifier.precision = params.get("precision", "float32")
     for found in progress(
         evaluate(targets, images, sets, batch_of(job), arguments.device),
         f"{len(names)} targets on {len(sources)} sources",

@@ -124,6 +124,7 @@ def fit(
     import torch
 
     from sat.errors import SatError
+    from sat.models.precision import tolerate
     from sat.models.training import train
     from sat.store.checkpoint import Checkpoint
 
@@ -131,6 +132,8 @@ def fit(
     if workers is None:
         workers = arguments.threads if arguments.device == "cuda" else 0
     checkpoint = Checkpoint(arguments.out, job, arguments.checkpoint_seconds)
+    # A step of a training cannot be computed twice, so nothing may fail for want of a deterministic algorithm.
+    tolerate("what has none in training")
     try:
         trained = train(
             blueprint,

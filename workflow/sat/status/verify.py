@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,11 @@ class Finding:
 
 
 def verify(
-    plan: Plan, results: Path, full: bool = False, known: dict[str, Mapping[str, Any]] | None = None
+    plan: Plan,
+    results: Path,
+    full: bool = False,
+    known: dict[str, Mapping[str, Any]] | None = None,
+    elsewhere: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Find every artefact that is missing, stale or changed, or that was made from such an artefact.
 
@@ -49,6 +53,9 @@ def verify(
         Whether to hash the whole content of every file, which also finds bit rot.
     known : dict, optional
         It is filled with the sidecars that were read, by the path of the artefact, in the order of the flow.
+    elsewhere : collection of str
+        Artefacts of an imported study, by their paths below the results, of which only the sidecars have come. They are
+        not missing.
 
     Yields
     ------
@@ -59,7 +66,10 @@ def verify(
     faulty: set[str] = set()
     for artefact in plan.artefacts().values():
         path = results / artefact.path
-        finding = _examine(path, artefact.step, known, faulty, full)
+        if artefact.path in elsewhere:
+            known[str(path)] = read_sidecar(path)
+            continue
+        finding = _examine(path, artefact.step, known, faulty, full, results)
         if finding:
             faulty.add(str(path))
             yield finding
@@ -82,7 +92,7 @@ def is_finished(plan: Plan, results: Path, path: str) -> bool:
     if not artefact:
         return False
     made = plan.jobs()[artefact.job]
-    return not any(_examine(results / each.path, each.step, {}, set(), full=True) for each in made)
+    return not any(_examine(results / each.path, each.step, {}, set(), True, results) for each in made)
 
 
 def adopt(known: Mapping[str, Mapping[str, Any]], findings: Iterable[Finding]) -> list[Path]:
@@ -135,7 +145,7 @@ def left_behind(results: Path) -> list[Path]:
 
 
 def _examine(
-    path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty: set[str], full: bool
+    path: Path, step: Step, known: dict[str, Mapping[str, Any]], faulty: set[str], full: bool, results: Path
 ) -> Finding | None:
     if not path.exists():
         return Finding(path, "missing", "not made yet")
@@ -149,11 +159,14 @@ def _examine(
     except SatError as error:
         return Finding(path, "changed", str(error))
     for entry in accounts(sidecar):
-        if entry["path"] in faulty:
-            return Finding(path, "downstream", f"made from {entry['path']}")
-        present = known.get(entry["path"])
+        # Results that were imported name the folder where they were made.
+        recorded = Path(entry["path"])
+        here = str(results.joinpath(*recorded.parts[2:])) if recorded.parts[0] == "results" else str(recorded)
+        if here in faulty:
+            return Finding(path, "downstream", f"made from {here}")
+        present = known.get(here)
         if present and (reason := difference(entry, present)):
-            return Finding(path, "changed", f"made from another {entry['path']} than the one that is there now{reason}")
+            return Finding(path, "changed", f"made from another {here} than the one that is there now{reason}")
     if sidecar["recipe"] != step.recipe:
         return Finding(path, "downstream", "made from inputs that other settings or versions made")
     return None

@@ -25,9 +25,9 @@ def read_settings(sat: Path | str) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        Keys images (digest of the attack images as the models saw them), canvas (px) and the settings of the attack,
-        with sizes in grey levels. None for a matrix without a sidecar, and for that of a study that started from a
-        matrix.
+        Keys images (digest of the attack images as the models saw them), canvas (px), the settings of the attack, with
+        sizes in grey levels, and "evaluation precision" where it is not float32. None for a matrix without a sidecar,
+        and for that of a study that started from a matrix.
 
     Raises
     ------
@@ -51,8 +51,11 @@ def read_settings(sat: Path | str) -> dict[str, Any] | None:
         return read_sidecar(found)
 
     images = follow(made["inputs"]["images"])
-    attack = follow(follow(made["inputs"]["tiles"][0])["inputs"]["adversarial"][0])
+    tile = follow(made["inputs"]["tiles"][0])
+    attack = follow(tile["inputs"]["adversarial"][0])
     settings = {name: value for name, value in attack["params"].items() if name not in OWN}
+    if "precision" in tile["params"]:
+        settings["evaluation precision"] = tile["params"]["precision"]
     return {"images": images["content_sha256"], "canvas": images["params"]["canvas"], **settings}
 
 

@@ -14,6 +14,8 @@ from sat.store.files import file_digest, replacing
 
 REGISTRY = "registered.json"
 ABSENT = "absent"
+ELSEWHERE = "elsewhere"
+"""Stamp of a file that lay where a study was made, before it was imported here."""
 
 
 def register(files: Mapping[str, Path], results: Path, write: bool = True) -> dict[str, str]:
@@ -58,6 +60,19 @@ def register(files: Mapping[str, Path], results: Path, write: bool = True) -> di
         with replacing(registry) as temporary:
             temporary.write_text(json.dumps({**known, **entries}, indent=1) + "\n", encoding="utf-8")
     return digests
+
+
+def elsewhere(digests: Mapping[str, str]) -> bytes:
+    """Make the registry of files that another place has, for a study that is handed on; empty without files."""
+    entries = {name: {"stamp": ELSEWHERE, "sha256": digest} for name, digest in digests.items()}
+    sealed = {name: {**entry, "check": _check(entry)} for name, entry in entries.items()}
+    return (json.dumps(sealed, indent=1) + "\n").encode() if sealed else b""
+
+
+def not_here(results: Path) -> frozenset[str]:
+    """Names of the files that an imported study does not need to have: their weights were made where it was made."""
+    known = _read(results / REGISTRY)
+    return frozenset(name for name, entry in known.items() if entry.get("stamp") == ELSEWHERE)
 
 
 def _read(registry: Path) -> dict[str, dict[str, str]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from sat.study.section import Count, Section, explain
+from sat.study.section import Count, Precision, Section, explain
 from sat.units import check_known, declarations
 from sat.units.attack import Attack, Norm
 
@@ -92,6 +92,9 @@ class AttackSection(Section):
     """Radius of the ball, for pixels in [0, 1]. In L-infinity, it is a whole number of grey levels of the canvas, such
     as "8/255". In L2, it is the norm over all pixels, such as 3.0 at 224 px. For patches, it is the number of pixels of
     the canvas that may change, such as 256."""
+    precision: Precision = "float32"
+    """Precision in which the attacked model computes, as in `evaluation.precision`. Weights, the gradient at the image
+    and the perturbation keep theirs."""
 
     @field_validator("method")
     @classmethod
@@ -180,10 +183,12 @@ class AttackSection(Section):
 
     @property
     def params(self) -> dict[str, Any]:
-        """Method, eps and the settings that the method uses, with sizes in grey levels."""
+        """Method, eps and the settings that the method uses, sizes in grey levels; the precision if not float32."""
         settings = self._own
         if "step" in settings:
             settings["step"] = self.step_levels
+        if self.precision != "float32":
+            settings["precision"] = self.precision
         return {"method": self.method, "eps": self.eps_levels, **settings}
 
     def changed(self, changes: Mapping[str, Any]) -> Self:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from sat.study.attack import AttackSettings, Variant, attack_settings
-from sat.study.section import Count, Name, Section, Share
+from sat.study.section import Count, Name, Precision, Section, Share
 from sat.study.training import Training
 from sat.units import Units, ours
 
@@ -112,6 +112,20 @@ class Distillation(Section):
     """Share of the loss that is the teacher's; the rest is that of the true labels."""
     seeds: Count = 3
     """Trainings with each teacher, and without one: the k-th of all begin alike and see the images in one order."""
+
+
+class Evaluation(Section):
+    """How models predict: clean images (`clean`), and adversarial ones (`evaluate`)."""
+
+    precision: Precision = "float32"
+    """`float32`: in full, on every device. `tf32`: a GPU that has TF32 may use it in convolutions and matrix products;
+    any other device computes in float32. `bfloat16`: convolutions and matrix products in bfloat16, on every device. A
+    change predicts all images again; as models are attacked on the images that they get right, attacks follow."""
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The precision if it is not float32."""
+        return {} if self.precision == "float32" else {"precision": self.precision}
 
 
 class Atlas(Section):
@@ -215,6 +229,7 @@ class Core(Section):
     on_low_accuracy: Literal["stop", "flag"] = "stop"
     """A model below min_accuracy stops the run, or is only flagged."""
     attack: AttackSettings = AttackSettings()
+    evaluation: Evaluation = Evaluation()
     variants: dict[Name, Variant] = {}
     """Ablations by name: all models under other settings of the attack, compared with the study's matrix. Each has its
     own results/<study>/variants/<name>/, and shares everything else."""

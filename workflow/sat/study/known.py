@@ -7,7 +7,9 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sat.errors import SatError
@@ -43,22 +45,26 @@ class Known:
     def __init__(self, plan: Plan, results: Path | None = None, n_images: Mapping[str, int] | None = None) -> None:
         self.plan, self.results = plan, results
         self._sizes: dict[str, Size] = {}
+        # Of a thousand models, Snakemake asks a hundred thousand times before anything is made.
+        self._in_table = cache(self._size_of)
         self._counts: dict[str, int] = dict(n_images or {})
 
     def size(self, model: str) -> Size:
         """Numbers of a model's network: those of its row, or else those that its weights' sidecar records."""
         if model not in self._sizes:
-            row = self.plan.study.model[model]
             facts = self._facts(self.plan.weights(model), NET)
             if not facts and self.plan.study.fine_tuned(model):
                 facts = self._facts(self.plan.pretrained(model), NET)
-            counted = {field.name: _number(facts, field.name) for field in fields(Size)}
-            given = {name: getattr(row, name) for name in ("n_parameters", "gmacs", "input_size")}
-            size = Size(**{**counted, **{name: value for name, value in given.items() if value}})
             if not facts:
-                return size
-            self._sizes[model] = size
+                return self._in_table(model)
+            self._sizes[model] = self._size_of(model, facts)
         return self._sizes[model]
+
+    def _size_of(self, model: str, facts: Mapping[str, Any] = MappingProxyType({})) -> Size:
+        row = self.plan.study.model[model]
+        counted = {field.name: _number(facts, field.name) for field in fields(Size)}
+        given = {name: getattr(row, name) for name in ("n_parameters", "gmacs", "input_size")}
+        return Size(**{**counted, **{name: value for name, value in given.items() if value}})
 
     @property
     def n_images(self) -> dict[str, int]:

@@ -157,6 +157,10 @@ class Plan:
         for row in params["models"]:
             if row["landmark"] is None:
                 del row["landmark"]
+        if self.config.attack.precision == "float32":
+            del params["config"]["attack"]["precision"]
+        if not self.config.evaluation.params:
+            del params["config"]["evaluation"]
         return self._made("study.json", "study/study", "study", params)
 
     @cached_property
@@ -249,7 +253,8 @@ class Plan:
             "attack_images": self.images("attack"),
             "eval_images": self.images("eval"),
         }
-        return self._made(f"clean/{model}.h5", f"clean/{model}", "clean", {"model": model}, inputs, model=model)
+        params = {"model": model, **self.config.evaluation.params}
+        return self._made(f"clean/{model}.h5", f"clean/{model}", "clean", params, inputs, model=model)
 
     def _gradients(self, model: str) -> Artefact:
         """gradients/<model>.h5."""
@@ -308,7 +313,7 @@ class Plan:
         """tiles/<target tile>/<source tile>.h5 of the study, or of one of its variants."""
         targets, sources = self.members(target, variant), self.members(source, variant)
         folder = variant_folder(variant)
-        params: dict[str, Any] = {"targets": list(targets), "sources": list(sources)}
+        params: dict[str, Any] = {"targets": list(targets), "sources": list(sources), **self.config.evaluation.params}
         if target == source:
             # Every target is on the diagonal once, so its errors under noise are evaluated there.
             attack = self.attack(variant)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 # --- memory, in MB of 10^6 bytes; measured with torch 2.12.1 and timm 1.0.31 on one thread of an AMD EPYC
 BASE_MB = 800
@@ -194,6 +195,7 @@ class _Net:
     """Memory for the activations of forward and backward pass with frozen weights, per image."""
 
     @classmethod
+    @cache
     def of(cls, model: Size, canvas: int) -> _Net:
         pixels = _pixels(model.input_size or canvas)
         parameters = model.n_parameters or ASSUMED_PARAMETERS

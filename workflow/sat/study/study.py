@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from sat.errors import Faults, SatError
+from sat.store.user_files import not_here
 from sat.study.attack import AttackSettings
 from sat.study.checks import check_file, check_groupings, check_image_folder, check_reference_names
 from sat.study.code import CodeFile, consents, read_code
@@ -329,7 +330,7 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults, may_run
     with faults:
         named = [raw["code"]] if isinstance(raw.get("code"), str) else raw.get("code")
         if isinstance(named, list) and all(isinstance(name, str) for name in named):
-            code = read_code(_locate(folder, name) for name in named)
+            code = read_code(locate(folder, name) for name in named)
     if any(file.kind for file in code.values()):
         kind = None
         with faults:
@@ -347,7 +348,7 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults, may_run
     tables = [valid.models] if isinstance(valid.models, str) else valid.models
     others = [key for unit in valid.units.analyses.values() for key in unit.files]
     user_files = {
-        key: _locate(folder, name)
+        key: locate(folder, name)
         for key, name in (
             ("matrix", valid.matrix),
             *((key, getattr(valid, key)) for key in others),
@@ -384,7 +385,11 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults, may_run
                 if not given and not (faults.found and key in config):
                     raise SatError(f"{where}: key '{key}' is missing; a study has models and images, or a matrix.")
         models, checkpoints = read_tables(
-            [_locate(folder, table) for table in tables], {*valid.groups, valid.reference_names}, faults, code
+            [locate(folder, table) for table in tables],
+            {*valid.groups, valid.reference_names},
+            faults,
+            code,
+            not_here(Path("results") / valid.study),
         )
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
@@ -515,7 +520,7 @@ def _check_distillation(study: Study, where: str) -> None:
         raise SatError(f"{where}: key 'distillation.teachers': is empty; name at least one model, or write all.")
 
 
-def _locate(folder: Path, name: str) -> Path:
+def locate(folder: Path, name: str) -> Path:
     """A path of the config: relative to its file; what came from a command line, to where that was given."""
     path = Path(name).expanduser()
     return path if path.is_absolute() or (not (folder / path).exists() and path.exists()) else folder / path

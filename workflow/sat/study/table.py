@@ -340,6 +340,7 @@ def read_tables(
     groupings: Collection[str] = (),
     faults: Faults | None = None,
     code: Mapping[str, CodeFile] | None = None,
+    not_here: Collection[str] = (),
 ) -> tuple[tuple[Model, ...], dict[str, Path]]:
     """Read model tables into one tuple of rows.
 
@@ -352,6 +353,8 @@ def read_tables(
         What to do with a mistake; by default, the first is raised.
     code : mapping of str to CodeFile, optional
         The study's code files by the names of their modules.
+    not_here : collection of str, optional
+        Models whose checkpoints need not be there.
 
     Returns
     -------
@@ -385,7 +388,7 @@ def read_tables(
                 if earlier == place and row.source == "checkpoint":
                     checkpoints[row.model] = file.parent / Path(row.weights.removesuffix(EMA)).expanduser()
                     with faults:
-                        if row.use and not checkpoints[row.model].is_file():
+                        if row.use and row.model not in not_here and not checkpoints[row.model].is_file():
                             raise SatError(
                                 f"{place}, column 'weights': there is no file {checkpoints[row.model]}; a checkpoint's "
                                 "path is relative to the table."

@@ -19,6 +19,8 @@ from sat.units.analysis import Shown
 PIPELINE = {
     "similarity/models.csv": Shown("Models", "accuracy and white-box success"),
     "similarity/most_similar.csv": Shown("Similarity", "most similar pairs"),
+    "similarity/estimated.csv": Shown("Similarity", "pairs that were not measured"),
+    "similarity/landmarks.csv": Shown("Similarity", "errors of the estimates by model"),
 }
 """Tables of the pipeline; those of the analyses are in their declarations."""
 Floats = NDArray[np.float64]

@@ -28,11 +28,7 @@ from sat.units.analysis import Shown, in_reading_order
 
 HERE = Path(__file__).parent
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
-OWN = {
-    "similarity/models.csv": Shown("Models", "accuracy and white-box success"),
-    "similarity/most_similar.csv": Shown("Similarity", "most similar pairs"),
-}
-"""Tables of the pipeline; those of the analyses are in their declarations."""
+NO_CHARTS: Mapping[str, Sequence[Mapping[str, Any]]] = {}
 
 
 @dataclass

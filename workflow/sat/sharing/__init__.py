@@ -1,0 +1,1 @@
+"""A study in one file: packed for others, made a study again, and joined to another one."""
