@@ -40,6 +40,7 @@ rule all:
         results([f"clean/{model}.gate.json" for model in plan.needed]),
         results([path for unit in plan.analyses.values() for path in unit.outputs]),
         results(["report/atlas.html", "report/landing.rst"]),
+        results(["provenance/ro-crate-metadata.json", "provenance/Snakefile"]),
 
 
 # A gate stops the run at the first model that is not accurate enough. All that are known to be so are listed here.

@@ -102,7 +102,7 @@ def _call(
         words += [f"--{name.replace('_', '-')}", *map(str, paths)]
     for name, path in files.items():
         words += [f"--{name.replace('_', '-')}", path] if path else []
-    places = {"out": outputs[0]} if "--out" in known else {path.stem: path for path in outputs}
+    places = {"out": outputs[0]} if "--out" in known else {path.stem.lower(): path for path in outputs}
     for name, place in places.items():
         words += [f"--{name.replace('_', '-')}", str(place)]
     if "--device" in known:
@@ -116,12 +116,12 @@ def _call(
 
 def _compare(before: Path, now: Path) -> bool:
     """Print whether two artefacts have the same content, and return it."""
-    from sat.store.artefact import content_account, read_sidecar
+    from sat.store.artefact import content_account, read_sidecar, sidecar_path
 
     if not before.exists():
         print(f"{now}: made; there is no {before} to compare it with")
         return True
-    if before.suffix == ".json":
+    if sidecar_path(before) == before:
         # A gate or study.json is its own sidecar: compare it without the circumstances of the run.
         old, new = ({key: read_sidecar(path)[key] for key in ("recipe", "facts")} for path in (before, now))
     else:
