@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from sat import __version__
 from sat.errors import SatError
 from sat.status.why import changed
 from sat.store.artefact import sidecar_path
@@ -25,13 +26,15 @@ Entity = dict[str, Any]
 
 VERSION = "1.1"
 """Version of RO-Crate that the profiles extend."""
+WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
     "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
-    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+    WORKFLOW_CRATE: "Workflow RO-Crate",
 }
 PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
+WORKFLOW = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 MIT = "https://spdx.org/licenses/MIT"
 UNSTATED = (
@@ -102,9 +105,14 @@ def make_crate(origins: Sequence[Origin], snakefile: Path, about: Mapping[str, s
     graph = _Graph(origins, about)
     main = graph.workflow(snakefile)
     crate = ROCrate(version=VERSION)
+    crate.metadata["conformsTo"] = _references([crate.metadata.profile, WORKFLOW_CRATE])
     for key, value in graph.root().items():
         crate.root_dataset[key] = value
     for name, entity in sorted(graph.entities.items()):
+        # JSON-LD's compact form: a list of one thing is written as the thing.
+        entity = {
+            key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in entity.items()
+        }
         if name.startswith("#") or "File" not in entity["@type"]:
             crate.add_jsonld({"@id": name, **entity})
         else:
@@ -171,6 +179,8 @@ class _Graph:
             "name": "SAT: similarity of image classifiers by attack transferability",
             "description": "The Snakefile of the workflow, which includes its rules, as it was when the results were "
             "finished. Each tool names the commit whose code it ran.",
+            "conformsTo": {"@id": WORKFLOW},
+            "version": __version__,
             "programmingLanguage": {"@id": LANGUAGE},
             "license": MIT,
             "sha256": file_digest(snakefile),
@@ -188,7 +198,7 @@ class _Graph:
             "description": "All jobs whose results are in this crate. They may belong to several calls of Snakemake: "
             "history.jsonl lists those.",
             "instrument": {"@id": name},
-            "agent": _references(sorted(packages)),
+            "agent": _references(sorted({self._agent(sidecar) for sidecar in self._sidecars()})),
             "object": _references(settings),
             "result": _references(self.files[origin.path] for origin in last),
             "startTime": min(map(_started, self._sidecars())).isoformat(),
@@ -222,14 +232,18 @@ class _Graph:
         parameters += [self.entities[setting]["exampleOfWork"]["@id"] for setting in settings]
         machine, run = sidecar["machine"], sidecar["run"]
         how = [run.get("device_name") if run.get("device") != "cpu" else None, machine["cpu"], machine["system"]]
-        batch = [f"{run[name]} {words}" for name, words in (("threads", "threads"), ("batch", "images at once")) if name in run]
+        load = [
+            f"{run[key]} {words}"
+            for key, words in (("threads", "CPU threads"), ("batch", "images at once"))
+            if key in run
+        ]
         name = f"#action/{quote(stage)}/{sidecar['recipe']}"
         self.entities[name] = {
             "@type": "CreateAction",
             "name": f"{stage}: {_below(made[0].path)}" + (f" and {len(made) - 1} more" if len(made) > 1 else ""),
-            "description": f"On {machine['host']}: {', '.join(filter(None, [*how, *batch]))}.",
+            "description": f"On {machine['host']}: {', '.join(filter(None, [*how, *load]))}.",
             "instrument": {"@id": self._tool(sidecar, parameters)},
-            "agent": {"@id": self._software("snakemake", sidecar["packages"].get("snakemake", "unknown"))},
+            "agent": {"@id": self._agent(sidecar)},
             "object": _references([*(self.files[path] for _, path in inputs), *settings]),
             "result": _references(self.files[origin.path] for origin in made),
             "startTime": min(_started(_of(origin)) for origin in made).isoformat(),
@@ -250,7 +264,7 @@ class _Graph:
             {
                 "@type": "SoftwareApplication",
                 "name": f"sat {stage}",
-                "description": self.about.get(stage, "An analysis, attack or measure of the study's own."),
+                "description": self.about.get(stage, "An analysis of the study's own."),
                 "softwareVersion": f"{sidecar['stage_version']}, {commit}"
                 + (" with uncommitted changes" if git["dirty"] else ""),
                 "license": MIT,
@@ -261,6 +275,13 @@ class _Graph:
         )
         known = {reference["@id"] for reference in tool["input"]}
         tool["input"] += _references(parameter for parameter in parameters if parameter not in known)
+        return name
+
+    def _agent(self, sidecar: Mapping[str, Any]) -> str:
+        """Add who ran a job; return the id. Sidecars record the host, and no person."""
+        host = sidecar["machine"]["host"]
+        name = f"#agent/{quote(host)}"
+        self.entities[name] = {"@type": "Organization", "name": f"Users of the host {host}"}
         return name
 
     def _software(self, package: str, version: str) -> str:

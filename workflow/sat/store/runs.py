@@ -69,6 +69,21 @@ def hold_run(results: Path) -> None:
     _held.append(run)
 
 
+def is_running(results: Path) -> bool:
+    """Say whether a run is at work on a study's results, on any host whose locks are seen here."""
+    try:
+        descriptor = os.open(results / RUN, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock(path: Path) -> int | None:
     """Lock a file alone; None if another process holds the lock. A descriptor where the file system has no locks."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

@@ -552,7 +552,9 @@ class Plan:
 
     @cached_property
     def _artefacts(self) -> dict[str, Artefact]:
-        return {artefact.path: artefact for artefact in (*self._pipeline(), *self.answers(), *self.pages(), *self.crate())}
+        return {
+            artefact.path: artefact for artefact in (*self._pipeline(), *self.answers(), *self.pages(), *self.crate())
+        }
 
     def jobs(self) -> dict[str, list[Artefact]]:
         """Group the artefacts by the name of the job that makes them, in the order of the flow.
