@@ -24,7 +24,6 @@ from sat.store.environment import environment
 from sat.store.files import file_digest, replacing
 from sat.store.step import Step, group_recipe
 
-
 CRATE = "ro-crate-metadata.json"
 """Name of the file of an RO-Crate. Its format is not ours, so it has a sidecar beside it."""
 

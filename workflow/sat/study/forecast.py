@@ -17,8 +17,8 @@ PACKED = 0.5
 digits (benchmarks/RESULTS.md)."""
 
 PAGES = {"examples": Needs(3000, 60), "atlas": Needs(4000, 30), "crate": Needs(2000, 30)}
-"""Needs of choosing adversarial examples, whose job hashes all adversarial sets, of the page report/atlas.html, and of the crate, which
-reads all sidecars."""
+"""Needs of choosing adversarial examples, whose job hashes all adversarial sets, of the page report/atlas.html, and of
+the crate, whose job reads all sidecars."""
 ATLAS_BYTES = 5_000_000
 """Size of the page without its examples."""
 
