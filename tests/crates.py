@@ -43,13 +43,13 @@ def fill_cache(path: Path) -> Path:
     return path
 
 
-def issues(crate: Path, cache: Path, changed: dict[str, Any] | None = None) -> tuple[int, list[str]]:
+def issues(crate: Path, cache: Path, changed: dict[str, Any] | None = None) -> tuple[list[str], list[str]]:
     """Validate a crate, or changed metadata of it, as a Provenance Run Crate.
 
     Returns
     -------
-    tuple of int and list of str
-        Number of required checks that were made, and what the validator found.
+    tuple of two lists of str
+        Identifiers of the required checks that were made, and what the validator found.
     """
     from rocrate_validator.services import validate, validate_metadata_as_dict
 
@@ -61,4 +61,5 @@ def issues(crate: Path, cache: Path, changed: dict[str, Any] | None = None) -> t
         "offline": True,
     }
     result = validate_metadata_as_dict(changed, {**settings, "metadata_only": True}) if changed else validate(settings)
-    return len(result.executed_checks), [f"{issue.check.identifier}: {issue.message}" for issue in result.get_issues()]
+    checks = [check.identifier for check in result.executed_checks]
+    return checks, [f"{issue.check.identifier}: {issue.message}" for issue in result.get_issues()]

@@ -205,6 +205,10 @@ def test_the_whole_study_is_what_a_machine_alone_makes(cluster: Cluster, finishe
         assert (project.results / name).read_bytes() == (finished.results / name).read_bytes(), name
     logs = list((project.folder / ".snakemake/slurm_logs").glob("**/*.log"))
     assert len(logs) == len(found), "logs are kept"
+    events = [json.loads(line) for line in (project.results / "provenance/history.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["start", "end"], "the jobs' own Snakemakes write nothing"
+    beside = {"study": 1, "manifest": 1, "gate": 3, "crate": 1}
+    assert events[1]["ran"] == events[0]["planned"] == counts | beside
     check_end(project)
 
 

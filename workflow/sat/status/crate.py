@@ -122,6 +122,37 @@ def make_crate(origins: Sequence[Origin], snakefile: Path, about: Mapping[str, s
     return json.dumps(crate.metadata.generate(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def add_history(crate: str, history: Path) -> str:
+    """Add the history of the runs to a crate that is handed on. It is no part of the crate here, since it grows.
+
+    Parameters
+    ----------
+    crate : str
+        Content of ro-crate-metadata.json.
+    history : Path
+        The history, which lies beside it.
+
+    Returns
+    -------
+    str
+        The content with an entity of the history.
+    """
+    content = json.loads(crate)
+    entity = {
+        "@id": quote(history.name),
+        "@type": "File",
+        "name": "History of the runs",
+        "description": "One line of JSON for every start and every end of a run: command, commit, machine, what ran.",
+        "encodingFormat": "application/jsonl",
+        "contentSize": str(history.stat().st_size),
+        "sha256": file_digest(history),
+    }
+    root = next(each for each in content["@graph"] if each["@id"] == "./")
+    root["hasPart"].append({"@id": entity["@id"]})
+    content["@graph"].append(entity)
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
 class _Graph:
     """The entities of a crate, by their ids."""
 
