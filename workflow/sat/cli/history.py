@@ -1,4 +1,4 @@
-"""List all runs of a study: when, with which command and code, what ran."""
+"""Say what ran when, with which code, on which machine."""
 
 from __future__ import annotations
 
