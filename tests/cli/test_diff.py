@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sat
 from projects import Project
 from sat.status.diff import Side, models, settings
 
@@ -62,6 +63,23 @@ def test_another_attack_is_named_and_its_shift_of_sat_is_that_of_the_tables(proj
     both = both[both["model_a"] != both["model_b"]]
     apart = sum(max(row.sat_low_x, row.sat_low_y) > min(row.sat_high_x, row.sat_high_y) for row in both.itertuples())
     assert f"{apart} of these pairs have intervals that do not overlap" in said
+    assert "Image by image: 3 models on 48 images that both studies have" in said
+    assert f"SAT: mean shift {np.mean(shift):+.3f} [" in said and "affinity: needs four models in common" in said
+
+
+@pytest.mark.slow
+def test_studies_without_common_images_are_not_compared_image_by_image(project: Project):
+    kept = project.folder / "before"
+    project.results.rename(kept)
+    project.configure(seed=1)
+    project.run("results/tiny/similarity/sat.csv", "results/tiny/study.json")
+    ids = [set(sat.open_study(folder).images().id) for folder in (kept, project.results)]
+    common = len(ids[0] & ids[1])
+    said = " ".join(project.sat("diff", "before", "results/tiny").stdout.split())
+    if common < 10:
+        assert f"have {common} attack images in common" in said
+    else:
+        assert f"3 models on {common} images that both studies have" in said
 
 
 @pytest.mark.slow

@@ -91,3 +91,71 @@ def test_a_model_retired_by_hand_stays_and_one_in_use_ignores_the_column(write_s
 def test_a_cell_that_the_command_did_not_write(write_study, cell):
     with pytest.raises(SatError, match=r"models\.csv, row 2, column 'retired': .*'sat retire'"):
         load_study([write_study(retired(resnet=cell))])
+
+
+def many(count, landmarks=(), cohort=1):
+    """Rows for a table, some of them landmarks of the first draw."""
+    return [
+        {**ROWS[0], "model": f"m{place:02d}", "cohort": str(cohort), "landmark": "1" if place in landmarks else ""}
+        for place in range(count)
+    ]
+
+
+def measured(plan):
+    """The ordered pairs of models that each tile in use measures."""
+    found = {}
+    for target_tile, source_tile in plan.used_tiles:
+        params = plan.tile(target_tile, source_tile).step.params
+        for target in params["targets"]:
+            for source in params["sources"]:
+                if target == source or not params.get("diagonal"):
+                    found.setdefault((target, source), []).append((target_tile, source_tile))
+    return found
+
+
+def test_with_landmarks_every_pair_with_one_is_measured_and_no_other(write_study):
+    plan = Plan(load_study([write_study(many(12, {0, 3, 4, 7, 8, 11}))]))
+    landmarks = {f"m{place:02d}" for place in (0, 3, 4, 7, 8, 11)}
+    assert set(plan.study.landmarks) == landmarks
+    found = measured(plan)
+    names = plan.study.used
+    wanted = {(a, b) for a in names for b in names if a == b or a in landmarks or b in landmarks}
+    assert set(found) == wanted
+    for a in names:
+        for b in names:
+            place = plan.tile_of(a, b)
+            assert place in found[a, b] if (a, b) in wanted else place is None
+    # The errors under noise of every model are evaluated once.
+    noisy = [tile for tile in plan.used_tiles if "noise" in plan.tile(*tile).step.params]
+    assert sorted(name for tile, _ in noisy for name in plan.tiles[tile]) == list(names)
+
+
+def test_more_landmarks_and_further_models_make_new_tiles_alone(write_study):
+    first = many(12, {0, 3, 4, 7, 8, 11})
+    before = recipes(Plan(load_study([write_study(first)])))
+    grown = [{**row, "landmark": "2"} if row["model"] in ("m01", "m05") else row for row in first]
+    after = recipes(Plan(load_study([write_study(grown)])))
+    tiles = {name for name in before if name.startswith("tiles/")}
+    assert {name: before[name] for name in tiles} == {name: after[name] for name in tiles}
+    assert {name for name in after if name.startswith("tiles/")} - tiles == {
+        f"tiles/{pair}.h5" for k in range(6) for pair in (f"c1-{k:03d}/l2-000", f"l2-000/c1-{k:03d}")
+    }
+    joined = [*first, *({**row, "model": f"n{place}", "landmark": ""} for place, row in enumerate(many(2, cohort=2)))]
+    after = recipes(Plan(load_study([write_study(joined)])))
+    assert {name: before[name] for name in tiles} == {name: after[name] for name in tiles}
+    assert {name for name in after if name.startswith("tiles/")} - tiles == {
+        "tiles/c2-000/c2-000.h5",
+        *(f"tiles/{pair}.h5" for k in range(3) for pair in (f"c2-000/l1-{k:03d}", f"l1-{k:03d}/c2-000")),
+    }
+
+
+def test_a_column_without_landmarks_changes_no_recipe(write_study):
+    assert recipes(Plan(load_study([write_study()]))) == recipes(
+        Plan(load_study([write_study([{**row, "landmark": ""} for row in ROWS])]))
+    )
+
+
+@pytest.mark.parametrize(("landmarks", "said"), [(range(3), "3 models in use"), (range(11), "all models in use but 1")])
+def test_too_few_and_too_many_landmarks_are_refused(write_study, landmarks, said):
+    with pytest.raises(SatError, match="column 'landmark': " + said):
+        load_study([write_study(many(12, set(landmarks)))])

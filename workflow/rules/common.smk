@@ -139,8 +139,8 @@ if workflow.is_main_process:
 
 wildcard_constraints:
     model="|".join(map(re.escape, plan.needed)),
-    target="|".join(plan.tiles),
-    source="|".join(plan.tiles),
+    target="|".join(plan.blocks),
+    source="|".join(plan.blocks),
     split="train|eval|attack",
     # The folder of a variant. It is empty for the study itself, which comes first.
     variant="|" + "|".join(re.escape(variant_folder(name)) for name in study.config.variants),

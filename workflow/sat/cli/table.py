@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 GROUP = "Read its results"
-SIMILARITY = ("sat", "affinity", "most_similar", "models", "pairs")
+SIMILARITY = ("sat", "affinity", "most_similar", "models", "pairs", "estimated", "landmarks")
 """Tables of the folder similarity/."""
 
 

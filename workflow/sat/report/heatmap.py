@@ -102,6 +102,7 @@ def heat_map(
     colours: Mapping[str, Any],
     marked: NDArray[np.bool_] | None = None,
     mark: str = "",
+    pale: NDArray[np.bool_] | None = None,
 ) -> Figure:
     """Draw a symmetric matrix in the order of a tree.
 
@@ -124,6 +125,8 @@ def heat_map(
         Cells with a dark corner.
     mark : str
         What the corner means; the small print says it.
+    pale : bool array, shape (n, n), optional
+        Cells in paler colours.
 
     Returns
     -------
@@ -172,6 +175,8 @@ def heat_map(
     axes = place(left, y, side, side)
     shown = values[np.ix_(order, order)]
     image = axes.imshow(shown, aspect="auto", interpolation="nearest", **colours)
+    if pale is not None:
+        image.set_alpha(np.where(pale[np.ix_(order, order)], 0.5, 1.0))
     axes.set_facecolor("0.88")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, pad=2, labelright=True, labelleft=False)

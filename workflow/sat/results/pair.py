@@ -78,23 +78,40 @@ class Pair:
     @cached_property
     def _row(self) -> dict[str, Any]:
         table = self._results.most_similar
+        if self.estimated:
+            table = self._results.estimated
         found = table[table["model_a"].isin([self.first, self.second]) & (table["model_a"] != table["model_b"])]
         row: dict[str, Any] = found[found["model_b"].isin([self.first, self.second])].iloc[0].to_dict()
         return row
 
     @property
+    def estimated(self) -> bool:
+        """Whether the pair was not measured, so that SAT and affinity are estimates from the pairs with landmarks."""
+        landmarks = self._results.study.landmarks
+        return bool(landmarks) and not {self.first, self.second} & set(landmarks)
+
+    @property
     def sat_interval(self) -> tuple[float, float]:
-        """Interval of SAT at the study's confidence. It covers the choice of images only."""
+        """Interval of SAT at the study's confidence. It covers the choice of images, or the error of the estimate."""
         return float(self._row["sat_low"]), float(self._row["sat_high"])
 
     @property
     def above_noise(self) -> bool:
         """Whether the models fool each other more often than random noise of the same size does."""
+        self._check_counts()
         return bool(self._row["above_noise"])
+
+    def _check_counts(self) -> None:
+        if self.estimated:
+            raise SatError(
+                f"{self.first} and {self.second}: were not tried against each other, since neither is a landmark. "
+                "There are estimates of SAT and affinity, and no images or counts."
+            )
 
     @cached_property
     def directions(self) -> pd.DataFrame:
         """Counts and rates of both directions: the rows of `StudyResults.pairs`, with the source as index."""
+        self._check_counts()
         pairs = self._results.pairs
         both = [self.first, self.second]
         found = pairs[pairs["source"].isin(both) & pairs["target"].isin(both) & (pairs["source"] != pairs["target"])]

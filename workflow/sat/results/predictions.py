@@ -91,27 +91,31 @@ def read_tiles(folder: Folder, prefix: str, models: Sequence[str]) -> Read:
     callable
         Opens only the tiles that hold the pairs that are asked for.
     """
-    tile_of = {model: tile for tile, members in folder.plan.tiles.items() for model in members}
 
-    def by_tile(rows: NDArray[np.integer]) -> dict[str, list[int]]:
-        """Positions in `rows` of the models of each tile."""
-        found: dict[str, list[int]] = {}
-        for position, row in enumerate(rows.tolist()):
-            found.setdefault(tile_of[models[row]], []).append(position)
+    def by_tile(targets: NDArray[np.integer], sources: NDArray[np.integer]) -> dict[tuple[str, str], list[list[int]]]:
+        """Positions in `targets` and in `sources` of the pairs of each tile; pairs that are not measured have none."""
+        found: dict[tuple[str, str], list[list[int]]] = {}
+        for row, target in enumerate(targets.tolist()):
+            for column, source in enumerate(sources.tolist()):
+                if tile := folder.plan.tile_of(models[target], models[source]):
+                    rows, columns = found.setdefault(tile, [[], []])
+                    rows.append(row)
+                    columns.append(column)
         return found
 
     def read(
         targets: NDArray[np.integer], sources: NDArray[np.integer], images: NDArray[np.integer]
     ) -> NDArray[np.int16]:
         found = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
-        for target_tile, rows in by_tile(targets).items():
-            for source_tile, columns in by_tile(sources).items():
-                with folder.hdf5(f"{prefix}tiles/{target_tile}/{source_tile}.h5") as file:
-                    place = [
-                        _places(file[axis].asstr()[:].tolist(), [models[wanted[k]] for k in chosen])
-                        for axis, wanted, chosen in (("target", targets, rows), ("source", sources, columns))
-                    ]
-                    found[np.ix_(rows, columns)] = _block(file["prediction"], *place, images)
+        for (target_tile, source_tile), pairs in by_tile(targets, sources).items():
+            with folder.hdf5(f"{prefix}tiles/{target_tile}/{source_tile}.h5") as file:
+                rows, columns = (np.unique(positions, return_inverse=True) for positions in pairs)
+                place = [
+                    _places(file[axis].asstr()[:].tolist(), [models[wanted[k]] for k in chosen])
+                    for axis, wanted, (chosen, _) in (("target", targets, rows), ("source", sources, columns))
+                ]
+                block = _block(file["prediction"], *place, images)
+                found[tuple(pairs)] = block[rows[1], columns[1]]
         return found
 
     return read

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sat.models.classifier import Classifier
     from sat.results.images import AdversarialSet, ImageSet
     from sat.results.pair import Pair
+    from sat.results.paired import Comparison
 
 ALL = slice(None)
 
@@ -114,6 +115,13 @@ class StudyResults:
     def most_similar(self) -> pd.DataFrame:
         """One row for each unordered pair of models, the most similar first: SAT, interval and flags."""
         return self._similarity("most_similar.csv")
+
+    @property
+    def estimated(self) -> pd.DataFrame:
+        """One row for each pair that was not measured, in a study with landmarks: estimates with their intervals."""
+        if not self.study.landmarks:
+            raise SatError(f"{self.path}: the study has no landmarks, so every pair is measured and none estimated.")
+        return self._similarity("estimated.csv")
 
     @property
     def models(self) -> pd.DataFrame:
@@ -268,6 +276,35 @@ class StudyResults:
         for model in (first, second):
             self._check_model(model)
         return Pair(self, first, second)
+
+    def compare(self, other: StudyResults, draws: int = 999, seed: int = 0) -> Comparison:
+        """Test whether another study's SAT and affinity differ from this one's by more than chance.
+
+        Both studies need models of the same names, and attack images in common. The test swaps the studies' outcomes
+        at random, image by image; see `sat.similarity.paired.paired_test`. It says whether the two runs differ on such
+        images. Whether two *kinds* of study differ would take several runs of each.
+
+        Parameters
+        ----------
+        other : StudyResults
+        draws : int
+            Number of random swaps, and of bootstrap samples for the intervals.
+        seed : int
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        SatError
+            If there are too few models or images in common, or a study starts from a matrix.
+        """
+        from sat.results.paired import compare
+
+        self._check_measured("predictions")
+        other._check_measured("predictions")
+        return compare(self, other, draws, seed)
 
     def provenance(self, path: Path | str) -> Provenance:
         """Read how a file was made, and from what.

@@ -111,7 +111,8 @@ def read_tiles(
             if noise is not None:
                 yield None, target, noise[row]
             for column, source in enumerate(sources):
-                if source in models:
+                # Where a study has landmarks, a tile may have only each model against itself.
+                if source in models and (source == target or not file.attrs.get("diagonal", False)):
                     yield source, target, prediction[row, column]
 
 

@@ -66,8 +66,8 @@ def pair_table(
     Returns
     -------
     DataFrame
-        One row per ordered pair, the diagonal included, sorted by source and
-        target. Columns: source, target, n_both_correct, n_fooled, n_both_fooled
+        One row per ordered pair that is measured, the diagonal included, sorted by
+        source and target. Columns: source, target, n_both_correct, n_fooled, n_both_fooled
         (number of images on which both directions transfer; it belongs to the
         unordered pair, so both of its rows have the same number), rate, rate_low,
         rate_high, n_noise, noise_rate, noise_low, noise_high, n_over_noise (number of
@@ -81,7 +81,8 @@ def pair_table(
     """
     models = sorted(correct)
     rows = []
-    for source, target in product(models, models):
+    # Where a study has landmarks, some pairs are not measured.
+    for source, target in filter(fooled.__contains__, product(models, models)):
         both = correct[source] & correct[target]
         hit, hit_back = fooled[source, target] & both, fooled[target, source] & both
         noise, noise_back = fooled_by_noise[target] & both, fooled_by_noise[source] & both
@@ -107,14 +108,14 @@ def pair_table(
         table[f"{name}_low"], table[f"{name}_high"] = low, high
     table["noise_p"] = sign_flip_p(0, table["n_over_noise"], table["n_under_noise"], 0)
     table["above_noise"] = table["noise_p"] <= (1 - confidence) / 2
-    # The rows are sorted by source, then target. So the transposed square holds the other direction of each pair.
-    square = table["rate"].to_numpy().reshape(len(models), len(models))
-    table["at_floor"] = (100 * (square + square.T) / 2 < eps_s).ravel()
+    rates = table.set_index(["source", "target"])["rate"]
+    back = rates.reindex(pd.MultiIndex.from_frame(table[["target", "source"]])).to_numpy()
+    table["at_floor"] = 100 * (rates.to_numpy() + back) / 2 < eps_s
     return table[list(PAIR_COLUMNS)]
 
 
 def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95) -> pd.DataFrame:
-    """Compute SAT of every unordered pair of different models, most similar first, and of every model with itself.
+    """Compute SAT of every measured pair of different models, most similar first, and of every model with itself.
 
     SAT(A,B) = ln max{eps_s, 100 * 1/(2|X_AB|) * sum over x in X_AB of
     (1[A(x_B) != y] + 1[B(x_A) != y])} (Hwang et al., Eq. 1).
@@ -146,7 +147,8 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())
-    names = [(a, b) for i, a in enumerate(models) for b in models[i:]]
+    measured = set(ordered.index)
+    names = [(a, b) for i, a in enumerate(models) for b in models[i:] if (a, b) in measured]
     forth = ordered.loc[names].reset_index(drop=True)
     back = ordered.loc[[(b, a) for a, b in names]].reset_index(drop=True)
     both = forth["n_both_fooled"]

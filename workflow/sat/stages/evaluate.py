@@ -69,12 +69,14 @@ def run(arguments: argparse.Namespace) -> None:
                     f"{path}: belongs to other images than {arguments.images}; delete it and run Snakemake again."
                 )
             perturbation, attacked = file["perturbation"][:], file["attacked"][:]
-        for target in range(len(targets)):
+        for target in [source] if params.get("diagonal") else range(len(targets)):
             prediction[target, source], confidence[target, source] = predictions(target, perturbation, attacked)
     with hdf5.writing(arguments.out, layout.TILE) as file:
         file["prediction"], file["confidence"] = prediction, confidence
         file["target"], file["source"] = targets, sources
         if noise:
             file["noise_prediction"] = noise_prediction
+        if params.get("diagonal"):
+            file.attrs["diagonal"] = True
     log.info("%d targets on %d sources done", len(targets), len(sources))
-    job.finish(arguments.out, n_pairs=len(targets) * len(sources))
+    job.finish(arguments.out, n_pairs=len(targets) * (1 if params.get("diagonal") else len(sources)))

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clean", required=True, nargs="+", help="clean predictions of the models in use")
     parser.add_argument("--tiles", required=True, nargs="+", help="all tiles that hold them")
     parser.add_argument("--pairs", required=True, help="similarity/pairs.parquet")
-    parser.add_argument("--sat", required=True, help="similarity/sat.csv")
-    parser.add_argument("--affinity", required=True, help="similarity/affinity.csv")
+    parser.add_argument("--sat", help="similarity/sat.csv; not in a study with landmarks, where it is estimated")
+    parser.add_argument("--affinity", help="similarity/affinity.csv; likewise")
     parser.add_argument("--most-similar", required=True, help="similarity/most_similar.csv")
     parser.add_argument("--models", required=True, help="similarity/models.csv")
 
@@ -41,10 +41,13 @@ def run(arguments: argparse.Namespace) -> None:
     found, clean = _read(job, arguments, models)
     pairs = pair_table(found.correct, found.fooled, found.fooled_by_noise, params["eps_s"], params["confidence"])
     unordered = unordered_pairs(pairs, params["eps_s"], params["confidence"])
-    matrix = sat_matrix(unordered, models)
-    affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
-    if affinity.reason:
-        log.warning("no affinity: %s", affinity.reason)
+    matrices, reason = {}, {}
+    if arguments.sat:
+        affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models)))
+        if affinity.reason:
+            log.warning("no affinity: %s", affinity.reason)
+        matrices = {arguments.sat: sat_matrix(unordered, models), arguments.affinity: affinity.matrix}
+        reason = {"no_affinity": affinity.reason}
     table = model_table(
         pairs,
         params["models"],
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     facts = {
         "n_models": len(models),
-        "no_affinity": affinity.reason,
+        **reason,
         "pairs_without_common_images": _names(unordered[unordered["n_both_correct"] == 0]),
         "pairs_at_floor": _names(unordered[unordered["at_floor"]]),
         "pairs_not_above_noise": _names(unordered[~unordered["above_noise"]]),
@@ -97,8 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     tables = {
         arguments.pairs: pairs,
-        arguments.sat: matrix.rename_axis("model").reset_index(),
-        arguments.affinity: affinity.matrix.rename_axis("model").reset_index(),
+        **{path: matrix.rename_axis("model").reset_index() for path, matrix in matrices.items()},
         arguments.most_similar: unordered,
         arguments.models: table,
     }

@@ -196,12 +196,21 @@ def compare(first: Side, second: Side) -> tuple[str, bool]:
     sections = {"Settings": settings(first, second), "Models": models(first, second)}
     found, differ = results(first, second)
     for title, changes in sections.items():
-        lines += ["", f"{title}:", *_listed(changes or ["no difference"])]
-    lines += ["", "Results:", *_listed(found)]
+        lines += ["", f"{title}:", *listed(changes or ["no difference"])]
+    lines += ["", "Results:", *listed(found)]
     return "\n".join(lines), differ or any(sections.values())
 
 
-def _listed(items: Sequence[str]) -> list[str]:
+def matrices_differ(first: Side, second: Side) -> bool:
+    """Whether both sides have matrices that were measured, not given, and these differ."""
+    if first.config.get("matrix") or second.config.get("matrix") or not (first.results and second.results):
+        return False
+    there = all((folder / MATRIX).exists() for folder in (first.results, second.results))
+    return there and not _matrices(first.results, second.results)[1]
+
+
+def listed(items: Sequence[str]) -> list[str]:
+    """Wrap items to lines, indented."""
     return [line for item in items for line in wrap(item, WIDTH, initial_indent="  ", subsequent_indent="    ")]
 
 

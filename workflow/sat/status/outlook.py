@@ -199,7 +199,11 @@ def _about_pairs(plan: Plan) -> str:
     n_models, size = len(plan.study.used), plan.config.tile_size
     if plan.config.matrix:
         return f", {n_models * (n_models - 1) // 2:,} pairs."
-    return f", {n_models**2:,} ordered pairs in {len(plan.used_tiles):,} tiles of up to {size} x {size}."
+    count, of_all = n_models**2, ""
+    if others := n_models - len(plan.study.landmarks) if plan.study.landmarks else 0:
+        of_all = f" of {count:,}, those with one of {len(plan.study.landmarks)} landmarks,"
+        count -= others * (others - 1)
+    return f", {count:,} ordered pairs{of_all} in {len(plan.used_tiles):,} tiles of up to {size} x {size}."
 
 
 def _about_images(plan: Plan, forecast: Forecast) -> list[str]:

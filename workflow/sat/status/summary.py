@@ -58,6 +58,11 @@ def summarise(results: Path, config: Config, inaccurate: Mapping[str, float], n_
     lines += [
         line for text in [*firmness, *warnings, *_caveats(results, warnings)] for line in wrapped(text, "  - ", "    ")
     ]
+    if (estimates := results / "similarity/estimated.csv").exists():
+        estimated, said = _estimated(read_table(estimates), read_table(results / "similarity/landmarks.csv"))
+        lines += [line for text in said for line in wrapped(text, "  - ", "    ")]
+        clusters = [*estimated, *clusters]
+        about += "; measured pairs only"
     lines += ["", *wrapped(f"Most similar pairs ({about}):"), *_similar(similar.head(n_pairs)), *clusters]
     return "\n".join(lines)
 
@@ -79,6 +84,18 @@ def _pairs_of(matrix: pd.DataFrame) -> pd.DataFrame:
     names, values = matrix.index.to_numpy(), matrix.to_numpy(float)[first, second]
     pairs = pd.DataFrame({"model_a": names[first], "model_b": names[second], "sat": values})
     return pairs.dropna().sort_values("sat", ascending=False, kind="stable")
+
+
+def _estimated(pairs: pd.DataFrame, errors: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """List the estimated pairs with the highest SAT, and say how far to trust them all."""
+    half, n_models = ((pairs["sat_high"] - pairs["sat_low"]) / 2).max(), len(errors)
+    said = [
+        f"estimated, not measured: {len(pairs):,} of {n_models * (n_models - 1) // 2:,} pairs, from "
+        f"{int(errors['landmark'].sum())} landmarks; SAT within {half:.2f} of the estimate"
+    ]
+    if unlike := errors["model"][errors["unlike"]].tolist():
+        said.append(f"estimates may be worse for models unlike all landmarks: {', '.join(unlike)}")
+    return ["", "Estimated pairs with the highest SAT:", *_similar(pairs.head(3))], said
 
 
 def _similar(pairs: pd.DataFrame) -> list[str]:

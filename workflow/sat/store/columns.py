@@ -93,9 +93,35 @@ TABLES = {
         "the diagonal is empty.",
         _MATRIX,
     ),
+    "similarity/estimated.csv": Table(
+        "One row for each unordered pair of models that was not measured, the most similar first; only in a study with "
+        "landmarks. Intervals cover what a measurement of the pair would give.",
+        {
+            "model_a": "first model, by name",
+            "model_b": "second model",
+            "sat": "estimate of SAT, which similarity/sat.csv holds too",
+            **interval("sat", "from the errors of estimates of measured pairs"),
+            "affinity": "estimate of affinity, which similarity/affinity.csv holds too",
+            **interval("affinity", "from the errors of estimates of measured pairs"),
+        },
+    ),
+    "similarity/landmarks.csv": Table(
+        "One row for each model: how far estimates of its measured pairs are off, where the pair's landmark is taken "
+        "for any other model; only in a study with landmarks.",
+        {
+            "model": "name of the model",
+            "family": "its family, as in the model table",
+            "landmark": "whether it is a landmark",
+            "family_has_landmark": "whether any landmark is of its family",
+            "n_left_out": "number of the errors",
+            "error": "root of the mean square of the errors, in units of SAT",
+            "unlike": "whether its estimates may be worse than their intervals say: its error is more than 1.5 times "
+            "that of all models, or no landmark is of its family",
+        },
+    ),
     "similarity/pairs.parquet": Table(
-        "One row for each ordered pair of models, a model with itself included. Counts are numbers of images, rates "
-        "are shares of `n_both_correct`.",
+        "One row for each ordered pair of models that was measured, a model with itself included. Counts are numbers "
+        "of images, rates are shares of `n_both_correct`.",
         {
             "source": "model that the adversarial images were made on",
             "target": "model that they were shown to",
@@ -120,7 +146,8 @@ TABLES = {
         },
     ),
     "similarity/most_similar.csv": Table(
-        "One row for each unordered pair of models, the most similar first; a model with itself is included.",
+        "One row for each unordered pair of models that was measured, the most similar first; a model with itself is "
+        "included.",
         {
             "model_a": "first model, by name",
             "model_b": "second model",

@@ -22,11 +22,13 @@ from sat.study.lock import versions as locked_versions
 from sat.study.section import did_you_mean
 from sat.study.study import Study
 from sat.study.table import Model
-from sat.study.tiles import cut_tiles
+from sat.study.tiles import cut_landmarks, cut_tiles
 from sat.units.analysis import Analysis
 
 SIMILARITY = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
 """Files that a study and each of its variants have under similarity/."""
+ESTIMATE = ("sat.csv", "affinity.csv", "estimated.csv", "landmarks.csv")
+"""Files under similarity/ that are estimated where a study has landmarks; the last two are there only then."""
 GRADIENT_IMAGES = 512
 """Largest number of attack images whose gradients are compared."""
 FACTS: Mapping[str, Callable[[Study], Any]] = {
@@ -99,6 +101,9 @@ class Plan:
         self.versions = versions or locked_versions()
         # Each model's place, whether its tile still holds it or not. A study that starts from a matrix has no tiles.
         self.tiles = {} if self.config.matrix else cut_tiles(study.models, self.config.tile_size)
+        # Landmarks are in tiles of their own too. Only these are tried against other tiles then.
+        self.landmark_tiles = {} if self.config.matrix else cut_landmarks(study.models, self.config.tile_size)
+        self.blocks = self.tiles | self.landmark_tiles
         # The results are cached, since each is used many times: a thousand models have a million pairs.
         self.weights, self.pretrained = cache(self._weights), cache(self._pretrained)
         self.images, self.clean = cache(self._images), cache(self._clean)
@@ -148,6 +153,9 @@ class Plan:
         # A study that does not use a newer key is described as before there was one.
         if self.config.images.eval_images == "all":
             del params["config"]["images"]["eval_images"]
+        for row in params["models"]:
+            if row["landmark"] is None:
+                del row["landmark"]
         return self._made("study.json", "study/study", "study", params)
 
     @cached_property
@@ -293,7 +301,7 @@ class Plan:
         def holds(row: Model) -> bool:
             return row.use or not row.retired or self.adversarial(row.model, variant).step.recipe in row.retired
 
-        return tuple(name for name in self.tiles[tile] if holds(self.study.model[name]))
+        return tuple(name for name in self.blocks[tile] if holds(self.study.model[name]))
 
     def _tile(self, target: str, source: str, variant: str = "") -> Artefact:
         """tiles/<target tile>/<source tile>.h5 of the study, or of one of its variants."""
@@ -306,6 +314,8 @@ class Plan:
             params["noise"] = {"eps": attack.eps_levels, "seed": self.config.seed}
             if attack.declaration.norm != "linf":
                 params["noise"]["norm"] = attack.declaration.norm
+            if self.landmark_tiles:
+                params["diagonal"] = True
         inputs: Inputs = {
             "images": self.images("attack"),
             "weights": [self.weights(model) for model in targets],
@@ -316,9 +326,37 @@ class Plan:
 
     @cached_property
     def used_tiles(self) -> tuple[tuple[str, str], ...]:
-        """Pairs (target tile, source tile) of all tiles that hold a pair of models in use."""
-        used = [name for name, models in self.tiles.items() if any(self.study.model[model].use for model in models)]
-        return tuple((target, source) for target in used for source in used)
+        """Pairs (target tile, source tile) of all tiles that hold a pair of models in use.
+
+        Where a study has landmarks, a tile of models is tried against those of landmarks in both directions. Of its
+        own models, only each against itself is tried.
+        """
+        used, landmarks = (
+            [name for name, models in tiles.items() if any(self.study.model[model].use for model in models)]
+            for tiles in (self.tiles, self.landmark_tiles)
+        )
+        if not self.landmark_tiles:
+            return tuple((target, source) for target in used for source in used)
+        across = [(name, landmark) for name in used for landmark in landmarks]
+        return (*((name, name) for name in used), *across, *((landmark, name) for name, landmark in across))
+
+    def tile_of(self, target: str, source: str) -> tuple[str, str] | None:
+        """Target tile and source tile in which a pair of models is measured; None if it is estimated."""
+        own, landmark = self._places
+        if not landmark or target == source:
+            return own[target], own[source]
+        if source in landmark:
+            return own[target], landmark[source]
+        return (landmark[target], own[source]) if target in landmark else None
+
+    @cached_property
+    def _places(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Tile of each model, and tile of landmarks of each landmark in use."""
+        own, landmark = (
+            {name: tile for tile, names in tiles.items() for name in names}
+            for tiles in (self.tiles, self.landmark_tiles)
+        )
+        return own, {name: tile for name, tile in landmark.items() if self.study.model[name].use}
 
     @cached_property
     def attacked(self) -> dict[str, tuple[str, ...]]:
@@ -335,7 +373,7 @@ class Plan:
         return tuple(sorted(set().union(*self.attacked.values())))
 
     def _similarity(self, variant: str = "") -> tuple[Artefact, ...]:
-        """All files under similarity/ of the study, or of one of its variants, in the order of `SIMILARITY`."""
+        """All files under similarity/ of the study, or of one of its variants, in the order of `similarity_files`."""
         rows = [self.study.model[name] for name in self.study.used]
         params = {
             "models": {row.model: row.family for row in rows},
@@ -357,7 +395,19 @@ class Plan:
         }
         folder = f"{variant_folder(variant)}similarity"
         first = self._made(f"{folder}/{SIMILARITY[0]}", f"{folder}/similarity", "similarity", params, inputs, variant)
-        return (first, *(replace(first, path=f"{folder}/{name}") for name in SIMILARITY[1:]))
+        makers = dict.fromkeys(self.similarity_files, first)
+        if self.landmark_tiles:
+            params = {"models": params["models"], "landmarks": list(self.study.landmarks)}
+            params |= self.config.model_dump(include={"eps_s", "confidence"})
+            place = f"{folder}/estimate"
+            estimate = self._made(f"{folder}/{ESTIMATE[0]}", place, "estimate", params, {"pairs": first}, variant)
+            makers |= dict.fromkeys(ESTIMATE, estimate)
+        return tuple(replace(made, path=f"{folder}/{name}") for name, made in makers.items())
+
+    @property
+    def similarity_files(self) -> tuple[str, ...]:
+        """Names of the files that the study and each of its variants have under similarity/."""
+        return tuple(dict.fromkeys((*SIMILARITY, *(ESTIMATE if self.landmark_tiles else ()))))
 
     def used_tiles_of(self, variant: str) -> list[Artefact]:
         """The tiles with a variant's pairs: its own, or those of the study if the variant has no attack of its own."""
@@ -401,7 +451,7 @@ class Plan:
             unit = declared[name]
             if name in waiting:
                 raise SatError(f"analysis {name!r}: needs itself, by way of {', '.join(waiting)}.")
-            if name not in found and unit.wanted(self.study):
+            if name not in found and unit.wanted(self.study) and (unit.estimates or not self.landmark_tiles):
                 needed = [path for key, path in unit.inputs.items() if key not in unit.optional]
                 if all(add(makers[path], name, *waiting) if path in makers else self._has(path) for path in needed):
                     found[name] = unit
@@ -481,6 +531,9 @@ class Plan:
 
     def _group(self, path: str) -> Callable[[], Iterable[Artefact]]:
         if path not in self._groups:
+            # An analysis that this study does not have.
+            if any(path in unit.outputs for unit in self.study.units.analyses.values()):
+                return list
             raise SatError(f"{path}: no study has such a result; there are {', '.join(sorted(self._groups))}.")
         return self._groups[path]
 
@@ -495,10 +548,13 @@ class Plan:
             "clean/{model}.h5": lambda: map(self.clean, used),
             "gradients/{model}.h5": (lambda: map(self.gradients, used)) if self.compares_gradients else list,
             "adversarial/{model}.h5": lambda: map(self.adversarial, used),
-            "tiles/{target}/{source}.h5": lambda: self.used_tiles_of(""),
+            # Analyses take every pair from the tiles, so those of a study with landmarks are none to them.
+            "tiles/{target}/{source}.h5": list if self.landmark_tiles else lambda: self.used_tiles_of(""),
             "distilled/{teacher}/{seed}.safetensors": lambda: [self.distilled(*student) for student in self.students],
         }
-        for number, name in enumerate(SIMILARITY):
+        for name in ESTIMATE:
+            groups[f"similarity/{name}"] = groups[f"{{variant}}similarity/{name}"] = list
+        for number, name in enumerate(self.similarity_files):
             groups[f"similarity/{name}"] = partial(self._numbered, number, [""])
             groups[f"{{variant}}similarity/{name}"] = partial(self._numbered, number, variants)
         if not self.config.matrix:

@@ -29,7 +29,7 @@ from sat.study.own_units import read_units, recorded_units
 from sat.study.reading import check_keys_stand_once, read_config
 from sat.study.section import check_name, check_printed_name, did_you_mean, explain
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
-from sat.study.tiles import cut_tiles
+from sat.study.tiles import LEAST_LANDMARKS, cut_tiles
 from sat.study.training import Training
 from sat.units import SINGULAR, Units
 from sat.units.attack import ANY, coarse
@@ -165,6 +165,11 @@ class Study(BaseModel):
     def used(self) -> tuple[str, ...]:
         """Names of the models that are not retired, sorted."""
         return tuple(sorted(row.model for row in self.models if row.use))
+
+    @cached_property
+    def landmarks(self) -> tuple[str, ...]:
+        """Names of the landmarks in use, sorted; empty where every pair is measured."""
+        return tuple(name for name in self.used if self.model[name].landmark)
 
     def training(self, model: str) -> Training:
         """Settings that a model is trained with: the study's, and over them those of its row."""
@@ -410,6 +415,8 @@ def _check_together(study: Study, where: str, tables: list[str], faults: Faults)
     with faults:
         _check_distillation(study, where)
     with faults:
+        _check_landmarks(study, " and ".join(tables))
+    with faults:
         _check_nets(study, where)
     with faults:
         _check_columns(study, where, " and ".join(tables) or str(study.files.get("components", valid.matrix)))
@@ -447,6 +454,21 @@ def _check_columns(study: Study, where: str, tables: str) -> None:
     # By default, a table without such a column holds the reference's own names.
     if config.reference and config.reference_names != Config.model_fields["reference_names"].default:
         check_reference_names(config.reference_names, free, where, tables)
+
+
+def _check_landmarks(study: Study, tables: str) -> None:
+    """Enough landmarks for their estimates to have an error, and a pair that is estimated."""
+    count, others = len(study.landmarks), len(study.used) - len(study.landmarks)
+    if count and count < LEAST_LANDMARKS:
+        raise SatError(
+            f"{tables}: column 'landmark': {count} models in use are landmarks, and estimates need {LEAST_LANDMARKS} "
+            "or more; number more rows ('sat landmarks' does it), or empty the column, so that every pair is measured."
+        )
+    if count and others < 2:
+        raise SatError(
+            f"{tables}: column 'landmark': all models in use but {others} are landmarks, so there is no pair to "
+            "estimate; empty the column, so that every pair is measured."
+        )
 
 
 def _check_nets(study: Study, where: str) -> None:

@@ -165,6 +165,9 @@ class Model(BaseModel):
     """What the model is expected to be like, written before anything is measured."""
     cohort: Annotated[int, Field(ge=1, le=999_999), Cell(int, "a whole number from 1 to 999999")] = 1
     """Number of the group of models that were added together. A new cohort touches no file of an old one."""
+    landmark: Annotated[int | None, Field(ge=1, le=999_999), Cell(int, "a whole number from 1 to 999999")] = None
+    """Number of the draw that made this model a landmark; empty for any other model. Where a study has landmarks, only
+    pairs with a landmark are measured, and SAT and affinity of the others are estimated. `sat landmarks` writes it."""
     use: Annotated[bool, Cell(_use)] = True
     """`yes` or `no`. `no` retires the model: it is left out of every result, and its files stay. Where `no` was typed
     by hand, the model's tiles still hold it, so it is attacked again when the attack changes; `sat retire` spares

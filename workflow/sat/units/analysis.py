@@ -73,6 +73,8 @@ class Analysis:
     """Function that says what is wrong with the study's settings for it, with the key; empty if nothing is wrong."""
     caption: str = ""
     """Text below its tables and figures in the report. Ours have a file in workflow/report instead."""
+    estimates: bool = False
+    """Whether it may use SAT and affinity that are estimated. If not, a study with landmarks does not have it."""
     mem_mb: int = 2000
     """Memory that its job asks for, in MB."""
     minutes: int = 30

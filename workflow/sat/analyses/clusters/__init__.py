@@ -76,6 +76,7 @@ UNIT = Analysis(
     settings=Settings,
     params=_params,
     fault=_fault,
+    estimates=True,
 )
 
 

@@ -27,6 +27,7 @@ UNIT = Analysis(
     figures={"directions": Shown("Similarity", "transfer rate of every direction")},
     drawn_from=frozenset({"pairs"}),
     params=_params,
+    estimates=True,  # it uses the measured pairs alone
 )
 
 

@@ -30,9 +30,11 @@ UNIT = Analysis(
         "tsne": "analysis/tsne.csv",
         "most_similar": "similarity/most_similar.csv",
         "models": "similarity/models.csv",
+        "estimated": "similarity/estimated.csv",
     },
-    # A study that starts from a matrix has no intervals and no accuracies.
-    optional=frozenset({"most_similar", "models"}),
+    # A study that starts from a matrix has no intervals and no accuracies; one with landmarks has no effects of pairs,
+    # and it alone has estimated pairs.
+    optional=frozenset({"most_similar", "models", "affinity_pairs", "estimated"}),
     figures={
         "clustermap": Shown("Similarity", "SAT matrix"),
         "affinitymap": Shown("Similarity", "affinity matrix"),
@@ -42,9 +44,10 @@ UNIT = Analysis(
         "dendrogram": Shown("Clusters", "dendrogram"),
     },
     drawn_from=frozenset(
-        {"sat", "affinity", "affinity_pairs", "clusters", "features", "tsne", "most_similar", "models"}
+        {"sat", "affinity", "affinity_pairs", "clusters", "features", "tsne", "most_similar", "models", "estimated"}
     ),
     params=_params,
+    estimates=True,
 )
 
 
@@ -84,14 +87,14 @@ def draw(
 
     matrix, clusters, tsne = given["sat"], given["clusters"], given["tsne"]
     features = given["features"].set_index("model").rename_axis(None)
-    most_similar, models = given.get("most_similar"), given.get("models")
+    most_similar, models, estimated = (given.get(name) for name in ("most_similar", "models", "estimated"))
     if models is not None:
         models = models.set_index("model")
         families = models["family"].to_dict()
     assert families, "named by the table of models, or else by the step"
     return {
-        "clustermap": cluster_map(matrix, families, models, most_similar, confidence),
-        "affinitymap": affinity_map(given["affinity"], families, given["affinity_pairs"], confidence),
+        "clustermap": cluster_map(matrix, families, models, most_similar, confidence, estimated),
+        "affinitymap": affinity_map(given["affinity"], families, given.get("affinity_pairs"), confidence, estimated),
         "tsne": tsne_figure(tsne, clusters, families),
         "tsne_components": tsne_components_figure(tsne, columns),
         "distances": distances_figure(features, clusters),

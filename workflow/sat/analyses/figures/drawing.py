@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from sat.report.heatmap import draw_tree, heat_map, name_blocks, tree_blocks
 from sat.report.page import head, legend, map_side, name_rows, names_height, nothing_to_draw, sheet, short
@@ -24,6 +25,7 @@ def cluster_map(
     models: pd.DataFrame | None = None,
     most_similar: pd.DataFrame | None = None,
     confidence: float = 0.95,
+    estimated: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw the SAT matrix as a heat map, with similar models side by side.
 
@@ -42,6 +44,8 @@ def cluster_map(
     confidence : float
         Level of the intervals. A direction is above noise if its p-value, adjusted for the number of directions, is at
         most half of the rest.
+    estimated : DataFrame, optional
+        Pairs that were not measured: model_a, model_b, sat_low, sat_high. They are paler.
 
     Returns
     -------
@@ -77,11 +81,12 @@ def cluster_map(
         [families[name] for name in names],
         dendrogram_linkage((shown + shown.T) / 2),
         answer=f"Most similar: {_extreme(shown, 'SAT', True)}; least: {_extreme(shown, 'SAT', False)}",
-        notes=notes + _notes(failed, dropped),
+        notes=notes + _about_estimates(estimated, "sat", confidence) + _notes(failed, dropped),
         label="SAT",
         colours={"cmap": "viridis", "vmin": off.min(), "vmax": max(off.max(), off.min() + 1e-6)},
         marked=marked,
         mark=mark,
+        pale=_cells(estimated, names),
     )
 
 
@@ -90,6 +95,7 @@ def affinity_map(
     families: Mapping[str, str],
     pairs: pd.DataFrame | None = None,
     confidence: float = 0.95,
+    estimated: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw the affinities as a heat map whose colours part at 0, with models of high affinity side by side.
 
@@ -103,6 +109,8 @@ def affinity_map(
         Unordered pairs with affinity_low and affinity_high, which are NaN for a matrix from a file.
     confidence : float
         Level of the intervals.
+    estimated : DataFrame, optional
+        Pairs that were not measured: model_a, model_b, affinity_low, affinity_high. They are paler.
 
     Returns
     -------
@@ -128,10 +136,33 @@ def affinity_map(
         dendrogram_linkage(shown, off.max() + 0.1 * np.ptp(off)),
         answer=f"Most alike beyond their own levels: {_extreme(shown, 'affinity', True)}; "
         f"least: {_extreme(shown, 'affinity', False)}",
-        notes=[note for note in notes if note] + _notes(0, dropped),
+        notes=[note for note in notes if note]
+        + _about_estimates(estimated, "affinity", confidence)
+        + _notes(0, dropped),
         label="affinity",
         colours={"cmap": "RdBu_r", "vmin": -most, "vmax": most},
+        pale=_cells(estimated, names),
     )
+
+
+def _about_estimates(estimated: pd.DataFrame | None, name: str, confidence: float) -> list[str]:
+    """Small print about the pairs that were not measured."""
+    if estimated is None:
+        return []
+    widths = _half_widths(estimated[f"{name}_low"], estimated[f"{name}_high"], confidence)
+    return [f"Paler: {len(estimated):,} pairs that were not measured, but estimated{widths}"]
+
+
+def _cells(pairs: pd.DataFrame | None, names: list[str]) -> NDArray[np.bool_] | None:
+    """Cells of a matrix that hold some pairs of models."""
+    if pairs is None:
+        return None
+    number = {name: place for place, name in enumerate(names)}
+    known = pairs[pairs["model_a"].isin(number) & pairs["model_b"].isin(number)]
+    a, b = known["model_a"].map(number), known["model_b"].map(number)
+    found = np.zeros((len(names), len(names)), bool)
+    found[a, b] = found[b, a] = True
+    return found
 
 
 def _extreme(matrix: pd.DataFrame, measure: str, largest: bool) -> str:

@@ -158,15 +158,20 @@ def pairs(results: Results) -> list[dict[str, Any]]:
     add("sat", "SAT", tables["sat"].to_numpy(float))
     similar = tables.get("most_similar")
     if similar is not None:
-        low, high = (from_pairs(similar, f"sat_{end}") for end in ("low", "high"))
+        # An estimate has an interval too.
+        both = similar if "estimated" not in tables else pd.concat([similar, tables["estimated"]])
+        low, high = (from_pairs(both, f"sat_{end}") for end in ("low", "high"))
         add("sat_low", "SAT, lower end", low, shown=False)
         add("sat_high", "SAT, upper end", high, shown=False)
         add("above_noise", "above random noise (1) or not (0)", from_pairs(similar, "above_noise"))
         add("at_floor", "at the floor", from_pairs(similar, "at_floor"), shown=False)
         add("n_both_correct", "images that both classify correctly", from_pairs(similar, "n_both_correct"))
+    if (estimated := tables.get("estimated")) is not None:
+        mark = from_pairs(estimated.assign(estimated=1.0), "estimated")
+        add("estimated", "estimated (1) or measured (0)", np.nan_to_num(mark))
     if "affinity" in tables:
         add("affinity", "affinity", tables["affinity"].loc[names, names].to_numpy(float))
-    if (effects := tables.get("effects_pairs")) is not None and "affinity_low" in effects:
+    if (effects := tables.get("effects_pairs", estimated)) is not None and "affinity_low" in effects:
         for end, word in (("low", "lower"), ("high", "upper")):
             add(f"affinity_{end}", f"affinity, {word} end", from_pairs(effects, f"affinity_{end}"), shown=False)
     directed = tables.get("pairs")

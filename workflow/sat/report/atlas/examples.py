@@ -103,7 +103,9 @@ def _pairs(
         confidence = file["confidence"][:] if "confidence" in file else None
         for row, target in enumerate(targets):
             for column, source in enumerate(sources):
-                if source in models and target in models:
+                # Where a study has landmarks, a tile may have only each model against itself.
+                measured = source == target or not file.attrs.get("diagonal", False)
+                if source in models and target in models and measured:
                     sure = None if confidence is None else confidence[row, column]
                     yield str(source), str(target), prediction[row, column], sure
 

@@ -88,7 +88,8 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
             open=True,
         )
         return
-    pairs = tables["most_similar"]
+    # An estimated pair may be the more similar one, as far as its interval tells; it is never sound itself.
+    pairs = pd.concat([tables[name] for name in ("most_similar", "estimated") if name in tables])
     pairs = pairs[(pairs["model_a"] != pairs["model_b"]) & pairs["sat"].notna()]
     names = sorted({*pairs["model_a"], *pairs["model_b"]})
     if len(names) < 3:

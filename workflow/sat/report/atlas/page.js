@@ -149,6 +149,7 @@ function cellAt(x, y) {
 
 function flags(i, j) {
   const found = [];
+  if (measures.has("estimated") && pair("estimated", i, j) === 1) found.push("not measured, but estimated from pairs with landmarks");
   if (pair("above_noise", i, j) === 0) found.push("not above random noise of the same size");
   if (pair("at_floor", i, j) === 1) found.push("at the floor of SAT");
   return found;
@@ -320,7 +321,7 @@ function openPair(i, j) {
   }
   parts.push(el("p", {}, linkTo(i), " · ", linkTo(j)));
   parts.push(simpleTable(["", "value", `${level} interval`], body, "similarity of the pair"));
-  if (measures.has("directed_rate")) {
+  if (measures.has("directed_rate") && known(pair("directed_rate", i, j))) {
     const common = pair("n_both_correct", i, j);
     const ways = [[i, j], [j, i]], both = (read) => ways.map(([a, b]) => read(a, b));
     parts.push(el("h4", {}, "Both directions"), simpleTable(["made on → tried on", ...both((a, b) => `${names[a]} → ${names[b]}`)], [

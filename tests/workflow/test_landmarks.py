@@ -1,0 +1,92 @@
+"""A study with landmarks: Snakemake measures the pairs with one, and nothing else."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+import sat
+from conftest import ROWS, TINY
+from projects import Project, unwrapped
+from sat.errors import SatError
+from sat.store.tables import read_matrix, read_table
+
+pytestmark = pytest.mark.slow
+NETS = ["byobnet", "convnext", "mambaout", "nfnet", "resnet", "vit", "vit2", "vit3"]
+FEW = {
+    **TINY,
+    "images": {**TINY["images"], "attack_images": 32},
+    "training": {**TINY["training"], "epochs": 1},
+    "attack": {**TINY["attack"], "steps": 1},
+    "tile_size": 4,
+}
+
+
+def row(model: str, **cells: str) -> dict[str, str]:
+    net = "test_" + model.rstrip("23")
+    return {**ROWS[0], "model": model, "architecture": net, "family": model[:3], "landmark": "", **cells}
+
+
+def test_a_study_with_landmarks_from_images_to_the_page_and_one_model_more(tmp_path):
+    project = Project.new(tmp_path / "project", FEW, [row(model) for model in NETS])
+    said = project.sat("landmarks", "6")
+    assert said.returncode == 0, said.stderr
+    assert "6 landmarks drawn" in said.stdout
+    table = pd.read_csv(project.folder / "models.csv").set_index("model")
+    landmarks = sorted(table.index[table["landmark"] == 1])
+    others = sorted(set(NETS) - set(landmarks))
+    assert len(landmarks) == 6
+    project.run()
+    assert project.planned() == {}
+    assert project.sat("verify").returncode == 0
+    # Every measured SAT, from the predictions in the tiles alone.
+    with h5py.File(project.results / "images/attack.h5") as file:
+        labels = file["label"][:]
+    right, wrong = {}, {}
+    for model in NETS:
+        with h5py.File(project.results / f"clean/{model}.h5") as file:
+            right[model] = file["attack_prediction"][:] == labels
+    for path in (project.results / "tiles").rglob("*.h5"):
+        with h5py.File(path) as file:
+            targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
+            for i, target in enumerate(targets):
+                for j, source in enumerate(sources):
+                    if path.stem != path.parent.name or target == source:
+                        wrong[source, target] = file["prediction"][i, j] != labels
+    measured = {(a, b) for a in NETS for b in NETS if a == b or {a, b} & set(landmarks)}
+    assert set(wrong) == measured
+    pairs = read_table(project.results / "similarity/pairs.parquet")
+    assert set(zip(pairs["source"], pairs["target"], strict=True)) == measured
+    matrix = read_matrix(project.results / "similarity/sat.csv")
+    for a, b in measured:
+        both = right[a] & right[b]
+        if both.any():
+            rate = 100 * (wrong[a, b][both].mean() + wrong[b, a][both].mean()) / 2
+            assert matrix.loc[a, b] == pytest.approx(np.log(max(0.01, rate)))
+    estimated = read_table(project.results / "similarity/estimated.csv")
+    assert estimated[["model_a", "model_b"]].to_numpy().tolist() == [others]
+    assert matrix.loc[others[0], others[1]] == pytest.approx(estimated["sat"][0])
+    examples = pd.read_parquet(project.results / "report/examples.parquet")
+    assert set(zip(examples["source"], examples["target"], strict=True)) <= measured
+    # In Python and on the terminal, an estimate is marked.
+    results = sat.open_study(project.results)
+    pair = results.pair(*others)
+    assert pair.estimated and not results.pair(landmarks[0], others[0]).estimated
+    assert pair.sat_interval == pytest.approx((estimated["sat_low"][0], estimated["sat_high"][0]))
+    with pytest.raises(SatError, match="neither is a landmark"):
+        pair.directions  # noqa: B018
+    assert (results.predictions.sel(source=others[0], target=others[1]).to_numpy() == -1).all()
+    seen = results.predictions.sel(source=landmarks[0], target=others[0]).to_numpy()
+    assert ((seen != labels) == wrong[landmarks[0], others[0]]).all()
+    assert "estimated, not measured: 1 of 28 pairs, from 6 landmarks" in unwrapped(project.sat("summary").stdout)
+    # A further model is measured against the landmarks alone.
+    rows = [{**cells, "landmark": "1" if cells["model"] in landmarks else ""} for cells in map(row, NETS)]
+    project.write_table([*rows, row("coatnet", cohort="2")])
+    planned = project.planned()
+    assert planned["attack"] == ["adversarial/coatnet.h5"]
+    assert planned["evaluate"] == [
+        *(f"tiles/c2-000/{tile}.h5" for tile in ("c2-000", "l1-000", "l1-001")),
+        *(f"tiles/{tile}/c2-000.h5" for tile in ("l1-000", "l1-001")),
+    ]
