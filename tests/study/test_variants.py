@@ -130,8 +130,8 @@ def test_a_fault_of_a_variant_names_it(write_study, variants, advice):
     [
         ({"method": "pgd_l2"}, "eps: pgd_l2 needs one of its own"),
         ({"method": "pgd_l2", "eps": 3.0}, "step: pgd_l2 needs one of its own"),
-        ({"method": "pgd_l2", "eps": -1.0, "step": 0.5}, "no size above 0"),
-        ({"method": "pgd_l2", "eps": 3.0, "step": 0}, "no size above 0"),
+        ({"method": "pgd_l2", "eps": -1.0, "step": 0.5}, "is not an L2 size above 0"),
+        ({"method": "pgd_l2", "eps": 3.0, "step": 0}, "is not an L2 size above 0"),
         ({"method": "fgsm", "eps": 3.0}, "8/255"),
     ],
 )

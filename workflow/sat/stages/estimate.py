@@ -1,4 +1,4 @@
-"""Estimate the pairs that are not measured, where a study has landmarks."""
+"""Estimate pairs that are not measured in a study with landmarks."""
 
 from __future__ import annotations
 
