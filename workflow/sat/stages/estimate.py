@@ -1,4 +1,4 @@
-"""Estimate pairs that are not measured in a study with landmarks."""
+"""Estimate the pairs that were not measured, from the others."""
 
 from __future__ import annotations
 
