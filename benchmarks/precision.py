@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 import harness
 from harness import ROOT, Project, Table
 from sat.attacks import apply
-from sat.attacks.evaluate import evaluate
+from sat.attacks.evaluate import Source, evaluate
 from sat.attacks.noise import noise
 from sat.models.batches import Batch, in_batches
 from sat.models.classifier import Classifier, load_classifier, predict
@@ -32,6 +32,7 @@ from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_l
 from sat.similarity.predictions import Predictions
 from sat.similarity.similarity import pair_table, sat_matrix, unordered_pairs
 from sat.store import hdf5
+from sat.store.chunks import Held
 
 DIGITS = ROOT / "results/digits"
 BATCH = 128
@@ -192,7 +193,6 @@ def _evaluate(
     models = list(classifiers)
     adversarial, attack_seconds = attacked
     random = noise(ids, images.shape[1:], {"eps": params["eps"], "seed": params.get("seed", 0)})
-    everything = np.ones(len(images), bool)
     clean: dict[str, NDArray[np.int16]] = {}
     errors = Predictions({}, {}, {})
     seconds = 0.0
@@ -200,11 +200,11 @@ def _evaluate(
         classifier.precision = setting.evaluation
         clean[target] = predict(classifier, images, BATCH, device).argmax(1).astype(np.int16)
         errors.correct[target] = clean[target] == labels
-        noisy, _ = evaluate(classifier, images, random, everything, BATCH, device)
+        noisy = _predictions(classifier, images, [random], device)[0]
         errors.fooled_by_noise[target] = noisy != labels
         begun = time.perf_counter()
-        for source in models:
-            prediction, _ = evaluate(classifier, images, adversarial[source], everything, BATCH, device)
+        predicted = _predictions(classifier, images, [adversarial[source] for source in models], device)
+        for source, prediction in zip(models, predicted, strict=True):
             errors.fooled[source, target] = prediction != labels
         seconds += time.perf_counter() - begun
     pairs = pair_table(errors.correct, errors.fooled, errors.fooled_by_noise, 0.01)
@@ -213,6 +213,17 @@ def _evaluate(
     rates = pairs["rate"].to_numpy().reshape(len(models), len(models))
     predictions = np.stack([clean[name] for name in models])
     return Found(unordered, sat_matrix(unordered, models), affinity, predictions, attack_seconds, seconds, rates)
+
+
+def _predictions(
+    classifier: Classifier, images: NDArray[np.uint8], perturbations: Sequence[NDArray[np.integer]], device: str
+) -> NDArray[np.int16]:
+    """Predict all images with every perturbation; shape (perturbations, images)."""
+    sources = [Source(Held(values), np.ones(len(images), bool)) for values in perturbations]
+    predicted = np.empty((len(sources), len(images)), np.int16)
+    for found in evaluate({"target": classifier}, images, sources, BATCH, device):
+        predicted[found.source, found.rows] = found.prediction
+    return predicted
 
 
 def _row(setting: Setting, found: Found, first: Found, images: int, models: int) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import harness  # before anything of the library: it sets the path and the number of threads
 from sat.store.environment import environment
 
-BENCHMARKS = ("attack", "precision", "pairs", "storage", "hashing", "scheduling", "analyses", "atlas")
+BENCHMARKS = ("attack", "overlap", "precision", "pairs", "storage", "hashing", "scheduling", "analyses", "atlas")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

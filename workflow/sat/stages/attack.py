@@ -25,9 +25,10 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.attacks import apply
     from sat.attacks.interface import Attacked
     from sat.errors import SatError
-    from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
+    from sat.models.feed import Behind, line_to
     from sat.store import hdf5, layout
+    from sat.store.chunks import Chunks, pack, store
     from sat.store.parts import Parts
     from sat.units import module
     from sat.units.attack import coarse
@@ -38,37 +39,36 @@ def run(arguments: argparse.Namespace) -> None:
     classifier.precision = params.get("precision", "float32")
     with hdf5.reading(job.input("clean", arguments.clean)) as file:
         prediction = file["attack_prediction"][:]
-    with hdf5.reading(job.input("images", arguments.images)) as images:
-        labels, ids = images["label"][:], images["id"][:]
-        shape = images["image"].shape
-        attacked = prediction == labels
-        attacked[params.get("attack_images", len(attacked)) :] = False
-        chosen = np.flatnonzero(attacked)
+    path = job.input("images", arguments.images)
+    with hdf5.reading(path) as file:
+        labels, ids = file["label"][:], file["id"][:]
+    images = Chunks(path, "image")
+    attacked = prediction == labels
+    attacked[params.get("attack_images", len(attacked)) :] = False
+    chosen = np.flatnonzero(attacked)
+    parts, line = Parts(arguments.out, job), line_to(arguments.device)
+    resumed = parts.stop
 
-        def attack(where: slice) -> Attacked:
-            rows = chosen[where]
-            # Images are read one by one, because HDF5's fancy indexing is hundreds of times slower.
-            batch = np.stack([images["image"][row] for row in rows])
-            return apply.attack(classifier, batch, labels[rows], ids[rows], params, arguments.device)
+    def keep(item: tuple[slice, Attacked]) -> None:
+        where, found = item
+        arrays = {name: array for name, array in vars(found).items() if array is not None}
+        packed, sizes = pack(arrays.pop("perturbation"), line.threads)
+        parts.write(slice(where.start + resumed, where.stop + resumed), packed=packed, sizes=sizes, **arrays)
 
-        parts = Parts(arguments.out, job)
-        resumed = parts.stop
-        results = in_batches(len(chosen), batch_of(job), attack, resumed)
-        try:
-            for where, result in progress(
-                results, f"attack {model}", len(chosen) - resumed, lambda item: item[0].stop - item[0].start
+    found = apply.attack_all(classifier, images, labels, ids, chosen[resumed:], params, batch_of(job), line)
+    try:
+        with Behind(keep) as keeping:
+            for item in progress(
+                found, f"attack {model}", len(chosen) - resumed, lambda item: item[0].stop - item[0].start
             ):
-                parts.write(where, **{name: array for name, array in vars(result).items() if array is not None})
-        except FloatingPointError as error:
-            raise SatError(
-                f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
-            ) from None
+                keeping.put(item)
+    except FloatingPointError as error:
+        raise SatError(f"model {model!r}: {error}; its weights are damaged, or it needs another input size.") from None
     fooled = unrounded = zero_steps = zero_images = 0
     with hdf5.writing(arguments.out, layout.ADVERSARIAL) as file:
-        perturbation = hdf5.image_dataset(file, "perturbation", shape, method.dtype)
+        perturbation = hdf5.image_dataset(file, "perturbation", images.shape, method.dtype)
         for where, part in parts.read():
-            for row, change in zip(chosen[where], part["perturbation"], strict=True):
-                perturbation[row] = change
+            store(perturbation, chosen[where], part["packed"], part["sizes"])
             fooled += int(part["fooled"].sum())
             unrounded += 0 if method.lattice else int(part["fooled_unrounded"].sum())
             zero_steps += int(part["zero_gradients"].sum())
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     whitebox = fooled / len(chosen) if len(chosen) else None
     log.info("%s: white-box success %s (%d of %d attacked images)", model, whitebox, fooled, len(chosen))
     facts: dict[str, object] = {"norm": method.norm, "selection": method.selection}
-    if caution := coarse(method.norm, params["eps"], shape[-1]):
+    if caution := coarse(method.norm, params["eps"], images.shape[-1]):
         log.warning("%s: %s.", model, caution)
     if method.selection == "first_success" and fooled < len(chosen):
         log.warning(
