@@ -134,13 +134,11 @@ class Load:
             "own jobs": "finished jobs of this study",
             "device file": f"the measured speed in {device.path.name}" if device else "",
         }
-        told = " and ".join(
-            f"{self.counted[name]:,} from {words}" for name, words in sources.items() if self.counted[name]
-        )
-        where = "on a GPU" if kind == "cuda" else "models"
+        used = [f"{self.counted[name]:,} from {words}" for name, words in sources.items() if self.counted[name]]
+        total, on_device = duration(sum(self.expected.values())), duration(self.on_device)
         return (
-            f"Expected: {duration(sum(self.expected.values()))} for {known:,} of the {left:,} job(s) that are left, one "
-            f"after another ({told}); {duration(self.on_device)} of it for jobs that run {where}."
+            f"Expected: {total} for {known:,} of the {left:,} job(s) that are left, one after another "
+            f"({' and '.join(used)}); {on_device} of it for jobs that run {'on a GPU' if kind == 'cuda' else 'models'}."
             + (f" Nothing is known yet of the other {left - known:,}." if known < left else "")
         )
 
