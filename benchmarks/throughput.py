@@ -115,11 +115,11 @@ def tables(found: list[Found], left_out: list[str], repeats: int, device: str) -
             "attack",
             f"PGD with eps {EPS}/255, step {STEP}/255 and no random start. Ours reads images from a file that is in "
             "memory, attacks and packs perturbations, as the stage does. The bound and the libraries have all images "
-            "on the device as float32. The bound: forward and input gradient alone, as many times as there are steps, and "
-            "one forward pass that tells which images are fooled. Ours and foolbox also run that pass. Speed of ours "
-            f"relative to each: above 1 ours is faster; up to {repeats} run(s) of each in turn, after one to warm up. Frozen "
-            "parameters, channels_last, deterministic algorithms and the named precision for all. Equal pixels: the "
-            f"share on which all four end alike. {memory}{missing}",
+            "on the device as float32. The bound: forward and input gradient alone, as many times as there are steps, "
+            "and one forward pass that tells which images are fooled. Ours and foolbox also run that pass. Speed of "
+            "ours relative to each: above 1 ours is faster. Each runs once to warm up, and then in turn, up to "
+            f"{repeats} time(s). Frozen parameters, channels_last, deterministic algorithms and the named precision for "
+            f"all. Equal pixels: the share on which all four end alike. {memory}{missing}",
             ATTACK,
             [one.attack for one in found],
         ),

@@ -79,7 +79,7 @@ def test_one_command_measures_all_parts_and_writes_tables_json_and_the_devices_s
         ("test_vit", "float32"),
         ("test_vit", "bfloat16"),
     ]
-    assert all(0 < rate.gradient and 0 < rate.forward for rate in device.rates)
+    assert all(rate.gradient > 0 and rate.forward > 0 for rate in device.rates)
 
 
 def test_what_there_is_no_time_for_is_named(bench, monkeypatch, capsys):
