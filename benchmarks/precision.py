@@ -24,7 +24,7 @@ import harness
 from harness import ROOT, Project, Table
 from sat.attacks import apply
 from sat.attacks.evaluate import Source, evaluate
-from sat.attacks.noise import noise
+from sat.attacks.noise import Noise
 from sat.models.batches import Batch, in_batches
 from sat.models.classifier import Classifier, load_classifier, predict
 from sat.models.precision import pin
@@ -194,21 +194,21 @@ def _evaluate(
     pin(setting.evaluation, device)
     models = list(classifiers)
     adversarial, attack_seconds = attacked
-    random = noise(ids, images.shape[1:], {"eps": params["eps"], "seed": params.get("seed", 0)})
+    everything = np.ones(len(images), bool)
     clean: dict[str, NDArray[np.int16]] = {}
     errors = Predictions({}, {}, {})
-    seconds = 0.0
     for target, classifier in classifiers.items():
         classifier.precision = setting.evaluation
         clean[target] = predict(classifier, images, BATCH, device).argmax(1).astype(np.int16)
         errors.correct[target] = clean[target] == labels
-        noisy = _predictions(classifier, images, [random], device)[0]
-        errors.fooled_by_noise[target] = noisy != labels
-        begun = time.perf_counter()
-        predicted = _predictions(classifier, images, [adversarial[source] for source in models], device)
-        for source, prediction in zip(models, predicted, strict=True):
-            errors.fooled[source, target] = prediction != labels
-        seconds += time.perf_counter() - begun
+    random = Noise(ids, images.shape[1:], {"eps": params["eps"], "seed": params.get("seed", 0)})
+    sources = [Source(Held(adversarial[source]), everything) for source in models]
+    noisy, _ = _wrong(classifiers, images, labels, [Source(random, everything)], device)
+    errors.fooled_by_noise.update(zip(models, noisy[:, 0], strict=True))
+    wrong, seconds = _wrong(classifiers, images, labels, sources, device)
+    for row, target in enumerate(models):
+        for column, source in enumerate(models):
+            errors.fooled[source, target] = wrong[row, column]
     pairs = pair_table(errors.correct, errors.fooled, errors.fooled_by_noise, 0.01)
     unordered = unordered_pairs(pairs, 0.01)
     affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models))).matrix
@@ -217,15 +217,19 @@ def _evaluate(
     return Found(unordered, sat_matrix(unordered, models), affinity, predictions, attack_seconds, seconds, rates)
 
 
-def _predictions(
-    classifier: Classifier, images: NDArray[np.uint8], perturbations: Sequence[NDArray[np.integer]], device: str
-) -> NDArray[np.int16]:
-    """Predict all images with every perturbation; shape (perturbations, images)."""
-    sources = [Source(Held(values), np.ones(len(images), bool)) for values in perturbations]
-    predicted = np.empty((len(sources), len(images)), np.int16)
-    for found in evaluate({"target": classifier}, images, sources, BATCH, device):
-        predicted[found.source, found.rows] = found.prediction
-    return predicted
+def _wrong(
+    classifiers: Mapping[str, Classifier],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    sources: Sequence[Source],
+    device: str,
+) -> tuple[NDArray[np.bool_], float]:
+    """Say where targets err, shape (targets, sources, images), and how many seconds it took."""
+    wrong = np.zeros((len(classifiers), len(sources), len(images)), bool)
+    begun = time.perf_counter()
+    for found in evaluate(classifiers, images, sources, BATCH, device):
+        wrong[found.target, found.source, found.rows] = found.prediction != labels[found.rows]
+    return wrong, time.perf_counter() - begun
 
 
 def _row(setting: Setting, found: Found, first: Found, images: int, models: int) -> tuple[object, ...]:

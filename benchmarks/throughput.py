@@ -118,8 +118,8 @@ def tables(found: list[Found], left_out: list[str], repeats: int, device: str) -
             "on the device as float32. The bound: forward and input gradient alone, as many times as there are steps, "
             "and one forward pass that tells which images are fooled. Ours and foolbox also run that pass. Speed of "
             "ours relative to each: above 1 ours is faster. Each runs once to warm up, and then in turn, up to "
-            f"{repeats} time(s). Frozen parameters, channels_last, deterministic algorithms and the named precision for "
-            f"all. Equal pixels: the share on which all four end alike. {memory}{missing}",
+            f"{repeats} time(s). Frozen parameters, channels_last, deterministic algorithms and the named precision "
+            f"for all. Equal pixels: the share on which all four end alike. {memory}{missing}",
             ATTACK,
             [one.attack for one in found],
         ),

@@ -142,8 +142,9 @@ class Images:
     def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Get the images of some rows, in the order of the rows."""
         if self._kept is not None:
-            return self._kept[rows]
-        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+            kept: NDArray[np.uint8] = self._kept[rows]
+            return kept
+        found: NDArray[np.uint8] = np.empty((len(rows), *self.shape[1:]), np.uint8)
         self._items.read(rows, found)
         return found
 

@@ -170,7 +170,7 @@ def content_digest(file: h5py.File) -> str:
         data = file[name]
         digest.update(f"{name} {data.dtype} {data.shape}\n".encode())
         for values in _slices(data):
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 
