@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import ROOT, ROWS
-from projects import SNAKEMAKE
+from projects import LAST, SNAKEMAKE
 from sat.errors import SatError
 from sat.study.attack import AttackSettings
 from sat.study.forecast import Forecast
@@ -25,8 +25,8 @@ def plan(write_study, **changes):
 
 
 def recipes(given):
-    """Recipes of everything except study.json and the page, which both change with any setting."""
-    describe = ("study.json", "report/atlas.html", "report/landing.rst")
+    """Recipes of everything except study.json, the page and the crate, which change with any setting."""
+    describe = {"study.json", *LAST}
     return {name: made.step.recipe for name, made in given.artefacts().items() if name not in describe}
 
 

@@ -16,8 +16,9 @@ PACKED = 0.5
 """Size of packed perturbations as a share of their raw size: 0.12 to 0.43 was measured on photographs, and 0.51 on
 digits (benchmarks/RESULTS.md)."""
 
-PAGES = {"examples": Needs(3000, 60), "atlas": Needs(4000, 30)}
-"""Needs of choosing adversarial examples, whose job hashes all adversarial sets, and of the page report/atlas.html."""
+PAGES = {"examples": Needs(3000, 60), "atlas": Needs(4000, 30), "crate": Needs(2000, 30)}
+"""Needs of choosing adversarial examples, whose job hashes all adversarial sets, of the page report/atlas.html, and of
+the crate, whose job reads all sidecars."""
 ATLAS_BYTES = 5_000_000
 """Size of the page without its examples."""
 
@@ -154,7 +155,7 @@ class Forecast:
                 return self.tile(place["target"], place["source"], artefact.variant)
             case "distil":
                 return self.distil(place["teacher"])
-            case "examples" | "atlas":
+            case "examples" | "atlas" | "crate":
                 return PAGES[artefact.step.stage]
         if artefact.step.stage in self.plan.analyses:
             unit = self.plan.analyses[artefact.step.stage]
