@@ -208,9 +208,9 @@ class Expected:
             case "evaluate":
                 sources = 1 if params.get("diagonal") else len(self.plan.members(place["source"], artefact.variant))
                 attacked = self.forecast.attacked(artefact.variant) * sources
-                seen = attacked + images["attack"] * bool(params.get("noise"))
+                count = attacked + images["attack"] * bool(params.get("noise"))
                 targets = self.plan.members(place["target"], artefact.variant)
-                return [Passes(target, seen, 0, precision) for target in targets]
+                return [Passes(target, count, 0, precision) for target in targets]
             case "distil" if config.distillation:
                 student, teacher = self._trained(config.distillation.student), place["teacher"]
                 taught = images["train"] * self.plan.study.training(student.model).epochs
@@ -266,7 +266,7 @@ def benchmark_seconds(path: Path) -> list[float]:
 
 def _from_own(finished: Sequence[tuple[float, float]], work: float | None) -> float:
     """Expect the mean for an unknown work, else what the line of least squares says, else the same time per work."""
-    works, seconds = zip(*finished, strict=True)
+    works, seconds = [one for one, _ in finished], [took for _, took in finished]
     mean_work, mean = sum(works) / len(works), sum(seconds) / len(seconds)
     if work is None:
         return mean
