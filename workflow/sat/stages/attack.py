@@ -84,8 +84,8 @@ def run(arguments: argparse.Namespace) -> None:
         perturbation = hdf5.image_dataset(file, "perturbation", images.shape, method.dtype)
         if shorter:
             made = Chunks(shorter.path, "perturbation")
-            for start in range(0, kept, hdf5.SLICE):
-                rows = chosen[start : min(start + hdf5.SLICE, kept)]
+            for first in range(0, kept, hdf5.SLICE):
+                rows = chosen[first : min(first + hdf5.SLICE, kept)]
                 change = np.empty((len(rows), *made.shape[1:]), made.dtype)
                 made.read(rows, change)
                 store(perturbation, rows, *pack(change, line.threads))
