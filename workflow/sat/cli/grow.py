@@ -108,6 +108,8 @@ def _need(arguments: argparse.Namespace, study: Study, table: Path, images: int)
     rows = read_table(table)
     if arguments.half_width:
         half = float(((rows["sat_high"] - rows["sat_low"]) / 2).median())
+        if not half > 0:
+            raise SatError(f"{table}: no pair of models has an interval.")
         need = half_width_need(images, half, arguments.half_width)
         return need, "the median half-width of SAT's intervals", arguments.half_width
     target = study.config.resampling.correlation if arguments.stability is None else arguments.stability

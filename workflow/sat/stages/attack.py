@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Attack batch by batch, after those of a set of fewer images; each batch is kept as a part until all are finished."""
+    """Attack batch by batch; each batch is kept as a part until all are finished.
+
+    A finished set of fewer images (`sat.store.shorter`) is not attacked again.
+    """
     job = start(arguments)
     import numpy as np
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 SMALLEST = 16
-"""Numbers of images are multiples of it: no result of a batch is smaller."""
+"""Numbers of images are multiples of it, as batches are."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Need:
         available : int
             Number of evaluation images.
         """
-        wanted = min(self.needed, 2 * self.images)
-        return min(max(math.ceil(wanted / SMALLEST) * SMALLEST, self.images + SMALLEST), available)
+        most = 2 * self.images
+        wanted = math.ceil(min(self.needed, most) / SMALLEST) * SMALLEST
+        return min(max(wanted, self.images + SMALLEST), most, available)
 
 
 def half_width_need(images: int, half_width: float, target: float) -> Need:
