@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import h5py
 import pytest
 
@@ -45,7 +44,7 @@ def test_a_grown_study_is_the_one_that_is_made_at_once(project: Project) -> None
     assert "7 adversarial sets and tiles are kept" in done.stdout
     assert config.read_text() == before.replace("attack_images: 48", "attack_images: 96")
     belongs_to_other_images(project, "byobnet")
-    assert set(project.planned(MATRIX)) == {"images", "clean", "attack", "evaluate", "similarity"}
+    assert set(project.planned(MATRIX)) == {"images", "clean", "gate", "attack", "evaluate", "similarity"}
     project.run(MATRIX)
 
     for model, goes_on in {"resnet": True, "vit": True, "byobnet": False}.items():

@@ -12,8 +12,8 @@ from pathlib import Path
 from sat.errors import SatError
 from sat.status.verify import left_behind
 from sat.store.artefact import is_made, read_sidecar, sidecar_path
-from sat.store.shorter import FOLDER as KEPT
 from sat.store.lineage import find_recorded, lineage
+from sat.store.shorter import FOLDER as KEPT
 from sat.study.plan import Plan
 
 KILLED = "left by jobs that were killed"
