@@ -95,7 +95,7 @@ def test_parts_of_a_finished_attack_go_and_those_of_one_that_was_stopped_stay(pr
     parts = [project.results / f"adversarial/.{name}.h5.parts-0123456789abcdef" for name in ("vit", "resnet", "left")]
     for folder in parts:
         folder.mkdir()
-        (folder / "000000000-000000032.npz").write_bytes(b"x" * 1500)
+        (folder / "000000000-000000032.part").write_bytes(b"x" * 1500)
     # This set is not made, so its attack resumes from the parts.
     (project.results / "adversarial/resnet.h5").unlink()
     said = project.sat("prune", "--files").stdout
