@@ -85,7 +85,7 @@ def test_what_is_not_as_it_was_read_is_named(project: Project):
     tile.write_bytes(content)
     assert project.sat("why", "results/tiny/similarity/sat.csv").returncode == 0
     (line, *_) = faults("--full")
-    assert line.startswith("- results/tiny/tiles/c1-000/c1-000.h5: its bytes are not those")
+    assert line.startswith("- results/tiny/tiles/c1-000/c1-000.h5: its content differs from the digest in")
 
     made_again = project.results / "adversarial/vit.h5.json"
     shutil.copy(project.results / "adversarial/resnet.h5.json", made_again)

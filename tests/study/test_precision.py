@@ -7,11 +7,12 @@ import json
 import pytest
 
 from conftest import TINY
+from projects import LAST
 from sat.errors import SatError
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
-BELOW = ("similarity/", "analysis/", "figures/", "report/")
+BELOW = ("similarity/", "analysis/", "figures/", "report/", "provenance/")
 """What follows from tiles."""
 
 
@@ -82,7 +83,7 @@ def test_a_variant_may_have_another_precision(write_study):
     assert given.attacks_anew("rough")
     assert given.adversarial("vit", "rough").step.params["precision"] == "bfloat16"
     alone = recipes(plan(write_study))
-    page = ("study.json", "report/atlas.html", "report/landing.rst")
+    page = {"study.json", *LAST}
     assert {name: recipe for name, recipe in alone.items() if name not in page}.items() <= recipes(given).items()
 
 
