@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+import harness
 from harness import Table, say
 from sat.attacks import apply
 from sat.attacks.evaluate import Source, evaluate
@@ -91,6 +92,7 @@ def run(repeats: int) -> Table:
             (what, milliseconds, *_ratios(what, milliseconds, images, sets, repeats), AIMS[what])
             for what in AIMS
             for milliseconds in MILLISECONDS
+            if not harness.time_is_over()
         ]
     return Table(
         "overlap",

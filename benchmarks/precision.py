@@ -116,13 +116,15 @@ def measure(results: Path, device: str, models: Sequence[str] = (), limit: int |
     attacks: dict[tuple[str, bool], tuple[dict[str, NDArray[np.integer]], float]] = {}
     found = []
     for setting in settings:
+        if harness.time_is_over():
+            break
         harness.say(f"  {setting}")
         key = setting.attack, setting.other_start
         if key not in attacks:
             attacks[key] = _attack(classifiers, images, labels, ids, params, setting, device)
         found.append(_evaluate(classifiers, images, labels, ids, params, attacks[key], setting, device))
     first = found[0]
-    rows = [_row(setting, one, first, len(images), len(models)) for setting, one in zip(settings, found, strict=True)]
+    rows = [_row(setting, one, first, len(images), len(models)) for setting, one in zip(settings, found, strict=False)]
     name = torch.cuda.get_device_name() if device == "cuda" else "one thread of the CPU"
     return Table(
         "precision",

@@ -116,7 +116,7 @@ def sidecar(project: Project, name: str) -> dict[str, dict[str, object]]:
 
 
 def parts(project: Project, model: str) -> list[Path]:
-    return sorted(project.results.glob(f"adversarial/.{model}.h5.parts-*/*.npz"))
+    return sorted(project.results.glob(f"adversarial/.{model}.h5.parts-*/*.part"))
 
 
 def attacking(cluster: Cluster, project: Project, model: str) -> SlurmJob | None:

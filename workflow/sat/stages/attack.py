@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Attack batch by batch; each batch is kept as a part until all are finished."""
+    """Attack batch by batch; each batch is kept as a part until all are finished.
+
+    A finished set of fewer images (`sat.store.shorter`) is not attacked again.
+    """
     job = start(arguments)
     import numpy as np
 
@@ -30,6 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.store import hdf5, layout
     from sat.store.chunks import Chunks, pack, store
     from sat.store.parts import Parts
+    from sat.store.shorter import find_shorter, skip
     from sat.units import module
     from sat.units.attack import coarse
 
@@ -46,7 +50,19 @@ def run(arguments: argparse.Namespace) -> None:
     attacked = prediction == labels
     attacked[params.get("attack_images", len(attacked)) :] = False
     chosen = np.flatnonzero(attacked)
-    parts, line = Parts(arguments.out, job), line_to(arguments.device)
+    kept, shorter = 0, find_shorter(job, arguments.images, arguments.out)
+    if shorter:
+        with hdf5.reading(shorter.path) as file:
+            before, of = file["attacked"][:], file.attrs["images_sha256"]
+        with hdf5.reading(path) as file:
+            same = hdf5.content_digest(file, len(before)) == of
+        if same and np.array_equal(before, attacked[: len(before)]):
+            kept = int(before.sum())
+            log.info("%s: goes on from a set of %d images, of which %d are attacked", model, len(before), kept)
+        else:
+            skip(shorter.path, "other images")
+            shorter = None
+    parts, line = Parts(arguments.out, job, kept), line_to(arguments.device)
     resumed = parts.stop
 
     def keep(item: tuple[slice, Attacked]) -> None:
@@ -64,9 +80,18 @@ def run(arguments: argparse.Namespace) -> None:
                 keeping.put(item)
     except FloatingPointError as error:
         raise SatError(f"model {model!r}: {error}; its weights are damaged, or it needs another input size.") from None
-    fooled = unrounded = zero_steps = zero_images = 0
+    counted = shorter.sidecar["facts"] if shorter else {}
+    counts = ("n_fooled", "n_fooled_unrounded", "n_zero_gradient_steps", "n_zero_gradient_images")
+    fooled, unrounded, zero_steps, zero_images = (counted.get(name, 0) for name in counts)
     with hdf5.writing(arguments.out, layout.ADVERSARIAL) as file:
         perturbation = hdf5.image_dataset(file, "perturbation", images.shape, method.dtype)
+        if shorter:
+            made = Chunks(shorter.path, "perturbation")
+            for first in range(0, kept, hdf5.SLICE):
+                rows = chosen[first : min(first + hdf5.SLICE, kept)]
+                change = np.empty((len(rows), *made.shape[1:]), made.dtype)
+                made.read(rows, change)
+                store(perturbation, rows, *pack(change, line.threads))
         for where, part in parts.read():
             store(perturbation, chosen[where], part["packed"], part["sizes"])
             fooled += int(part["fooled"].sum())
@@ -100,7 +125,8 @@ def run(arguments: argparse.Namespace) -> None:
         n_attacked=len(chosen),
         n_zero_gradient_steps=zero_steps,
         n_zero_gradient_images=zero_images,
-        n_resumed=resumed,
+        n_resumed=resumed - kept,
+        **({"continued": shorter.account(len(before))} if shorter else {}),
         **facts,
     )
     parts.remove()

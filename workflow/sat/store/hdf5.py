@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +155,14 @@ def stored_digest(path: Path | str) -> str:
         return str(file.attrs.get(DIGEST, ""))
 
 
-def content_digest(file: h5py.File) -> str:
+def content_digest(file: h5py.File, rows: int | None = None) -> str:
     """Compute SHA-256 over names, types, shapes and values of all arrays; storage and compression do not count.
 
     Parameters
     ----------
     file : h5py.File
+    rows : int, optional
+        Number of items, the first of every array: then it is the digest of a file that holds only these.
 
     Returns
     -------
@@ -168,24 +171,26 @@ def content_digest(file: h5py.File) -> str:
     digest = hashlib.sha256()
     for name in sorted(file):
         data = file[name]
-        digest.update(f"{name} {data.dtype} {data.shape}\n".encode())
-        for values in _slices(data):
+        count = len(data) if rows is None else min(rows, len(data))
+        digest.update(f"{name} {data.dtype} {(count, *data.shape[1:])}\n".encode())
+        for values in _slices(data, count):
             digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 
 
-def _slices(data: h5py.Dataset) -> Iterator[NDArray[Any]]:
-    """The values of an array in order, texts as the bytes of their lines."""
+def _slices(data: h5py.Dataset, count: int) -> Iterator[NDArray[Any]]:
+    """The first values of an array in order, texts as the bytes of their lines."""
     # That module needs this one.
     from sat.store.chunks import ours, unpacked
 
     if ours(data):
-        yield from unpacked(data)
+        yield from islice(unpacked(data), count)
         return
-    for start in range(0, len(data), SLICE):
-        values = data[start : start + SLICE]
+    for start in range(0, count, SLICE):
+        part = slice(start, min(start + SLICE, count))
+        values = data[part]
         if values.dtype == object:
-            values = np.frombuffer("\n".join(data.asstr()[start : start + SLICE]).encode(), np.uint8)
+            values = np.frombuffer("\n".join(data.asstr()[part]).encode(), np.uint8)
         yield values
 
 

@@ -33,12 +33,14 @@ class Parts:
         The artefact.
     job : Job
         The job; it has accepted its inputs already.
+    start : int
+        Number of items that no part needs to hold, since they are there otherwise.
     """
 
-    def __init__(self, path: Path | str, job: Job) -> None:
+    def __init__(self, path: Path | str, job: Job, start: int = 0) -> None:
         self.folder = beside(path, job, "parts")
         self.files: list[Path] = []
-        self.stop = 0
+        self.stop = start
         """Number of items that are done, from the first on and without a gap."""
         for file in sorted(self.folder.glob(f"*{PART}")):
             first, last = (int(word) for word in file.stem.split("-"))
@@ -47,8 +49,8 @@ class Parts:
                 self.stop = last
             elif last > self.stop:
                 file.unlink()
-        if self.stop:
-            logging.getLogger("sat").info("%d items are there from a job that was stopped", self.stop)
+        if self.files:
+            logging.getLogger("sat").info("%d items are there from a job that was stopped", self.stop - start)
 
     def write(self, where: slice, **arrays: NDArray[Any]) -> None:
         """Add the next part.

@@ -82,7 +82,7 @@ class Forecast:
         n, canvas = min(self.n_images["attack"], GRADIENT_IMAGES), self.config.images.canvas
         return resources.attack_needs(self.known.size(model), n, canvas, compute.batch_size, 1, *self._compute)
 
-    def _attacked(self, variant: str) -> int:
+    def attacked(self, variant: str) -> int:
         """Expected number of images that are attacked."""
         most = self.config.variants[variant].attack_images if variant else None
         return min(self.n_images["attack"], most or self.n_images["attack"])
@@ -93,7 +93,7 @@ class Forecast:
         attack = self.plan.attack(variant)
         return resources.attack_needs(
             self.known.size(model),
-            self._attacked(variant),
+            self.attacked(variant),
             images.canvas,
             compute.batch_size,
             attack.gradients,
@@ -206,7 +206,7 @@ class Forecast:
                 return 2 * min(self.n_images["attack"], GRADIENT_IMAGES) * image
             case "attack":
                 wide = 2 if self.plan.attack(artefact.variant).declaration.dtype == "int16" else 1
-                return round(PACKED * self._attacked(artefact.variant) * image * wide)
+                return round(PACKED * self.attacked(artefact.variant) * image * wide)
             case "evaluate":
                 targets, sources = (self.plan.members(place[name], artefact.variant) for name in ("target", "source"))
                 # Classes and probabilities.
