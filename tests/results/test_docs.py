@@ -17,8 +17,12 @@ from conftest import ROOT
 
 
 def on_tiny(text):
-    """The demo's study and its second ViT stand for the tiny study and its other model."""
-    return text.replace("results/digits", "results/tiny").replace("vit2", "resnet")
+    """The demo's study and its second ViT stand for the tiny study and its other model, and so does a second study."""
+    return (
+        text.replace("results/digits_5steps", "results/tiny")
+        .replace("results/digits", "results/tiny")
+        .replace("vit2", "resnet")
+    )
 
 
 def test_every_line_of_the_page_runs(finished, monkeypatch):
@@ -29,6 +33,8 @@ def test_every_line_of_the_page_runs(finished, monkeypatch):
     for example in examples:
         exec(compile(example.source, "docs/python.md", "single"), names)
     assert names["r"].matrix.shape == (3, 3)
+    # It is compared with itself.
+    assert names["comparison"].sat.p_any == 1 and names["changed"].empty
 
 
 @pytest.mark.slow
