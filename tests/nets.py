@@ -11,7 +11,7 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from sat.models.classifier import Blueprint, Classifier, build, plan_blueprint
+from sat.models.classifier import Blueprint, Classifier, build, load_classifier, plan_blueprint, save_classifier
 
 
 def digits(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -72,3 +72,29 @@ def load_within(architecture: str, path: str, megabytes: int) -> str:
     except SatError as error:
         return str(error)
     return "loaded"
+
+
+def equal_without_drawing(architecture: str, path: Path) -> None:
+    """Compare a net with the one that is loaded from its file: every parameter, every buffer, and the logits."""
+    net = build(plan_blueprint(architecture, 1000))
+    with torch.no_grad():
+        for value in net.parameters():
+            # Some layers start at zero, and hide what comes before them.
+            if not value.any():
+                torch.nn.init.normal_(value, std=0.1)
+    save_classifier(net, path)
+    # Then memory is filled with NaN, so that what is not replaced shows.
+    torch.use_deterministic_algorithms(True)
+    again = load_classifier(path)
+    path.unlink()
+    net.freeze()
+    for kind in ("named_parameters", "named_buffers"):
+        expected, found = dict(getattr(net, kind)()), dict(getattr(again, kind)())
+        assert list(expected) == list(found)
+        for name, value in expected.items():
+            assert value.dtype == found[name].dtype and value.stride() == found[name].stride(), name
+            assert value.numpy().tobytes() == found[name].numpy().tobytes(), name
+    images = torch.rand(1, 3, net.blueprint.input_size, net.blueprint.input_size)
+    with torch.no_grad():
+        logits = net(images)
+        assert logits.isfinite().all() and logits.any() and torch.equal(logits, again(images))

@@ -4,6 +4,8 @@ import os
 import resource
 import signal
 import struct
+import subprocess
+import sys
 import tarfile
 import zlib
 from contextlib import contextmanager
@@ -382,3 +384,16 @@ def test_a_member_of_a_tar_that_claims_too_much_is_not_read(tmp_path):
     dataset.reader.samples[1][0].size = 2**40
     (_, first), (_, second) = dataset.read([0, 1])
     assert first == content and isinstance(second, OSError)
+
+
+def test_the_digits_are_those_of_scikit_learn_which_is_not_imported(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    theirs = load_digits()
+    ours = open_dataset("digits", None, "", None)
+    monkeypatch.setattr("sat.images.datasets.find_spec", lambda name: None)
+    for digits in (ours, open_dataset("digits", None, "", None)):
+        assert (digits.images == np.rint(theirs.images * 255 / 16)).all() and digits.images.dtype == np.uint8
+        assert (digits.labels == theirs.target).all() and digits.labels.dtype == np.int64
+    code = "import sys; from sat.images.datasets import Digits; Digits(); sys.exit('sklearn' in sys.modules)"
+    assert not subprocess.run([sys.executable, "-c", code], check=False).returncode

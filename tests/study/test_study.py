@@ -166,6 +166,17 @@ def test_what_a_config_names_must_be_there(write_study, change, words):
     assert all(word in message for word in words), message
 
 
+def test_a_model_that_is_not_in_the_study_is_named_beside_a_close_one(write_study):
+    rows = [{**row, "model": f"{row['model']}.v1"} for row in ROWS]
+    plan = Plan(load_study([write_study(rows)]))
+    first = rows[0]["model"]
+    assert plan.adversarial(first).path == f"adversarial/{first}.h5"
+    with pytest.raises(SatError, match=f"study tiny has no model '{first}1'; did you mean .*{first}"):
+        plan.adversarial(f"{first}1")
+    with pytest.raises(SatError, match="no model 'q'; see the column 'model'"):
+        Forecast(plan).attack("q")
+
+
 def test_keys_given_by_a_command_are_explained_too(write_study):
     with pytest.raises(SatError, match=r"unknown key 'attack\.steps'; write attack: \{steps: 5\}\."):
         load_study([write_study()], {"attack.steps": 5})

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,11 +92,9 @@ class Digits:
     dropped = 0
 
     def __init__(self) -> None:
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        self.images = np.rint(digits.images * 255 / 16).astype(np.uint8)
-        self.labels = digits.target.astype(np.int64)
+        table = _digits_table()
+        self.images = np.rint(table[:, :-1].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
+        self.labels = table[:, -1].astype(np.int64)
 
     def listing(self) -> Listing:
         """List the 1,797 images."""
@@ -107,6 +106,22 @@ class Digits:
         """Read images; see `Dataset`."""
         for row in rows:
             yield row, Image.fromarray(self.images[row])
+
+
+def _digits_table() -> NDArray[np.float64]:
+    """Scikit-learn's table of digits: a row an image, its 64 pixels from 0 to 16 and its label.
+
+    To import scikit-learn takes longer than all else that these jobs do, so the file is read where it lies.
+    """
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "datasets/data/digits.csv.gz"
+        if file.exists():
+            return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    data, labels = load_digits(return_X_y=True)
+    return np.column_stack([data, labels])
 
 
 class TimmDataset:

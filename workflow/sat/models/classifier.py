@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sat.models.batches import Batch
 from sat.models.feed import Ahead, Line, Sent, blocks, launched, line_to, padded_slice
 from sat.models.own import Own, check_outputs, create_own, said_by
 from sat.models.precision import forward_in
+from sat.models.unfilled import WithoutDrawing
 from sat.store.chunks import Held, Items
 from sat.study.names import check_architecture
 
@@ -350,7 +352,9 @@ def load_classifier(path: Path | str, device: str = "cpu") -> Classifier:
         blueprint = read_blueprint(path)
         if blueprint is None:
             raise KeyError("it holds no blueprint")
-        classifier = build(blueprint, path)
+        # A function of the user's own may draw from the same generator what is no weight.
+        with nullcontext() if blueprint.code else WithoutDrawing():
+            classifier = build(blueprint, path)
         classifier.net.load_state_dict(load_file(path))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]

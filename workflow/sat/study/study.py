@@ -40,6 +40,18 @@ FILES = "__files__"
 """Key of a config that `sat run` has written: the files of the study, from which its paths start."""
 
 
+class _Rows(dict[str, Model]):
+    """Rows by model. The Snakefile looks up what a path on the command line names, which may be no model."""
+
+    def __init__(self, study: str, rows: Mapping[str, Model]) -> None:
+        super().__init__(rows)
+        self._study = study
+
+    def __missing__(self, name: str) -> Model:
+        end = did_you_mean(name, self, "see the column 'model' of its table.")
+        raise SatError(f"study {self._study} has no model {name!r}; {end}")
+
+
 class Study(BaseModel):
     """The effective study: the config and the rows of its model tables.
 
@@ -93,7 +105,7 @@ class Study(BaseModel):
     @cached_property
     def model(self) -> dict[str, Model]:
         """Every row by model name, retired ones included."""
-        return {row.model: row for row in self.models}
+        return _Rows(self.name, {row.model: row for row in self.models})
 
     @cached_property
     def components(self) -> dict[str, dict[str, str]]:
