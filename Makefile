@@ -24,8 +24,10 @@ lint: .venv/installed-test
 
 install: .venv/installed ## the environment alone, in .venv
 
-bench: .venv/installed-test ## every benchmark, a table each
-	$(BIN)/python benchmarks/run.py
+# DEVICE=cuda measures a GPU, and what only a GPU can show.
+DEVICE ?= cpu
+bench: .venv/installed-test ## speed of this machine against bounds and other libraries, in ten minutes; writes benchmarks/
+	$(BIN)/python benchmarks/run.py --device $(DEVICE) --write
 
 slurm-demo: .venv/installed ## the tiny study of the tests on a SLURM of this machine's own; needs root, slurm-wlm and munge
 	PYTHONPATH=tests $(BIN)/python tests/cluster.py

@@ -40,10 +40,22 @@ rule all:
         results([f"clean/{model}.gate.json" for model in plan.needed]),
         results([path for unit in plan.analyses.values() for path in unit.outputs]),
         results(["report/atlas.html", "report/landing.rst"]),
+        results(["provenance/ro-crate-metadata.json", "provenance/Snakefile"]),
+
+
+# Every run that has something to do is recorded in results/<study>/provenance/history.jsonl.
+onstart:
+    if history:
+        history.start(sys.argv, counted(workflow.dag.needrun_jobs()))
+
+
+onsuccess:
+    record_end(whole=True)
 
 
 # A gate stops the run at the first model that is not accurate enough. All that are known to be so are listed here.
 onerror:
+    record_end(whole=False)
     if study.config.on_low_accuracy == "stop":
         from sat.status.accuracies import about_accuracies
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -25,6 +26,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 DEVICE = "cpu"
 """Device of the benchmarks that can be run on several; `run.py` sets it."""
+DEADLINE = math.inf
+"""Time, on `time.monotonic`'s clock, at which the benchmark that runs leaves out what is left of it."""
+SPEED: dict[str, object] = {}
+"""Content of a file of benchmarks/devices, as `throughput` leaves it."""
 SNAKEMAKE = ("-m", "snakemake")
 TINY = {"convnext": "test_convnext", "efficientnet": "test_efficientnet", "resnet": "test_resnet", "vit": "test_vit"}
 """Models of the small study, and their architectures."""
@@ -40,6 +45,12 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[object]]
 
+    @property
+    def json(self) -> dict[str, object]:
+        """The table as JSON has it."""
+        rows = [dict(zip(self.header, map(str, row), strict=True)) for row in self.rows]
+        return {"title": self.title, "note": self.note, "rows": rows}
+
     def __str__(self) -> str:
         cells = [[str(cell) for cell in row] for row in (self.header, *self.rows)]
         width = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -51,7 +62,9 @@ class Table:
 def interleave(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Time the contenders in turn, so that other work on the machine slows all of them alike; seconds of each."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(repeats):
+    for number in range(repeats):
+        if number and time_is_over():
+            break
         for name, call in contenders.items():
             begun = time.perf_counter()
             call()
@@ -63,6 +76,31 @@ def ratio(seconds: Iterable[float], peer: Iterable[float]) -> str:
     """Median, minimum and maximum of the ratios of runs that took place next to each other."""
     found = [mine / other for mine, other in zip(seconds, peer, strict=True)]
     return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+class TimeIsOver(Exception):
+    """There is no time for what a benchmark has begun."""
+
+
+def time_is_over() -> bool:
+    """Say whether the benchmark must leave out what is left of it."""
+    return time.monotonic() >= DEADLINE
+
+
+def device_name(device: str) -> str:
+    """Name of this machine's processor or GPU, as its maker calls it."""
+    from sat.store.environment import environment
+
+    if device == "cpu":
+        return str(environment()["machine"]["cpu"])
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def command() -> str:
+    """The command line that runs, for what it writes."""
+    return " ".join(["python", "benchmarks/run.py", *sys.argv[1:]])
 
 
 def say(what: str) -> None:

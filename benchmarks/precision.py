@@ -23,8 +23,8 @@ from scipy.stats import spearmanr
 import harness
 from harness import ROOT, Project, Table
 from sat.attacks import apply
-from sat.attacks.evaluate import evaluate
-from sat.attacks.noise import noise
+from sat.attacks.evaluate import Source, evaluate
+from sat.attacks.noise import Noise
 from sat.models.batches import Batch, in_batches
 from sat.models.classifier import Classifier, load_classifier, predict
 from sat.models.precision import pin
@@ -32,6 +32,7 @@ from sat.similarity.affinity import directed_log_odds, fit_affinity, symmetric_l
 from sat.similarity.predictions import Predictions
 from sat.similarity.similarity import pair_table, sat_matrix, unordered_pairs
 from sat.store import hdf5
+from sat.store.chunks import Held
 
 DIGITS = ROOT / "results/digits"
 BATCH = 128
@@ -115,13 +116,15 @@ def measure(results: Path, device: str, models: Sequence[str] = (), limit: int |
     attacks: dict[tuple[str, bool], tuple[dict[str, NDArray[np.integer]], float]] = {}
     found = []
     for setting in settings:
+        if harness.time_is_over():
+            break
         harness.say(f"  {setting}")
         key = setting.attack, setting.other_start
         if key not in attacks:
             attacks[key] = _attack(classifiers, images, labels, ids, params, setting, device)
         found.append(_evaluate(classifiers, images, labels, ids, params, attacks[key], setting, device))
     first = found[0]
-    rows = [_row(setting, one, first, len(images), len(models)) for setting, one in zip(settings, found, strict=True)]
+    rows = [_row(setting, one, first, len(images), len(models)) for setting, one in zip(settings, found, strict=False)]
     name = torch.cuda.get_device_name() if device == "cuda" else "one thread of the CPU"
     return Table(
         "precision",
@@ -191,28 +194,42 @@ def _evaluate(
     pin(setting.evaluation, device)
     models = list(classifiers)
     adversarial, attack_seconds = attacked
-    random = noise(ids, images.shape[1:], {"eps": params["eps"], "seed": params.get("seed", 0)})
     everything = np.ones(len(images), bool)
     clean: dict[str, NDArray[np.int16]] = {}
     errors = Predictions({}, {}, {})
-    seconds = 0.0
     for target, classifier in classifiers.items():
         classifier.precision = setting.evaluation
         clean[target] = predict(classifier, images, BATCH, device).argmax(1).astype(np.int16)
         errors.correct[target] = clean[target] == labels
-        noisy, _ = evaluate(classifier, images, random, everything, BATCH, device)
-        errors.fooled_by_noise[target] = noisy != labels
-        begun = time.perf_counter()
-        for source in models:
-            prediction, _ = evaluate(classifier, images, adversarial[source], everything, BATCH, device)
-            errors.fooled[source, target] = prediction != labels
-        seconds += time.perf_counter() - begun
+    random = Noise(ids, images.shape[1:], {"eps": params["eps"], "seed": params.get("seed", 0)})
+    sources = [Source(Held(adversarial[source]), everything) for source in models]
+    noisy, _ = _wrong(classifiers, images, labels, [Source(random, everything)], device)
+    errors.fooled_by_noise.update(zip(models, noisy[:, 0], strict=True))
+    wrong, seconds = _wrong(classifiers, images, labels, sources, device)
+    for row, target in enumerate(models):
+        for column, source in enumerate(models):
+            errors.fooled[source, target] = wrong[row, column]
     pairs = pair_table(errors.correct, errors.fooled, errors.fooled_by_noise, 0.01)
     unordered = unordered_pairs(pairs, 0.01)
     affinity = fit_affinity(symmetric_log_odds(directed_log_odds(pairs, models))).matrix
     rates = pairs["rate"].to_numpy().reshape(len(models), len(models))
     predictions = np.stack([clean[name] for name in models])
     return Found(unordered, sat_matrix(unordered, models), affinity, predictions, attack_seconds, seconds, rates)
+
+
+def _wrong(
+    classifiers: Mapping[str, Classifier],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    sources: Sequence[Source],
+    device: str,
+) -> tuple[NDArray[np.bool_], float]:
+    """Say where targets err, shape (targets, sources, images), and how many seconds it took."""
+    wrong = np.zeros((len(classifiers), len(sources), len(images)), bool)
+    begun = time.perf_counter()
+    for found in evaluate(classifiers, images, sources, BATCH, device):
+        wrong[found.target, found.source, found.rows] = found.prediction != labels[found.rows]
+    return wrong, time.perf_counter() - begun
 
 
 def _row(setting: Setting, found: Found, first: Found, images: int, models: int) -> tuple[object, ...]:

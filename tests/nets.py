@@ -23,6 +23,11 @@ def digits(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int
     return images, random.integers(0, 10, count)
 
 
+def perturb(images: NDArray[np.uint8], perturbation: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Add perturbations to images, and clip the result to 0 to 255."""
+    return np.clip(images.astype(int) + perturbation, 0, 255).astype(np.uint8)
+
+
 def classifier(architecture: str) -> Classifier:
     """A frozen net of 32 px with random weights, the same every time."""
     torch.manual_seed(0)

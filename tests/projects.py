@@ -24,8 +24,10 @@ ABSENT = {"ablation", "components", "components_null", "distillation", "referenc
 """Analyses that a study with images does not have, unless its config or its table asks for them."""
 ANALYSES = set(names("analyses")) - ABSENT
 """Analyses of a study with images and without components."""
-PAGES = {"examples", "atlas"}
+PAGES = {"examples", "atlas", "crate"}
 """Rules after the analyses of such a study."""
+LAST = {"report/atlas.html", "report/landing.rst", "provenance/ro-crate-metadata.json", "provenance/Snakefile"}
+"""Files that change with everything: the pages, and the crate."""
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 

@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from conftest import ROOT
-from nets import classifier, digits
+from nets import classifier, digits, perturb
 from sat.attacks.apply import attack, broken
-from sat.attacks.evaluate import perturb
 from sat.errors import SatError
 from sat.models.classifier import predict
 from sat.study.attack import AttackSettings

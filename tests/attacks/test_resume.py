@@ -48,7 +48,7 @@ def words(out: str) -> list[str]:
 
 
 def parts(project: Project, out: str) -> list[Path]:
-    return sorted((project.folder / out).parent.glob(f".{Path(out).name}.parts-*/*.npz"))
+    return sorted((project.folder / out).parent.glob(f".{Path(out).name}.parts-*/*.part"))
 
 
 def digest(project: Project, out: str) -> dict[str, object]:

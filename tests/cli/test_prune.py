@@ -8,9 +8,21 @@ import pytest
 import yaml
 
 from conftest import ROWS
-from projects import Project
+from projects import Project, locked_copy
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def retiled(finished: Project, tmp_path: Path) -> Project:
+    """A finished project whose study has asked for larger tiles since; they are not made yet."""
+
+    def make(folder: Path) -> None:
+        project = finished.copy(folder)
+        project.configure(tile_size=3)
+        project.run("--until", "study")
+
+    return Project(locked_copy(finished.folder.with_name("retiled"), make)).copy(tmp_path / "a project")
 
 
 def files(project: Project) -> set[str]:
@@ -31,15 +43,11 @@ def test_a_finished_study_needs_all_that_it_has(finished: Project):
     assert done.returncode == 0 and "all files are needed" in done.stdout, done.stdout + done.stderr
 
 
-def test_tiles_of_another_size_go_and_all_else_stays(project: Project):
-    before = files(project)
-    project.configure(tile_size=3)
+def test_tiles_of_another_size_go_and_all_else_stays(retiled: Project):
+    project = retiled
     # A file of the user's own, and one that a killed job was writing.
     (project.results / "analysis/notes.csv").write_text("mine\n")
     (project.results / "images/.attack.h5.host.1.tmp").write_bytes(b"x" * 2500)
-    waiting = project.sat("prune", "--files").stdout
-    assert "the last run needed" in waiting and listed(waiting) == {"images/.attack.h5.host.1.tmp"}
-    project.run("--until", "study")
     before = files(project)
     said = project.sat("prune", "--files").stdout
     gone = {name for name in before if name.startswith("tiles/") and "c1-001" in name}
@@ -70,10 +78,13 @@ def test_files_of_a_model_that_left_the_table_go_and_those_of_a_retired_one_stay
     assert "model vit is not in the table" in said
 
 
-def test_nothing_is_removed_while_a_run_is_at_work(project: Project):
+def test_what_the_last_run_needed_stays_and_nothing_goes_while_a_run_is_at_work(project: Project):
     from sat.store.runs import hold_run
 
     project.configure(tile_size=3)
+    (project.results / "images/.attack.h5.host.1.tmp").touch()
+    waiting = project.sat("prune", "--files").stdout
+    assert "the last run needed" in waiting and listed(waiting) == {"images/.attack.h5.host.1.tmp"}
     hold_run(project.results)
     done = project.sat("prune", "--remove")
     assert done.returncode == 1 and "left alone, since a run is at work" in done.stdout
@@ -84,7 +95,7 @@ def test_parts_of_a_finished_attack_go_and_those_of_one_that_was_stopped_stay(pr
     parts = [project.results / f"adversarial/.{name}.h5.parts-0123456789abcdef" for name in ("vit", "resnet", "left")]
     for folder in parts:
         folder.mkdir()
-        (folder / "000000000-000000032.npz").write_bytes(b"x" * 1500)
+        (folder / "000000000-000000032.part").write_bytes(b"x" * 1500)
     # This set is not made, so its attack resumes from the parts.
     (project.results / "adversarial/resnet.h5").unlink()
     said = project.sat("prune", "--files").stdout
@@ -95,9 +106,8 @@ def test_parts_of_a_finished_attack_go_and_those_of_one_that_was_stopped_stay(pr
     assert (project.results / "adversarial/vit.h5").exists()
 
 
-def test_every_study_in_the_folder_counts_and_one_that_cannot_be_read_keeps_its_results(project: Project):
-    project.configure(tile_size=3)
-    project.run("--until", "study")
+def test_every_study_in_the_folder_counts_and_one_that_cannot_be_read_keeps_its_results(retiled: Project):
+    project = retiled
     studies = project.folder / "studies"
     studies.mkdir(exist_ok=True)
     (studies / "small.yaml").write_text(
@@ -112,9 +122,8 @@ def test_every_study_in_the_folder_counts_and_one_that_cannot_be_read_keeps_its_
     assert "evaluate: the study does not ask for it" in project.sat("prune").stdout
 
 
-def test_what_another_study_compares_with_stays(project: Project):
-    project.configure(tile_size=3)
-    project.run("--until", "study")
+def test_what_another_study_compares_with_stays(retiled: Project):
+    project = retiled
     studies = project.folder / "studies"
     studies.mkdir(exist_ok=True)
     (studies / "models.csv").write_text((project.folder / "models.csv").read_text())

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from conftest import ROOT
-from projects import ANALYSES, PAGES, SNAKEMAKE, unwrapped
+from projects import ANALYSES, PAGES, SNAKEMAKE, Project, unwrapped
 from sat.status.progress import QUIET, progress
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -76,8 +76,7 @@ def test_the_69_models_take_no_torch_and_their_logs_are_where_snakemake_says(tmp
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - begun < 30, "a second, on a machine with nothing else to do"
     assert counts(done.stdout)["evaluate"] == (4761, 0, 0, 0, 4761) and counts(done.stdout)["hub"][0] == 69
-    dry = [str(SNAKEMAKE), "-n", "-s", str(ROOT / "Snakefile"), "--configfile", str(study)]
-    listed = subprocess.run(dry, cwd=tmp_path, capture_output=True, text=True)
+    listed = Project(tmp_path).snakemake("-n", "-s", str(ROOT / "Snakefile"), "--configfile", str(study))
     assert listed.returncode == 0, listed.stderr
     logs = re.findall(r"^    log: results/imagenet69/logs/(.+)\.log$", listed.stdout, re.MULTILINE)
     assert set(logs) == jobs_of(Plan(load_study([study])))

@@ -97,7 +97,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(project: Project) -> None:
 def test_images_that_are_read_one_at_a_time_give_the_same_weights(project: Project) -> None:
     """As where they are too many to be kept: by two processes, each with a handle of its own."""
     code = (
-        "import sys; import sat.store.hdf5 as hdf5; hdf5.Images.__init__.__defaults__ = (0,); "
+        "import sys; import sat.store.chunks as chunks; chunks.Images.__init__.__defaults__ = (0,); "
         "from sat.__main__ import main; sys.exit(main())"
     )
     environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}

@@ -10,6 +10,7 @@ import pytest
 
 from sat.errors import SatError
 from sat.store import hdf5
+from sat.store.chunks import Images
 
 VALUES = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8), np.uint8)
 GZIP = {"compression": "gzip", "compression_opts": 1}
@@ -49,7 +50,7 @@ def test_files_of_zstandard_are_read_by_a_process_that_has_not_loaded_the_plugin
     assert run(read(path)).stdout == f"{VALUES.sum()}\n"
     # Worker processes get images without having opened their file.
     images = tmp_path / "images.pickle"
-    images.write_bytes(pickle.dumps(hdf5.Images(path, in_memory=0)))
+    images.write_bytes(pickle.dumps(Images(path, in_memory=0)))
     done = run(
         f"import pickle, numpy as np; images = pickle.load(open({str(images)!r}, 'rb'))",
         "print(images[np.arange(20)].sum())",
@@ -61,7 +62,7 @@ def test_a_process_without_the_plugin_says_what_to_install(tmp_path):
     path = write(tmp_path / "a.h5")
     for work in (
         read(path),
-        f"from sat.store.hdf5 import Images; Images({str(path)!r})",
+        f"from sat.store.chunks import Images; Images({str(path)!r})",
         f"from sat.store import hdf5\nwith hdf5.writing({str(tmp_path / 'b.h5')!r}) as file:"
         " hdf5.image_dataset(file, 'image', (1, 3, 8, 8), 'u1')",
     ):

@@ -268,7 +268,7 @@ leases.PAUSE = (0.001, 0.02)
 def note(**what):
     os.write(log, (json.dumps({"pid": os.getpid(), **what, "time": time.monotonic()}) + "\\n").encode())
 
-devices = leases.visible_devices(os.environ, leases._nvidia_smi())
+devices = leases.visible_devices(os.environ, leases.nvidia_smi())
 for _ in range(4):
     lease = leases.lease(devices, 2, folder)
     note(event="start", place=[lease.device.key, lease.slot])
@@ -300,7 +300,7 @@ import json, os, pathlib, sys
 
 from sat.store import leases
 
-devices = leases.visible_devices(os.environ, leases._nvidia_smi())
+devices = leases.visible_devices(os.environ, leases.nvidia_smi())
 taken = [leases.lease(devices, 2, pathlib.Path(sys.argv[1])) for _ in range(6)]
 print(json.dumps([[lease.device.key, lease.slot] for lease in taken]))
 """

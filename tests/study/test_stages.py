@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from projects import LAST
 from sat.__main__ import main
 from sat.study import lock as stages
 from sat.study.lock import code_digest, drifted, entries, settle, versions
@@ -138,7 +139,7 @@ def test_the_version_of_an_attack_changes_what_is_made_with_it(write_study):
         return {name for name in before if before[name] != after[name]}
 
     ablation = {"analysis/ablation.csv", "analysis/ablation_pairs.csv", "figures/ablation.svg"}
-    ablation |= {"report/atlas.html", "report/landing.rst"}
+    ablation |= LAST
     own = {name for name in before if name.startswith("variants/fast/")}
     assert differ(attacks__fgsm=2) == own | ablation
     assert differ(attacks__mi_fgsm=2) == set()
@@ -158,8 +159,7 @@ def test_the_version_of_a_measure_changes_the_measures_alone(write_study):
         "analysis/measures_separation.csv",
         "analysis/measures_pairs.csv",
         "figures/measures.svg",
-        "report/atlas.html",
-        "report/landing.rst",
+        *LAST,
     }
     assert recipes(given, measures__jensen_shannon=2) == before
     assert Plan(given, versions={**versions(), "measures/cka": 2}).analysis("measures")[0].step.params["versions"] == {

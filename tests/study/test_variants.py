@@ -1,12 +1,11 @@
 """Variants of a study: what they share with it, and what is their own."""
 
 import json
-import subprocess
 
 import pytest
 
 from conftest import ROOT, ROWS
-from projects import SNAKEMAKE
+from projects import LAST, Project
 from sat.errors import SatError
 from sat.study.attack import AttackSettings
 from sat.study.forecast import Forecast
@@ -25,8 +24,8 @@ def plan(write_study, **changes):
 
 
 def recipes(given):
-    """Recipes of everything except study.json and the page, which both change with any setting."""
-    describe = ("study.json", "report/atlas.html", "report/landing.rst")
+    """Recipes of everything except study.json, the page and the crate, which change with any setting."""
+    describe = {"study.json", *LAST}
     return {name: made.step.recipe for name, made in given.artefacts().items() if name not in describe}
 
 
@@ -130,8 +129,8 @@ def test_a_fault_of_a_variant_names_it(write_study, variants, advice):
     [
         ({"method": "pgd_l2"}, "eps: pgd_l2 needs one of its own"),
         ({"method": "pgd_l2", "eps": 3.0}, "step: pgd_l2 needs one of its own"),
-        ({"method": "pgd_l2", "eps": -1.0, "step": 0.5}, "no size above 0"),
-        ({"method": "pgd_l2", "eps": 3.0, "step": 0}, "no size above 0"),
+        ({"method": "pgd_l2", "eps": -1.0, "step": 0.5}, "is not an L2 size above 0"),
+        ({"method": "pgd_l2", "eps": 3.0, "step": 0}, "is not an L2 size above 0"),
         ({"method": "fgsm", "eps": 3.0}, "8/255"),
     ],
 )
@@ -149,8 +148,9 @@ def test_an_l2_norm_may_be_above_one():
 @pytest.mark.parametrize(("name", "anew"), [("digits", 14), ("vits", 4), ("imagenet", 11)])
 def test_dry_runs_of_the_ablations(name, anew, tmp_path):
     study = ROOT / f"studies/ablation_{name}.yaml"
-    words = [str(SNAKEMAKE), "-n", "--quiet", "rules", "-s", str(ROOT / "Snakefile"), "--configfile", str(study)]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    done = Project(tmp_path).snakemake(
+        "-n", "--quiet", "rules", "-s", str(ROOT / "Snakefile"), "--configfile", str(study)
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     jobs = dict(line.split()[:2] for line in (done.stdout + done.stderr).splitlines() if len(line.split()) == 2)
     found = load_study([study])

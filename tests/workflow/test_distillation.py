@@ -35,7 +35,7 @@ def shared(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
         project = finished.copy(folder)
         project.configure(distillation=ASKED)
         # Of the new jobs alone: what stands there is theirs to read.
-        assert set(project.planned()) == {"study", "distil", "distillation", "atlas"}
+        assert set(project.planned()) == {"study", "distil", "distillation", "atlas", "crate"}
         project.run()
 
     base = tmp_path_factory.getbasetemp()
@@ -87,7 +87,7 @@ def test_a_seed_more_runs_its_own_jobs_alone(distilled: Project):
     distilled.configure(distillation={**ASKED, "seeds": 2})
     planned = distilled.planned()
     assert planned["distil"] == [f"distilled/{name}/1.safetensors" for name in ("_alone", "byobnet", "resnet")]
-    assert set(planned) == {"study", "distil", "distillation", "atlas"}
+    assert set(planned) == {"study", "distil", "distillation", "atlas", "crate"}
     distilled.run()
     assert before.items() <= distilled.state("distilled/**/*").items()
     found = table(distilled).set_index("teacher")
@@ -112,7 +112,7 @@ def test_a_teacher_more_runs_its_own_jobs_alone(distilled: Project):
     distilled.configure(distillation={**ASKED, "temperature": 1.0})
     planned = distilled.planned()
     assert planned["distil"] == [f"distilled/{name}/0.safetensors" for name in ("byobnet", "mambaout", "resnet")]
-    assert set(planned) == {"study", "distil", "distillation", "atlas"}
+    assert set(planned) == {"study", "distil", "distillation", "atlas", "crate"}
 
 
 def test_who_hardly_listens_to_the_teacher_becomes_who_has_none(distilled: Project, monkeypatch: pytest.MonkeyPatch):

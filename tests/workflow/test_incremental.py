@@ -73,6 +73,7 @@ NEW = {
     "study": ["study.json"],
     "examples": ["report/examples.parquet"],
     "atlas": ["report/atlas.html"],
+    "crate": ["provenance/ro-crate-metadata.json"],
 }
 
 
@@ -172,6 +173,7 @@ def test_a_measure_of_gradients_adds_them_and_reruns_its_own_analysis_alone(proj
         "gradients": gradients,
         "measures": ["analysis/measures.csv"],
         "atlas": ["report/atlas.html"],
+        "crate": ["provenance/ro-crate-metadata.json"],
     }
     project.run()
     assert project.planned() == {} and project.sat("verify", "--full").returncode == 0
@@ -195,7 +197,7 @@ def test_a_measure_of_gradients_adds_them_and_reruns_its_own_analysis_alone(proj
     assert project.state("gradients/vit.h5")["gradients/vit.h5"][1] == digest
 
     project.configure(measures=["agreement"])
-    assert rules(project.planned()) == {"study", "measures", "atlas"}
+    assert rules(project.planned()) == {"study", "measures", "atlas", "crate"}
 
 
 def test_a_re_sorted_table_reruns_nothing(project: Project):
@@ -276,7 +278,7 @@ def test_a_model_retired_from_a_study_with_variants(project: Project):
 
 
 DESCENDANTS = {
-    "study": {"study", "atlas"},
+    "study": {"study", "atlas", "crate"},
     "manifest": {"manifest", "images", "train", "clean", "gate", "attack", "evaluate", *BELOW},
     "images": {"images", "train", "clean", "gate", "attack", "evaluate", *BELOW},
     "train": {"train", "clean", "gate", "attack", "evaluate", *BELOW},
@@ -286,17 +288,18 @@ DESCENDANTS = {
     # test_code_files.py has such nets.
     "code": set(),
     "clean": {"clean", "gate", "attack", "evaluate", *BELOW},
-    "gate": {"gate"},
+    "gate": {"gate", "crate"},
     # No measure of this study compares gradients.
     "gradients": set(),
     "attack": {"attack", "evaluate", *BELOW},
     "evaluate": {"evaluate", *BELOW},
     "similarity": BELOW,
-    "clusters": {"clusters", "ensembles", "stability", "figures", "atlas", "all"},
-    "effects": {"effects", "figures", "atlas", "all"},
-    **{name: {name, "atlas"} for name in ANALYSES - {"clusters", "effects"}},
+    "clusters": {"clusters", "ensembles", "stability", "figures", "atlas", "crate", "all"},
+    "effects": {"effects", "figures", "atlas", "crate", "all"},
+    **{name: {name, "atlas", "crate"} for name in ANALYSES - {"clusters", "effects"}},
     "examples": set(PAGES),
-    "atlas": {"atlas"},
+    "atlas": {"atlas", "crate"},
+    "crate": {"crate"},
     # This study has no matrix of others, and no student.
     **{name: set() for name in {"matrix", "distil"} | ABSENT},
 }
@@ -315,17 +318,20 @@ def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Pr
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"eps_s": 0.5}, {"study", "atlas", *BELOW}),
-        ({"min_whitebox": 0.5}, {"study", "atlas", *BELOW}),
-        ({"min_accuracy": 0.01}, {"study", "atlas", "gate"}),
-        ({"clusters": {"k": 3}}, {"study", "atlas", "clusters", "ensembles", "stability", "figures"}),
-        ({"ensembles": {"sizes": [2]}}, {"study", "atlas", "ensembles"}),
-        ({"measures": ["agreement"]}, {"study", "atlas", "measures"}),
-        ({"resampling": {"replicates": 50}}, {"study", "atlas", "stability"}),
-        ({"groups": ["family", "architecture"]}, {"study", "atlas", "groups", "figures"}),
-        ({"tile_size": 1}, {"study", "atlas", "evaluate", *BELOW}),
-        ({"attack": {"eps": "24/255", "step": "8/255", "steps": 4}}, {"study", "atlas", "attack", "evaluate", *BELOW}),
-        ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study", "atlas"}),
+        ({"eps_s": 0.5}, {"study", "atlas", "crate", *BELOW}),
+        ({"min_whitebox": 0.5}, {"study", "atlas", "crate", *BELOW}),
+        ({"min_accuracy": 0.01}, {"study", "atlas", "crate", "gate"}),
+        ({"clusters": {"k": 3}}, {"study", "atlas", "crate", "clusters", "ensembles", "stability", "figures"}),
+        ({"ensembles": {"sizes": [2]}}, {"study", "atlas", "crate", "ensembles"}),
+        ({"measures": ["agreement"]}, {"study", "atlas", "crate", "measures"}),
+        ({"resampling": {"replicates": 50}}, {"study", "atlas", "crate", "stability"}),
+        ({"groups": ["family", "architecture"]}, {"study", "atlas", "crate", "groups", "figures"}),
+        ({"tile_size": 1}, {"study", "atlas", "crate", "evaluate", *BELOW}),
+        (
+            {"attack": {"eps": "24/255", "step": "8/255", "steps": 4}},
+            {"study", "attack", "evaluate", *BELOW},
+        ),
+        ({"attack": {"eps": "0.09411764705882353", "step": "8/255", "steps": 3}}, {"study", "atlas", "crate"}),
         ({"compute": {"batch_size": 64, "threads": 2, "max_megapixels": 9}}, set()),
         ({"compute": {"device": "cuda"}}, set()),
     ],
@@ -336,16 +342,16 @@ def test_a_setting_reruns_what_depends_on_it(project: Project, change: dict[str,
 
 
 KEYS = {
-    "min_accuracy=0.01": {"study", "atlas", "gate"},
-    "eps_s=0.5": {"study", "atlas", *BELOW},
-    "min_whitebox=0.5": {"study", "atlas", *BELOW},
-    "confidence=0.9": {"study", "atlas", *BELOW},
-    "tile_size=1": {"study", "atlas", "evaluate", *BELOW},
-    "attack={eps: 16/255, step: 8/255, steps: 3}": {"study", "atlas", "attack", "evaluate", *BELOW},
-    "clusters={k: 3}": {"study", "atlas", "clusters", "ensembles", "stability", "figures"},
-    "ensembles={sets: 7}": {"study", "atlas", "ensembles"},
-    "resampling={replicates: 50}": {"study", "atlas", "stability"},
-    "measures=[agreement]": {"study", "atlas", "measures"},
+    "min_accuracy=0.01": {"study", "atlas", "crate", "gate"},
+    "eps_s=0.5": {"study", "atlas", "crate", *BELOW},
+    "min_whitebox=0.5": {"study", "atlas", "crate", *BELOW},
+    "confidence=0.9": {"study", "atlas", "crate", *BELOW},
+    "tile_size=1": {"study", "atlas", "crate", "evaluate", *BELOW},
+    "attack={eps: 16/255, step: 8/255, steps: 3}": {"study", "attack", "evaluate", *BELOW},
+    "clusters={k: 3}": {"study", "atlas", "crate", "clusters", "ensembles", "stability", "figures"},
+    "ensembles={sets: 7}": {"study", "atlas", "crate", "ensembles"},
+    "resampling={replicates: 50}": {"study", "atlas", "crate", "stability"},
+    "measures=[agreement]": {"study", "atlas", "crate", "measures"},
 }
 """Settings, each with what a change of it alone reruns."""
 
@@ -431,7 +437,7 @@ def test_verify_knows_what_is_stale_when_snakemake_has_forgotten(project: Projec
     names = ("pairs.parquet", "sat.csv", "affinity.csv", "most_similar.csv", "models.csv")
     similarity = {f"similarity/{name}" for name in names}
     plan = Plan(load_study([project.folder / "config.yaml"]))
-    below = {name for name in plan.artefacts() if name.startswith(("analysis/", "figures/", "report/"))}
+    below = {name for name in plan.artefacts() if name.startswith(("analysis/", "figures/", "report/", "provenance/"))}
     assert len(below) > 20 and found == tiles | similarity | below
     # The command that it prints repairs everything, and runs nothing else.
     command = output.strip().splitlines()[-1].split()

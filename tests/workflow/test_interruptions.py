@@ -55,7 +55,7 @@ def attacking(project: Project) -> Project:
 def test_after_kill_9_of_everything_the_same_command_goes_on(attacking: Project) -> None:
     project = attacking
     run = start(project, "--until", "attack")
-    wait_for("parts", lambda: list(project.results.glob("adversarial/.*.parts-*/*.npz")))
+    wait_for("parts", lambda: list(project.results.glob("adversarial/.*.parts-*/*.part")))
     before = project.state("clean/*")
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
@@ -74,11 +74,14 @@ def test_after_kill_9_of_everything_the_same_command_goes_on(attacking: Project)
 def test_jobs_that_outlive_snakemake_are_not_met_by_a_second_run_and_their_work_counts(attacking: Project) -> None:
     project = attacking
     run = start(project, "--until", "attack")
-    wait_for("parts", lambda: list(project.results.glob("adversarial/.*.parts-*/*.npz")))
+    wait_for("parts", lambda: list(project.results.glob("adversarial/.*.parts-*/*.part")))
     second = project.snakemake("--until", "attack")
     assert second.returncode == 1 and f"process {run.pid} on" in second.stdout + second.stderr
+    before, now = project.sat("history").stdout.split("\n\n")
+    assert "UTC: finished after" in before and "UTC: is at work." in now
     run.kill()
     run.wait()
+    assert "UTC: did not end. It was killed" in project.sat("history").stdout.split("\n\n")[1]
     orphans = jobs_of(run)
     assert orphans, "no attack has outlived Snakemake"
     refused = project.snakemake("--until", "attack")

@@ -163,6 +163,6 @@ def test_the_catalogue_finds_what_it_looks_for() -> None:
 def test_the_catalogues_snakefile_is_the_same_workflow(project: Project) -> None:
     assert project.planned("--snakefile", "workflow/Snakefile") == {}
     project.configure(min_accuracy=0.01)
-    assert set(project.planned("--snakefile", "workflow/Snakefile")) == {"study", "gate", "atlas"}
+    assert set(project.planned("--snakefile", "workflow/Snakefile")) == {"study", "gate", "atlas", "crate"}
     lint = project.call(str(SNAKEMAKE), "--lint", "--snakefile", "workflow/Snakefile")
     assert lint.returncode == 0, lint.stderr

@@ -89,7 +89,7 @@ def test_an_analysis_is_one_file_and_a_caption(project: Project):
     results = project.results
 
     # The study's effective settings hold its key, so that is written again. Else the analysis and the page run alone.
-    shown = {"atlas": ["report/atlas.html"]}
+    shown = {"atlas": ["report/atlas.html"], "crate": ["provenance/ro-crate-metadata.json"]}
     assert project.planned() == {"spread": ["analysis/spread.csv"], "study": ["study.json"], **shown}
     plan = project.sat("plan").stdout
     assert re.search(r"^spread +1 +0 +1 ", plan, re.MULTILINE), plan

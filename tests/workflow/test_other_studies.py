@@ -27,7 +27,7 @@ def beside(project: Project) -> Project:
 
 
 def test_the_same_images_and_attack(beside: Project) -> None:
-    assert set(beside.planned()) == {"study", "groups", "reference", "atlas"}
+    assert set(beside.planned()) == {"study", "groups", "reference", "atlas", "crate"}
     beside.run()
     groups = pd.read_csv(beside.results / "analysis/groups.csv").set_index("kind")
     assert groups.loc["compare", "mean"] == groups.loc["all", "mean"]

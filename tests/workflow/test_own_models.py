@@ -159,7 +159,11 @@ def test_touched_and_moved_files_rerun_nothing(project: Project) -> None:
     project.configure(images={**project.config["images"], "root": "pictures"})
     project.write_table([{**line, "weights": line["weights"].replace("my weights", "elsewhere")} for line in ROWS])
     # study.json says what the files of the study say, and the page says what study.json says.
-    assert project.planned() == {"study": ["study.json"], "atlas": ["report/atlas.html"]}
+    assert project.planned() == {
+        "study": ["study.json"],
+        "atlas": ["report/atlas.html"],
+        "crate": ["provenance/ro-crate-metadata.json"],
+    }
 
 
 def test_another_checkpoint_at_the_same_path_reruns_its_model_alone(project: Project) -> None:

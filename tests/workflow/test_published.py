@@ -98,7 +98,7 @@ def test_from_a_matrix_to_answers(published: Project) -> None:
     # The same matrix elsewhere is the same matrix; another one is not.
     (published.folder / "matrix.csv").rename(published.folder / "moved.csv")
     published.configure(matrix="moved.csv")
-    assert set(published.planned()) <= {"study", "atlas"}
+    assert set(published.planned()) <= {"study", "atlas", "crate"}
     write_matrix(published.folder, lambda matrix: matrix.mul(1.01))
     published.configure(matrix="matrix.csv")
     published.configure(seed=1)

@@ -116,7 +116,7 @@ def sidecar(project: Project, name: str) -> dict[str, dict[str, object]]:
 
 
 def parts(project: Project, model: str) -> list[Path]:
-    return sorted(project.results.glob(f"adversarial/.{model}.h5.parts-*/*.npz"))
+    return sorted(project.results.glob(f"adversarial/.{model}.h5.parts-*/*.part"))
 
 
 def attacking(cluster: Cluster, project: Project, model: str) -> SlurmJob | None:
@@ -173,8 +173,8 @@ def test_the_whole_study_is_what_a_machine_alone_makes(cluster: Cluster, finishe
     found = jobs(cluster, project)
     counts = {rule: sum(job.rule == rule for job in found) for rule in {job.rule for job in found}}
     on_gpus = {"train": 3, "clean": 3, "attack": 3, "evaluate": 4}
-    without = {"images": 3, "similarity": 1, **dict.fromkeys(ANALYSES | PAGES, 1)}
-    assert counts == on_gpus | without, "study, manifest and gates run beside Snakemake itself"
+    without = {"images": 3, "similarity": 1, **dict.fromkeys((ANALYSES | PAGES) - {"crate"}, 1)}
+    assert counts == on_gpus | without, "study, manifest, gates and the crate run beside Snakemake itself"
     assert all(job.state == "COMPLETED" for job in found)
     with_gpu = [job for job in found if job.rule in on_gpus]
     assert all(job.gpus == 1 and job.requested == "TresPerJob=gres:gpu:1" for job in with_gpu)
@@ -205,6 +205,10 @@ def test_the_whole_study_is_what_a_machine_alone_makes(cluster: Cluster, finishe
         assert (project.results / name).read_bytes() == (finished.results / name).read_bytes(), name
     logs = list((project.folder / ".snakemake/slurm_logs").glob("**/*.log"))
     assert len(logs) == len(found), "logs are kept"
+    events = [json.loads(line) for line in (project.results / "provenance/history.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["start", "end"], "the jobs' own Snakemakes write nothing"
+    beside = {"study": 1, "manifest": 1, "gate": 3, "crate": 1}
+    assert events[1]["ran"] == events[0]["planned"] == counts | beside
     check_end(project)
 
 

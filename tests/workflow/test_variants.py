@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 WEAK = {"attack": {"eps": "12/255", "step": "4/255"}}
 L2 = {"attack": {"method": "pgd_l2", "eps": 8.0, "step": 3.0}, "attack_images": 32}
 FEW = {"attack_images": 16}
-BOTH = {"study", "ablation", "atlas"}
+BOTH = {"study", "ablation", "atlas", "crate"}
 
 
 def test_variants_run_alone_and_agree_with_studies_of_their_own(project: Project) -> None:

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +20,7 @@ sys.path.insert(0, f"{CLONE}/workflow")
 from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
+from sat.store.history import Recorder
 from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
@@ -111,6 +113,21 @@ except SatError as error:
 own_analyses = [name for name in plan.analyses if f"analyses/{name}" in study.units.code]
 forecast = Forecast(plan, Path(RESULTS))
 compute = study.config.compute
+
+
+# A dry run has none, nor has a job's own process.
+history = Recorder(Path(RESULTS)) if running else None
+
+
+def counted(jobs):
+    """Number of jobs of each rule, without those that only collect files."""
+    return Counter(job.rule.name for job in jobs if not job.rule.norun)
+
+
+def record_end(whole):
+    """Record the end of a run in the history."""
+    if history:
+        history.end(counted(workflow.dag.finished_jobs), counted(workflow.scheduler.failed), whole)
 
 
 # Jobs on a cluster parse this file too. They keep the variables that the main process has exported.

@@ -57,3 +57,30 @@ rule atlas:
             "atlas --study {input.study:q} --tables {input.tables:q} --examples {input.examples:q}"
             " --atlas {output.atlas:q} --landing {output.landing:q}",
         )
+
+
+# What the results are and how they were made, for people and programs that do not know this workflow. The pages were
+# made from everything but the gates. So the crate is made again exactly when one of the results is.
+rule crate:
+    input:
+        **made(pages=["report/atlas.html", "report/landing.rst"]),
+        # Gates are their own sidecars.
+        gates=results(paths_of(plan.gates)),
+    output:
+        **makes(crate="provenance/ro-crate-metadata.json", snakefile="provenance/Snakefile"),
+    log:
+        f"{RESULTS}/logs/provenance/crate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/provenance/crate.tsv"
+    localrule: True
+    conda:
+        ENV
+    resources:
+        **needs(PAGES["crate"]),
+    params:
+        step=lambda wildcards: plan.crate()[0].json,
+    shell:
+        command(
+            "crate --pages {input.pages:q} --gates {input.gates:q} --ro-crate-metadata {output.crate:q}"
+            " --snakefile {output.snakefile:q}",
+        )

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atlases import made
+from atlases import made, with_landmarks
 from browser import Tab, browsing
 from sat.report.atlas.page import make_page
 from sat.report.atlas.results import Results
@@ -445,6 +445,35 @@ def test_a_study_of_a_matrix_has_what_exists(shared: Tab, tmp_path: Path):
     assert shared.run("[...document.querySelectorAll('#measure option')].map(one => one.value)") == ["sat", "affinity"]
     said = ask(shared, "m0", "m1")
     assert "Both directions" not in said and f"{results.tables['sat'].loc['m0', 'm1']:.2f}" in said
+    assert shared.complaints == []
+
+
+def test_estimated_pairs_are_told_from_measured_ones(shared: Tab, tmp_path: Path):
+    names = [f"m{k}" for k in range(10)]
+    results = with_landmarks(made(names, ["a", "b"] * 5), names[:6])
+    path = tmp_path / "atlas.html"
+    path.write_text(make_page(results), encoding="utf-8")
+    shared.open(path, READY)
+    said, row = ask(shared, "m7", "m9"), results.tables["estimated"].set_index(["model_a", "model_b"]).loc[("m7", "m9")]
+    assert "not measured, but estimated" in said and "Both directions" not in said and "not above random" not in said
+    assert cells(shared, "both directions") == {}
+    for key, found in zip(("sat", "affinity"), cells(shared, "similarity of the pair").values(), strict=True):
+        assert found == [f"{row[key]:.2f}", f"{row[f'{key}_low']:.2f} to {row[f'{key}_high']:.2f}"]
+    said = ask(shared, "m5", "m9")
+    assert "estimated" not in said and "Both directions" in said
+    shared.choose("#measure", "estimated")
+    assert "estimated (1) or measured (0)" in shared.text("#measure")
+    rows = shared.run("satAtlas.rows()")
+    both = np.logical_and.outer(np.array(rows) >= 6, np.array(rows) >= 6).astype(float)
+    np.fill_diagonal(both, np.nan)
+    assert np.array_equal(image(shared), both, equal_nan=True)
+    # Pointing at a cell says so too, and makes up no rates.
+    for pair, estimated in (((6, 8), True), ((0, 8), False)):
+        shared.move(*centre(shared, *map(rows.index, pair)))
+        first = json.dumps(f"m{pair[0]} and m{pair[1]}")
+        shared.wait(f"document.getElementById('tip').textContent.startsWith({first})")
+        tip = shared.run("document.getElementById('tip').textContent")
+        assert ("not measured, but estimated" in tip, "rates: " not in tip) == (estimated, estimated)
     assert shared.complaints == []
 
 

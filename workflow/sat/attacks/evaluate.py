@@ -2,81 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from sat.errors import SatError
 from sat.models.batches import Batch
-from sat.models.classifier import Classifier, predict
+from sat.models.classifier import Classifier, check_finite, to_unit
+from sat.models.feed import Ahead, Line, Sent, blocks, launched, line_to, padded_slice, resident
+from sat.store.chunks import Held, Items
 
 ABSENT = -1
 """Stands for the prediction on an image on which the source was not attacked."""
 
 
-def perturb(images: NDArray[np.uint8], perturbation: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Add perturbations to images, and clip the result to 0 to 255.
+@dataclass(frozen=True)
+class Source:
+    """What is added to the images."""
 
-    Parameters
-    ----------
-    images : uint8 array, shape (n, 3, S, S)
-    perturbation : int array, same shape
-        Perturbations in grey levels.
+    perturbation: Items
+    """Grey levels, int, shape (n, 3, S, S)."""
+    attacked: NDArray[np.bool_]
+    """Images on which the source was attacked, shape (n,)."""
+    targets: Sequence[int] | None = None
+    """Places of the targets that are evaluated on it; all by default."""
 
-    Returns
-    -------
-    uint8 array, same shape
-    """
-    return np.clip(images.astype(np.int16) + perturbation, 0, 255).astype(np.uint8)
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a target says of a batch of a source's adversarial images."""
+
+    source: int
+    """Place of the source."""
+    target: int
+    """Place of the target."""
+    rows: NDArray[np.integer]
+    """The images, shape (m,)."""
+    prediction: NDArray[np.int16]
+    """Predicted classes, shape (m,)."""
+    confidence: NDArray[np.float16]
+    """Softmax probability of the predicted class, shape (m,)."""
 
 
 def evaluate(
-    classifier: Classifier,
-    images: NDArray[np.uint8],
-    perturbation: NDArray[np.integer],
-    attacked: NDArray[np.bool_],
+    targets: Mapping[str, Classifier],
+    images: NDArray[np.uint8] | Items,
+    sources: Sequence[Source],
     batch: int | Batch,
-    device: str = "cpu",
-) -> tuple[NDArray[np.int16], NDArray[np.float16]]:
-    """Predict a source's adversarial images with a target.
+    device: str | Line = "cpu",
+) -> Iterator[Predicted]:
+    """Predict adversarial images of sources with targets.
+
+    A perturbation is read, copied and added once for all targets. What comes next is
+    read meanwhile, also that of the next source.
 
     Parameters
     ----------
-    classifier : Classifier
-        The target, frozen.
-    images : uint8 array, shape (n, 3, S, S)
+    targets : mapping of str to Classifier
+        The targets by name, frozen and on the device.
+    images : uint8 array or Items, shape (n, 3, S, S)
         The attack images.
-    perturbation : int array, shape (n, 3, S, S)
-        Grey levels.
-    attacked : bool array, shape (n,)
-        The images on which the source was attacked.
+    sources : sequence of Source
     batch : int or Batch
         Number of images at once; a multiple of 16.
-    device : str
+    device : str or Line
 
-    Returns
-    -------
-    prediction : int16 array, shape (n,)
-        Predicted classes, -1 where the source was not attacked.
-    confidence : float16 array, shape (n,)
-        Softmax probability of the predicted class, NaN where the source was not attacked.
+    Yields
+    ------
+    Predicted
 
     Raises
     ------
-    FloatingPointError
+    SatError
         If a logit is not finite.
     """
-    prediction = np.full(len(images), ABSENT, np.int16)
-    sure = np.full(len(images), np.nan, np.float16)
-    # The loop takes 16 batches at a time, so that 5,000 images of 224 px need not be in memory twice.
-    size = 16 * (batch.size if isinstance(batch, Batch) else batch)
-    for start in range(0, len(images), size):
-        part = slice(start, start + size)
-        chosen = np.flatnonzero(attacked[part]) + start
-        if len(chosen):
-            adversarial = perturb(images[chosen], perturbation[chosen])
-            logits = predict(classifier, adversarial, batch, device)
-            prediction[chosen] = logits.argmax(1)
-            sure[chosen] = confidence(logits)
-    return prediction, sure
+    line, batch = line_to(device), batch if isinstance(batch, Batch) else Batch(batch)
+    clean = Held(images) if isinstance(images, np.ndarray) else images
+    kept = resident(line, clean)
+
+    names = list(targets)
+
+    def asked(source: int) -> Sequence[int]:
+        chosen = sources[source].targets
+        return range(len(names)) if chosen is None else chosen
+
+    def wanted() -> Iterator[tuple[int, NDArray[np.integer]]]:
+        for number, source in enumerate(sources):
+            for rows in blocks(np.flatnonzero(source.attacked), batch):
+                yield number, rows
+
+    def load(item: tuple[int, NDArray[np.integer]]) -> _Block:
+        number, rows = item
+        # Of images that stay on the device, only the numbers travel.
+        levels = line.load(clean, rows) if kept is None else line.load(Held(rows), np.arange(len(rows)))
+        return _Block(number, rows, levels, line.load(sources[number].perturbation, rows))
+
+    @torch.no_grad()
+    def launch(block: _Block, where: slice) -> Callable[[], list[NDArray[np.float32]]]:
+        part, count = padded_slice(where), where.stop - where.start
+        levels = block.levels.here()[part]
+        if kept is not None:
+            levels = kept.index_select(0, levels).permute(0, 3, 1, 2)
+        unit = to_unit(levels, block.change.here()[part])
+        nets = [targets[names[target]] for target in asked(block.source)]
+        waits = [line.fetch(net(unit)[:count].float()) for net in nets]
+        return lambda: [wait() for wait in waits]
+
+    with Ahead(wanted(), load, line.threads) as feed:
+        for block, where, found in launched(feed, batch, lambda block: len(block.rows), launch):
+            for target, logits in zip(asked(block.source), found, strict=True):
+                try:
+                    check_finite(logits)
+                except FloatingPointError as error:
+                    raise SatError(f"model {names[target]!r}: {error}; its weights are damaged.") from None
+                classes = logits.argmax(1).astype(np.int16)
+                yield Predicted(block.source, target, block.rows[where], classes, confidence(logits))
+
+
+@dataclass(frozen=True)
+class _Block:
+    source: int
+    rows: NDArray[np.integer]
+    levels: Sent
+    """Images, or their numbers."""
+    change: Sent
+    """Perturbations."""
 
 
 def confidence(logits: NDArray[np.floating]) -> NDArray[np.float16]:

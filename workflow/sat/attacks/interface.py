@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,19 @@ class Draws:
     """Seed of the study."""
     model: str
     """Name of the attacked model."""
+    _ahead: dict[object, NDArray[Any]] = field(default_factory=dict, compare=False)
+    """Numbers that were drawn ahead, while the batch before was attacked, by what they are for."""
+
+    def once(self, what: object, draw: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Draw numbers for the images of the batch, or take them if they were drawn ahead."""
+        if what not in self._ahead:
+            self._ahead[what] = draw()
+        return self._ahead[what]
+
+    def part(self, where: slice) -> Draws:
+        """The same random numbers, of some of the images."""
+        ahead = {what: numbers[where] for what, numbers in self._ahead.items()}
+        return Draws(self.ids[where], self.seed, self.model, ahead)
 
     def generators(self, purpose: str) -> Iterator[np.random.Generator]:
         """Yield a generator for each image, in order.

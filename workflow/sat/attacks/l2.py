@@ -101,8 +101,12 @@ def random_start(draws: Draws, shape: tuple[int, ...], eps: float) -> NDArray[np
     float32 array, shape (n, *shape)
         Perturbations in grey levels.
     """
-    starts = np.empty((len(draws.ids), *shape), np.float32)
-    for start, random in zip(starts, draws.generators("random start in L2"), strict=True):
-        direction = random.standard_normal(shape, np.float32)
-        start[:] = direction * (random.uniform(0, eps) / np.linalg.norm(direction))
-    return starts
+
+    def draw() -> NDArray[np.float32]:
+        starts = np.empty((len(draws.ids), *shape), np.float32)
+        for start, random in zip(starts, draws.generators("random start in L2"), strict=True):
+            direction = random.standard_normal(shape, np.float32)
+            start[:] = direction * (random.uniform(0, eps) / np.linalg.norm(direction))
+        return starts
+
+    return draws.once(("random start in L2", shape, eps), draw)

@@ -14,7 +14,8 @@ from torch import Tensor
 from sat.attacks.gradient import SMALLEST, Gradient, loss_gradient
 from sat.attacks.interface import Attacked, Draws
 from sat.models.batches import padded
-from sat.models.classifier import Classifier, to_unit
+from sat.models.classifier import Classifier
+from sat.models.feed import line_to
 
 
 def ascend(
@@ -68,37 +69,50 @@ def ascend(
         If a gradient is not finite.
     """
     count = len(images)
-    # The images have the memory layout of the gradient, so that no step has to rearrange anything.
-    clean = padded(images).to(device, torch.int16, memory_format=torch.channels_last)
-    target = padded(np.asarray(labels, np.int64)).to(device)
-    if start is None:
-        change = torch.zeros_like(clean)
-    else:
-        change = padded(start).to(device, torch.int16, memory_format=torch.channels_last)
-        change = _onto_lattice(clean, change, eps)
+    # Whole numbers up to 255 are exact in float32. So the attacked images are kept as floats, in the memory layout of
+    # the gradient, and each step changes them in place: nothing is widened, rearranged or allocated. The ball and the
+    # range of grey levels are one interval for each value.
+    clean = _levels(images, device)
+    lowest, highest = (clean - eps).clamp_(0, 255), (clean + eps).clamp_(0, 255)
+    target = padded(np.asarray(labels, np.int64)).to(device, non_blocking=True)
+    attacked = clean.clone() if start is None else _onto_lattice(clean + _levels(start, device), lowest, highest)
+    unit, sign = torch.empty_like(clean), torch.empty_like(clean)
     zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
-    finite = torch.ones((), dtype=torch.bool, device=device)
+    greatest = torch.zeros(len(clean), device=device)
     gathered = torch.zeros((), device=device)
     for _ in range(steps):
-        gradient = gradient_of(classifier, to_unit(clean + change), target)
-        zero += (gradient == 0).flatten(1).all(1)
-        finite &= gradient.isfinite().all()
+        torch.div(attacked, 255, out=unit)
+        gradient = gradient_of(classifier, unit.detach(), target)
+        # In the order of memory, so that nothing is copied.
+        largest = gradient.abs().permute(0, 2, 3, 1).flatten(1).amax(1)
+        zero += largest == 0
+        greatest = torch.maximum(greatest, largest)  # NaN is greater than all numbers
         if momentum is not None:
             size = gradient.abs().sum((1, 2, 3), keepdim=True)
             gathered = momentum * gathered + gradient / size.clamp_min(SMALLEST)
             gradient = gathered
-        change = _onto_lattice(clean, change + step * gradient.sign().to(torch.int16), eps)
-    if not finite:
-        raise FloatingPointError("a gradient is not finite")
+        torch.sign(gradient, out=sign)
+        attacked = _onto_lattice(attacked.add_(sign, alpha=step), lowest, highest)
     with torch.no_grad():
-        fooled = classifier(to_unit(clean + change)).argmax(1) != target
-    return Attacked(
-        change[:count].to(torch.int8).cpu().numpy(), fooled[:count].cpu().numpy(), zero[:count].cpu().numpy()
-    )
+        fooled = classifier(torch.div(attacked, 255, out=unit)).argmax(1) != target
+    change = (attacked - clean)[:count].to(torch.int8, memory_format=torch.contiguous_format)
+    line = line_to(device)
+    # All copies begin before the first is waited for.
+    waits = [line.fetch(values) for values in (greatest, change, fooled[:count], zero[:count])]
+    largest_of_all, *arrays = [wait() for wait in waits]
+    if not np.isfinite(largest_of_all).all():
+        raise FloatingPointError("a gradient is not finite")
+    return Attacked(*arrays)
 
 
-def _onto_lattice(clean: Tensor, change: Tensor, eps: int) -> Tensor:
-    return (clean + change.clamp(-eps, eps)).clamp(0, 255) - clean
+def _levels(values: NDArray[np.integer], device: str) -> Tensor:
+    """Grey levels on the device as floats, channels last; as integers they take a quarter of the way."""
+    levels = padded(values).to(device, non_blocking=True)
+    return levels.to(torch.float32, memory_format=torch.channels_last)
+
+
+def _onto_lattice(levels: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
+    return torch.minimum(torch.maximum(levels, lowest, out=levels), highest, out=levels)
 
 
 def random_start(draws: Draws, shape: tuple[int, ...], eps: int) -> NDArray[np.int16]:
@@ -116,5 +130,11 @@ def random_start(draws: Draws, shape: tuple[int, ...], eps: int) -> NDArray[np.i
     -------
     int16 array, shape (n, *shape)
     """
-    found = [random.integers(-eps, eps, shape, np.int16, endpoint=True) for random in draws.generators("random start")]
-    return np.stack(found) if found else np.empty((0, *shape), np.int16)
+
+    def draw() -> NDArray[np.int16]:
+        values = np.empty((len(draws.ids), *shape), np.int16)
+        for start, random in zip(values, draws.generators("random start"), strict=True):
+            start[...] = random.integers(-eps, eps, shape, np.int16, endpoint=True)
+        return values
+
+    return draws.once(("random start", shape, eps), draw)

@@ -34,6 +34,30 @@ def noise(ids: NDArray[np.integer], shape: tuple[int, ...], params: Mapping[str,
     return draw(ids, shape, params["eps"], params["seed"])
 
 
+class Noise:
+    """Noise as `sat.store.chunks.Items`, drawn when it is asked for.
+
+    Parameters
+    ----------
+    ids : int array, shape (n,)
+        Ids of the images.
+    shape : tuple of int
+        Shape of one image.
+    params : mapping
+        See `noise`.
+    """
+
+    dtype = np.dtype(np.int16)
+
+    def __init__(self, ids: NDArray[np.integer], shape: tuple[int, ...], params: Mapping[str, Any]) -> None:
+        self._ids, self._params = ids, params
+        self.shape = (len(ids), *shape)
+
+    def read(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
+        """See `Items`."""
+        out[...] = noise(self._ids[rows], self.shape[1:], self._params)
+
+
 def sign_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int) -> NDArray[np.int16]:
     """Draw +eps or -eps grey levels for every value, keyed by seed and image, so that all models get the same.
 

@@ -49,3 +49,11 @@ def run(
 
     start = l2.random_start(draws, images.shape[1:], eps) if random_start else None
     return l2.ascend(classifier, images, labels, eps=eps, step=step, steps=steps, start=start, device=device)
+
+
+def ahead(draws: Draws, shape: tuple[int, ...], *, eps: float, random_start: bool, **_: object) -> None:
+    """Draw the random start of a batch."""
+    from sat.attacks import l2
+
+    if random_start:
+        l2.random_start(draws, shape, eps)

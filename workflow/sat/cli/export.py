@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_study(parser)
     add_parts(parser, "", "what travels too")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the archive (default: STUDY.sat.zip)")
+    parser.add_argument("-o", "--out", metavar="FILE", help="the archive (default: STUDY.sat.zip)")
     parser.epilog = "Tables, figures, the page and all sidecars always travel. The archive is a zip file (BagIt)."
 
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     parts = parts_of(arguments)
     study = study_of(arguments)
     results = existing_results(arguments, study)
-    path = Path(arguments.output or f"{study.name}.sat.zip")
+    path = Path(arguments.out or f"{study.name}.sat.zip")
     if path.exists():
         raise SatError(f"{path}: exists already, so nothing was packed; name another file with -o.")
     files = [Path(file) for file in arguments.study]

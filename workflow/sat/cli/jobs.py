@@ -89,7 +89,9 @@ def call_of(
     for name, file in files.items():
         if file:
             add(name, file)
-    for name, place in ({"out": outputs[0]} if "--out" in known else {path.stem: path for path in outputs}).items():
+    for name, place in (
+        {"out": outputs[0]} if "--out" in known else {path.stem.lower(): path for path in outputs}
+    ).items():
         add(name, place)
     compute = plan.config.compute
     if "--device" in known:

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     study = study_of(arguments)
     if study.config.matrix:
-        raise SatError(f"study {study.name} starts from a matrix and has no model table; landmarks has nothing to do.")
+        raise SatError(f"study {study.name} starts from a matrix and has no model table to write landmarks to.")
     old = study.landmarks
     others = {name: study.model[name].family for name in study.used if name not in old}
     most = len(study.used) - 2

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Nothing is written into the results. On the same builds, type of CPU, device and threads, every byte is "
         f"compared. Elsewhere these tolerances hold: {TOLERANCES}."
-    ).replace("%", "%%")
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
 
 def _ranks(features: Floats) -> Floats:
     """Ranks of all pairs of images by dissimilarity, centred and of length 1; NaN where all are equal."""
-    from scipy.stats import rankdata
+    from sat.statistics.correlation import ranked
 
     # Without the origin of each image, the correlation is a cosine.
     centred = features - features.mean(axis=1, keepdims=True)
@@ -48,7 +48,7 @@ def _ranks(features: Floats) -> Floats:
     # Correlations that are equal up to rounding have no order.
     if not np.ptp(alike) > 1e-9:
         return np.full(len(alike), np.nan)
-    ranks = rankdata(-alike)
+    ranks = ranked(-alike)
     ranks -= ranks.mean()
     unit_ranks: Floats = ranks / np.linalg.norm(ranks)
     return unit_ranks

@@ -30,7 +30,7 @@ Batch = tuple[int, NDArray[np.int64]]
 
 
 class ImageArray(Protocol):
-    """Images that are looked up by their numbers: an array, or `sat.store.hdf5.Images`."""
+    """Images that are looked up by their numbers: an array, or `sat.store.chunks.Images`."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -18,9 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sat.errors import SatError
-from sat.models.batches import Batch, in_batches, padded
+from sat.logs import progress
+from sat.models.batches import Batch
+from sat.models.feed import Ahead, Line, Sent, blocks, launched, line_to, padded_slice
 from sat.models.own import Own, check_outputs, create_own, said_by
 from sat.models.precision import forward_in
+from sat.store.chunks import Held, Items
 from sat.study.names import check_architecture
 
 MOST_SIDE = 4096
@@ -402,14 +405,26 @@ def check_classes(model: str, outputs: int, largest: int, n_classes: int, named:
         )
 
 
-def to_unit(levels: Tensor) -> Tensor:
-    """Convert grey levels 0 to 255 of any type to float32 in [0, 1]. Stored images reach a model only in this way."""
-    return levels.to(torch.float32).div(255).contiguous(memory_format=torch.channels_last)
+def to_unit(levels: Tensor, change: Tensor | None = None) -> Tensor:
+    """Convert grey levels 0 to 255 of any type to float32 in [0, 1]. Stored images reach a model only in this way.
+
+    Parameters
+    ----------
+    levels : Tensor, shape (n, 3, S, S)
+    change : int Tensor, same shape, optional
+        Perturbation in grey levels, which is added first; the sum is clipped to 0 to 255.
+    """
+    if change is not None:
+        levels = (levels + change.to(torch.int16)).clamp_(0, 255)
+    return levels.to(torch.float32, copy=True, memory_format=torch.channels_last).div_(255)
 
 
-@torch.no_grad()
 def predict(
-    classifier: Classifier, images: NDArray[np.uint8], batch: int | Batch, device: str = "cpu"
+    classifier: Classifier,
+    images: NDArray[np.uint8] | Items,
+    batch: int | Batch,
+    device: str | Line = "cpu",
+    shown: str = "",
 ) -> NDArray[np.float32]:
     """Compute the logits of images.
 
@@ -417,11 +432,13 @@ def predict(
     ----------
     classifier : Classifier
         The model, frozen.
-    images : uint8 array, shape (n, 3, S, S)
+    images : uint8 array or Items, shape (n, 3, S, S)
         Grey levels of the canvas.
     batch : int or Batch
         Number of images at once; a multiple of 16.
-    device : str
+    device : str or Line
+    shown : str
+        Description of the progress that is shown; nothing is shown without one.
 
     Returns
     -------
@@ -432,19 +449,29 @@ def predict(
     FloatingPointError
         If a logit is not finite.
     """
-    found = np.empty((len(images), classifier.blueprint.num_classes), np.float32)
-    for where, values in _outputs(classifier, images, batch, device):
-        found[where] = values
-    if not np.isfinite(found).all():
-        raise FloatingPointError(
-            f"{int((~np.isfinite(found)).any(1).sum())} of {len(images)} images give logits that are not finite"
-        )
+    found = np.empty((images.shape[0], classifier.blueprint.num_classes), np.float32)
+    for where, values in outputs_of(classifier, images, batch, device, shown):
+        found[where] = check_finite(values)
     return found
 
 
-@torch.no_grad()
+def check_finite(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logits of a batch if all are finite.
+
+    Raises
+    ------
+    FloatingPointError
+        If a logit is not finite.
+    """
+    if not (finite := np.isfinite(logits)).all():
+        raise FloatingPointError(
+            f"{int((~finite).any(1).sum())} of {len(logits)} images give logits that are not finite"
+        )
+    return logits
+
+
 def features(
-    classifier: Classifier, images: NDArray[np.uint8], batch: int | Batch, device: str = "cpu"
+    classifier: Classifier, images: NDArray[np.uint8] | Items, batch: int | Batch, device: str | Line = "cpu"
 ) -> NDArray[np.float32]:
     """Compute the features of images before the classifier layer, which timm calls pre-logits.
 
@@ -452,11 +479,11 @@ def features(
     ----------
     classifier : Classifier
         The model, frozen.
-    images : uint8 array, shape (n, 3, S, S)
+    images : uint8 array or Items, shape (n, 3, S, S)
         Grey levels of the canvas.
     batch : int or Batch
         Number of images at once; a multiple of 16.
-    device : str
+    device : str or Line
 
     Returns
     -------
@@ -473,7 +500,7 @@ def features(
             found: Tensor = net.forward_head(net.forward_features(classifier.prepare(unit)), pre_logits=True)
         return found.flatten(1)
 
-    return np.concatenate([values for _, values in _outputs(before_the_head, images, batch, device)])
+    return np.concatenate([values for _, values in outputs_of(before_the_head, images, batch, device)])
 
 
 def _input_of(classifier: Classifier, layer: str, unit: Tensor) -> Tensor:
@@ -498,14 +525,55 @@ def _input_of(classifier: Classifier, layer: str, unit: Tensor) -> Tensor:
     return found[0]
 
 
-def _outputs(
-    model: Callable[[Tensor], Tensor], images: NDArray[np.uint8], batch: int | Batch, device: str
+def outputs_of(
+    model: Callable[..., Tensor],
+    images: NDArray[np.uint8] | Items,
+    batch: int | Batch,
+    device: str | Line,
+    shown: str = "",
+    *,
+    rows: NDArray[np.integer] | None = None,
+    beside: Sequence[NDArray[Any]] = (),
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield a model's outputs on images, batch by batch, without those of the padding."""
+    """Yield a model's outputs on images, batch by batch, one batch behind the computation.
 
-    def work(where: slice) -> NDArray[np.float32]:
-        unit = to_unit(padded(images[where]).to(device))
-        values: NDArray[np.float32] = model(unit)[: where.stop - where.start].float().cpu().numpy()
-        return values
+    Parameters
+    ----------
+    model : callable
+        Function from images in units of [0, 1], and what is sent beside them, to a Tensor of shape (n, ...).
+    images : uint8 array or Items, shape (n, 3, S, S)
+    batch : int or Batch
+        Number of images at once; a multiple of 16.
+    device : str or Line
+    shown : str
+        Description of the progress that is shown; nothing is shown without one.
+    rows : int array, optional
+        The images to compute on; all of them by default.
+    beside : sequence of arrays of shape (n, ...)
+        What the model needs with the images, such as labels.
 
-    return in_batches(len(images), batch if isinstance(batch, Batch) else Batch(batch), work)
+    Yields
+    ------
+    slice
+        The slice of images, or of `rows`.
+    float32 array, shape (images of the slice, ...)
+    """
+    line, batch = line_to(device), batch if isinstance(batch, Batch) else Batch(batch)
+    source = Held(images) if isinstance(images, np.ndarray) else images
+    chosen = np.arange(source.shape[0]) if rows is None else rows
+    sources: list[Items] = [source, *map(Held, beside)]
+
+    def load(places: NDArray[np.integer]) -> tuple[int, list[Sent]]:
+        return int(places[0]), [line.load(one, chosen[places]) for one in sources]
+
+    @torch.no_grad()
+    def launch(block: tuple[int, list[Sent]], where: slice) -> Callable[[], NDArray[np.float32]]:
+        levels, *others = (sent.here()[padded_slice(where)] for sent in block[1])
+        return line.fetch(model(to_unit(levels), *others)[: where.stop - where.start].float())
+
+    with Ahead(blocks(np.arange(len(chosen)), batch), load, line.threads) as feed:
+        results = launched(feed, batch, lambda block: block[1][0].count, launch)
+        if shown:
+            results = progress(results, shown, len(chosen), lambda item: item[1].stop - item[1].start)
+        for (first, _), where, values in results:
+            yield slice(first + where.start, first + where.stop), values

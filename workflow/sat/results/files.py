@@ -39,6 +39,9 @@ OTHERS = """
 | `distilled/{teacher}/{seed}.safetensors` | weights of a student; `_alone` stands for no teacher |
 | `code/{digest}/` | copies of the study's own code files |
 | `figures/*.svg`, `report/` | figures, and the report |
+| `provenance/ro-crate-metadata.json` | all files and how they were made, as an RO-Crate; its sidecar is beside it |
+| `provenance/Snakefile` | copy of the Snakefile, which the crate names as the workflow |
+| `provenance/history.jsonl` | a line of JSON for every start and end of a run; `sat history` reads it |
 | `logs/`, `benchmarks/` | a log and a benchmark for every job |
 """
 

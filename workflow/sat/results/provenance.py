@@ -10,6 +10,7 @@ from typing import Any
 from sat.results.reading import Folder
 from sat.status.verify import difference
 from sat.store.artefact import accounts
+from sat.store.lineage import lineage
 
 
 class Provenance:
@@ -91,15 +92,12 @@ class Provenance:
         Returns
         -------
         dict of str to Provenance
-            Records by path below the folder of results, the nearest first.
+            Records by path below the folder of results; each comes after all that were made from it.
         """
-        found, left = {self.name: self}, [self]
-        while left:
-            for each in left.pop(0).inputs:
-                if each.name not in found:
-                    found[each.name] = each
-                    left.append(each)
-        return found
+        root = self._folder.path.resolve()
+        there = (origin.place.resolve() for origin in lineage(self._folder.path / self.name) if origin.place)
+        names = (place.relative_to(root).as_posix() for place in there if place.is_relative_to(root))
+        return {name: Provenance(self._folder, name) for name in names if name in self._folder}
 
     def of_stage(self, *stages: str) -> tuple[Provenance, ...]:
         """Records of the chain that some stages have made."""

@@ -18,17 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Attack batch by batch; each batch is kept as a part until all are finished."""
+    """Attack batch by batch; each batch is kept as a part until all are finished.
+
+    A finished set of fewer images (`sat.store.shorter`) is not attacked again.
+    """
     job = start(arguments)
     import numpy as np
 
     from sat.attacks import apply
     from sat.attacks.interface import Attacked
     from sat.errors import SatError
-    from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
+    from sat.models.feed import Behind, line_to
     from sat.store import hdf5, layout
+    from sat.store.chunks import Chunks, pack, store
     from sat.store.parts import Parts
+    from sat.store.shorter import find_shorter, skip
     from sat.units import module
     from sat.units.attack import coarse
 
@@ -38,37 +43,57 @@ def run(arguments: argparse.Namespace) -> None:
     classifier.precision = params.get("precision", "float32")
     with hdf5.reading(job.input("clean", arguments.clean)) as file:
         prediction = file["attack_prediction"][:]
-    with hdf5.reading(job.input("images", arguments.images)) as images:
-        labels, ids = images["label"][:], images["id"][:]
-        shape = images["image"].shape
-        attacked = prediction == labels
-        attacked[params.get("attack_images", len(attacked)) :] = False
-        chosen = np.flatnonzero(attacked)
+    path = job.input("images", arguments.images)
+    with hdf5.reading(path) as file:
+        labels, ids = file["label"][:], file["id"][:]
+    images = Chunks(path, "image")
+    attacked = prediction == labels
+    attacked[params.get("attack_images", len(attacked)) :] = False
+    chosen = np.flatnonzero(attacked)
+    kept, shorter = 0, find_shorter(job, arguments.images, arguments.out)
+    if shorter:
+        with hdf5.reading(shorter.path) as file:
+            before, of = file["attacked"][:], file.attrs["images_sha256"]
+        with hdf5.reading(path) as file:
+            same = hdf5.content_digest(file, len(before)) == of
+        if same and np.array_equal(before, attacked[: len(before)]):
+            kept = int(before.sum())
+            log.info("%s: goes on from a set of %d images, of which %d are attacked", model, len(before), kept)
+        else:
+            skip(shorter.path, "other images")
+            shorter = None
+    parts, line = Parts(arguments.out, job, kept), line_to(arguments.device)
+    resumed = parts.stop
 
-        def attack(where: slice) -> Attacked:
-            rows = chosen[where]
-            # Images are read one by one, because HDF5's fancy indexing is hundreds of times slower.
-            batch = np.stack([images["image"][row] for row in rows])
-            return apply.attack(classifier, batch, labels[rows], ids[rows], params, arguments.device)
+    def keep(item: tuple[slice, Attacked]) -> None:
+        where, found = item
+        arrays = {name: array for name, array in vars(found).items() if array is not None}
+        packed, sizes = pack(arrays.pop("perturbation"), line.threads)
+        parts.write(slice(where.start + resumed, where.stop + resumed), packed=packed, sizes=sizes, **arrays)
 
-        parts = Parts(arguments.out, job)
-        resumed = parts.stop
-        results = in_batches(len(chosen), batch_of(job), attack, resumed)
-        try:
-            for where, result in progress(
-                results, f"attack {model}", len(chosen) - resumed, lambda item: item[0].stop - item[0].start
+    found = apply.attack_all(classifier, images, labels, ids, chosen[resumed:], params, batch_of(job), line)
+    try:
+        with Behind(keep) as keeping:
+            for item in progress(
+                found, f"attack {model}", len(chosen) - resumed, lambda item: item[0].stop - item[0].start
             ):
-                parts.write(where, **{name: array for name, array in vars(result).items() if array is not None})
-        except FloatingPointError as error:
-            raise SatError(
-                f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
-            ) from None
-    fooled = unrounded = zero_steps = zero_images = 0
+                keeping.put(item)
+    except FloatingPointError as error:
+        raise SatError(f"model {model!r}: {error}; its weights are damaged, or it needs another input size.") from None
+    counted = shorter.sidecar["facts"] if shorter else {}
+    counts = ("n_fooled", "n_fooled_unrounded", "n_zero_gradient_steps", "n_zero_gradient_images")
+    fooled, unrounded, zero_steps, zero_images = (counted.get(name, 0) for name in counts)
     with hdf5.writing(arguments.out, layout.ADVERSARIAL) as file:
-        perturbation = hdf5.image_dataset(file, "perturbation", shape, method.dtype)
+        perturbation = hdf5.image_dataset(file, "perturbation", images.shape, method.dtype)
+        if shorter:
+            made = Chunks(shorter.path, "perturbation")
+            for first in range(0, kept, hdf5.SLICE):
+                rows = chosen[first : min(first + hdf5.SLICE, kept)]
+                change = np.empty((len(rows), *made.shape[1:]), made.dtype)
+                made.read(rows, change)
+                store(perturbation, rows, *pack(change, line.threads))
         for where, part in parts.read():
-            for row, change in zip(chosen[where], part["perturbation"], strict=True):
-                perturbation[row] = change
+            store(perturbation, chosen[where], part["packed"], part["sizes"])
             fooled += int(part["fooled"].sum())
             unrounded += 0 if method.lattice else int(part["fooled_unrounded"].sum())
             zero_steps += int(part["zero_gradients"].sum())
@@ -78,7 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
     whitebox = fooled / len(chosen) if len(chosen) else None
     log.info("%s: white-box success %s (%d of %d attacked images)", model, whitebox, fooled, len(chosen))
     facts: dict[str, object] = {"norm": method.norm, "selection": method.selection}
-    if caution := coarse(method.norm, params["eps"], shape[-1]):
+    if caution := coarse(method.norm, params["eps"], images.shape[-1]):
         log.warning("%s: %s.", model, caution)
     if method.selection == "first_success" and fooled < len(chosen):
         log.warning(
@@ -100,7 +125,8 @@ def run(arguments: argparse.Namespace) -> None:
         n_attacked=len(chosen),
         n_zero_gradient_steps=zero_steps,
         n_zero_gradient_images=zero_images,
-        n_resumed=resumed,
+        n_resumed=resumed - kept,
+        **({"continued": shorter.account(len(before))} if shorter else {}),
         **facts,
     )
     parts.remove()

@@ -23,35 +23,28 @@ def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from sat.errors import SatError
-    from sat.logs import progress
     from sat.models.classifier import check_classes, features, load_classifier, predict
     from sat.stages.common import batch_of
     from sat.store import hdf5, layout
+    from sat.store.chunks import Chunks
 
-    model = job.step.params["model"]
+    model, batch = job.step.params["model"], batch_of(job)
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
     classifier.precision = job.step.params.get("precision", "float32")
-    batch, logits, attack_features = batch_of(job), [], []
-    with hdf5.reading(job.input("attack_images", arguments.attack_images)) as file:
+    attack_images = job.input("attack_images", arguments.attack_images)
+    eval_images = job.input("eval_images", arguments.eval_images)
+    with hdf5.reading(attack_images) as file:
         attack_ids = file["id"][:]
-        for first in range(0, len(attack_ids), arguments.batch):
-            part = slice(first, first + arguments.batch)
-            attack_features.append(features(classifier, file["image"][part], batch, arguments.device))
-    with hdf5.reading(job.input("eval_images", arguments.eval_images)) as file:
+    with hdf5.reading(eval_images) as file:
         labels, ids = file["label"][:], file["id"][:]
-        facts = job.facts(arguments.eval_images, "n_classes", "classes_named")
-        check_classes(
-            model, classifier.blueprint.num_classes, int(labels.max()), facts["n_classes"], facts["classes_named"]
-        )
-        for first in progress(range(0, len(ids), arguments.batch), f"clean {model}"):
-            part = slice(first, first + arguments.batch)
-            try:
-                logits.append(predict(classifier, file["image"][part], batch, arguments.device))
-            except FloatingPointError as error:
-                raise SatError(
-                    f"model {model!r}: {error}; its weights are damaged, or it needs another input size."
-                ) from None
-    eval_logits, found = np.concatenate(logits), np.concatenate(attack_features)
+    facts = job.facts(arguments.eval_images, "n_classes", "classes_named")
+    outputs = classifier.blueprint.num_classes
+    check_classes(model, outputs, int(labels.max()), facts["n_classes"], facts["classes_named"])
+    try:
+        eval_logits = predict(classifier, Chunks(eval_images, "image"), batch, arguments.device, f"clean {model}")
+    except FloatingPointError as error:
+        raise SatError(f"model {model!r}: {error}; its weights are damaged, or it needs another input size.") from None
+    found = features(classifier, Chunks(attack_images, "image"), batch, arguments.device)
     prediction = eval_logits.argmax(1).astype(np.int16)
     place = {image: row for row, image in enumerate(ids.tolist())}
     with hdf5.writing(arguments.out, layout.CLEAN) as file:

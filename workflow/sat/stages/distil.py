@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.training import Distillation
     from sat.stages.common import batch_of, pop_net, save_weights
     from sat.store import hdf5
+    from sat.store.chunks import Images
     from sat.study.training import Training
 
     params = dict(job.step.params)
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Training.model_validate(params)
     with hdf5.reading(job.input("train_images", arguments.train_images)) as file:
         labels = file["label"][:]
-    images = hdf5.Images(arguments.train_images)
+    images = Images(arguments.train_images)
     n_classes = job.facts(arguments.train_images, "n_classes")["n_classes"]
     net["input_size"] = net["input_size"] or images.shape[-1]
     blueprint = plan_blueprint(num_classes=n_classes, **net)
@@ -83,16 +84,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(classifier: Classifier, job: Job, path: str, batch: Batch) -> tuple[int, int]:
-    """Count the evaluation images that a student gets right, and all of them. Images are read slice by slice."""
-    from sat.logs import progress
-    from sat.models.classifier import predict
+    """Count the evaluation images that a student gets right, and all of them."""
+    from sat.models.classifier import outputs_of
     from sat.store import hdf5
+    from sat.store.chunks import Chunks
 
-    right, size = 0, job.run["batch"]
     with hdf5.reading(path) as file:
         labels = file["label"][:]
-        for first in progress(range(0, len(labels), size), "evaluation"):
-            part = slice(first, first + size)
-            found = predict(classifier, file["image"][part], batch, job.run["device"])
-            right += int((found.argmax(1) == labels[part]).sum())
-    return right, len(labels)
+    found = outputs_of(classifier, Chunks(path, "image"), batch, job.run["device"], "evaluation")
+    return sum(int((logits.argmax(1) == labels[where]).sum()) for where, logits in found), len(labels)

@@ -1,4 +1,4 @@
-"""Estimate the pairs that are not measured, where a study has landmarks."""
+"""Estimate the pairs that were not measured, from the others."""
 
 from __future__ import annotations
 

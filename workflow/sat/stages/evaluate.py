@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from sat.logs import log, progress
 from sat.stages.common import add_compute, batch_of, start
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,62 +18,82 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Load all targets once, then read one source after the other."""
+    """Load all targets once, then read one source after the other; go on after the images of a shorter tile."""
     job = start(arguments)
     import numpy as np
 
-    from sat.attacks.evaluate import ABSENT, evaluate
-    from sat.attacks.noise import noise as random_noise
+    from sat.attacks.evaluate import ABSENT, Source, evaluate
+    from sat.attacks.noise import Noise
     from sat.errors import SatError
     from sat.models.classifier import load_classifier
     from sat.store import hdf5, layout
+    from sat.store.chunks import Chunks
+    from sat.store.shorter import find_shorter, skip
 
     params = job.step.params
-    targets, sources = params["targets"], params["sources"]
+    names, sources = params["targets"], params["sources"]
     path = job.input("images", arguments.images)
     digests = hdf5.stored_digest(path), job.inputs["images"]["sha256"]
     with hdf5.reading(path) as file:
-        images, ids = file["image"][:], file["id"][:]
+        ids = file["id"][:]
+    images = Chunks(path, "image")
     weights = job.input_group("weights", arguments.weights)
-    sets = job.input_group("adversarial", arguments.adversarial)
-    prediction = np.full((len(targets), len(sources), len(images)), ABSENT, np.int16)
-    confidence = np.full(prediction.shape, np.nan, np.float16)
-    noise, batch = params.get("noise"), batch_of(job)
-    noise_prediction = np.full((len(targets), len(images)), ABSENT, np.int16)
-    classifiers = [load_classifier(path, arguments.device) for path in weights]
-    for classifier in classifiers:
-        classifier.precision = params.get("precision", "float32")
-
-    def predictions(
-        target: int, perturbation: NDArray[np.integer], attacked: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int16], NDArray[np.float16]]:
-        try:
-            return evaluate(classifiers[target], images, perturbation, attacked, batch, arguments.device)
-        except FloatingPointError as error:
-            raise SatError(f"model {targets[target]!r}: {error}; its weights are damaged.") from None
-
-    if noise:
-        random = random_noise(ids, images.shape[1:], noise)
-        for target in range(len(targets)):
-            noise_prediction[target], _ = predictions(target, random, np.ones(len(images), bool))
-        del random  # it takes twice the memory of the images
-    # Unpacking a set takes as long as a small model's predictions on it, so each set is read once.
-    for source, path in enumerate(progress(sets, "sources", len(sets))):
+    adversarial = job.input_group("adversarial", arguments.adversarial)
+    shorter, kept = find_shorter(job, arguments.images, arguments.out), 0
+    if shorter:
+        # Every set must go on from the very set that the shorter tile was made of; it has compared the images.
+        going_on = [job.facts(path, "continued")["continued"] or {} for path in adversarial]
+        of = [made["sha256"] for made in shorter.sidecar["inputs"]["adversarial"]]
+        if [found.get("sha256") for found in going_on] == of:
+            kept = going_on[0]["images"]
+            log.info("goes on from a tile of %d images", kept)
+        else:
+            skip(shorter.path, "other adversarial sets")
+            shorter = None
+    sets: list[Source] = []
+    diagonal = params.get("diagonal", False)
+    for path in adversarial:
         with hdf5.reading(path) as file:
             # Sets of earlier versions name the digest of the file.
             if file.attrs["images_sha256"] not in digests:
                 raise SatError(
                     f"{path}: belongs to other images than {arguments.images}; delete it and run Snakemake again."
                 )
-            perturbation, attacked = file["perturbation"][:], file["attacked"][:]
-        for target in [source] if params.get("diagonal") else range(len(targets)):
-            prediction[target, source], confidence[target, source] = predictions(target, perturbation, attacked)
+            attacked = file["attacked"][:]
+        attacked[:kept] = False
+        sets.append(Source(Chunks(path, "perturbation"), attacked, [len(sets)] if diagonal else None))
+    noise = params.get("noise")
+    if noise:
+        sets.append(Source(Noise(ids, images.shape[1:], noise), np.arange(len(ids)) >= kept))
+    prediction = np.full((len(names), len(sets), len(ids)), ABSENT, np.int16)
+    confidence = np.full(prediction.shape, np.nan, np.float16)
+    targets = {name: load_classifier(path, arguments.device) for name, path in zip(names, weights, strict=True)}
+    for classifier in targets.values():
+        classifier.precision = params.get("precision", "float32")
+    for found in progress(
+        evaluate(targets, images, sets, batch_of(job), arguments.device),
+        f"{len(names)} targets on {len(sources)} sources",
+        sum(int(source.attacked.sum()) * len(source.targets or names) for source in sets),
+        lambda found: len(found.rows),
+    ):
+        place = found.target, found.source, found.rows
+        prediction[place], confidence[place] = found.prediction, found.confidence
+    n = len(sources)
+    if shorter:
+        with hdf5.reading(shorter.path) as file:
+            prediction[:, :n, :kept], confidence[:, :n, :kept] = file["prediction"][:], file["confidence"][:]
+            if noise:
+                prediction[:, n, :kept] = file["noise_prediction"][:]
     with hdf5.writing(arguments.out, layout.TILE) as file:
-        file["prediction"], file["confidence"] = prediction, confidence
-        file["target"], file["source"] = targets, sources
+        file["prediction"], file["confidence"] = prediction[:, :n], confidence[:, :n]
+        file["target"], file["source"] = names, sources
         if noise:
-            file["noise_prediction"] = noise_prediction
-        if params.get("diagonal"):
+            file["noise_prediction"] = prediction[:, n]
+        if diagonal:
             file.attrs["diagonal"] = True
-    log.info("%d targets on %d sources done", len(targets), len(sources))
-    job.finish(arguments.out, n_pairs=len(targets) * (1 if params.get("diagonal") else len(sources)))
+    log.info("%d targets on %d sources done", len(names), n)
+    job.finish(
+        arguments.out,
+        n_pairs=n if diagonal else len(names) * n,
+        **({"continued": shorter.account(kept)} if shorter else {}),
+    )

@@ -25,16 +25,17 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.errors import SatError
     from sat.images.sample import sample_images
     from sat.logs import progress
-    from sat.models.batches import in_batches
     from sat.models.classifier import load_classifier
     from sat.stages.common import batch_of
     from sat.store import hdf5, layout
+    from sat.store.chunks import Chunks
 
     params = job.step.params
     model = params["model"]
     classifier = load_classifier(job.input("weights", arguments.weights), arguments.device)
+    path = job.input("images", arguments.images)
     with (
-        hdf5.reading(job.input("images", arguments.images)) as images,
+        hdf5.reading(path) as images,
         hdf5.writing(arguments.out, layout.GRADIENTS) as file,
     ):
         labels, ids = images["label"][:], images["id"][:]
@@ -43,14 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
         # Half precision: its rounding is far below the differences between models.
         stored = file.create_dataset("gradient", (len(chosen), pixels), np.float16)
 
-        def work(where: slice) -> np.ndarray:
-            rows = chosen[where]
-            batch = np.stack([images["image"][row] for row in rows])
-            return input_gradients(classifier, batch, labels[rows], arguments.device)
-
         zero = 0
         for where, gradient in progress(
-            in_batches(len(chosen), batch_of(job), work),
+            input_gradients(classifier, Chunks(path, "image"), labels, batch_of(job), arguments.device, chosen),
             f"gradients {model}",
             len(chosen),
             lambda item: item[0].stop - item[0].start,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sat.models.classifier import Blueprint
     from sat.models.training import Trained
     from sat.store.checkpoint import Checkpoint
-    from sat.store.hdf5 import Images
+    from sat.store.chunks import Images
     from sat.study.training import Training
 
 
@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.models.classifier import load_classifier, plan_blueprint
     from sat.stages.common import pop_net, save_weights
     from sat.store import hdf5
+    from sat.store.chunks import Images
     from sat.study.training import Training
 
     params = dict(job.step.params)
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Training.model_validate(params)
     with hdf5.reading(job.input("images", arguments.images)) as file:
         labels = file["label"][:]
-    images = hdf5.Images(arguments.images)
+    images = Images(arguments.images)
     n_classes = job.facts(arguments.images, "n_classes")["n_classes"]
     begin = None
     if arguments.pretrained:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sat.store.artefact import read_sidecar
+from sat.store.artefact import read_sidecar, sidecar_path
 from sat.store.files import file_digest
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def compare(before: Path, now: Path) -> Agreement:
     before, now : Path
         The artefact, and the one that was made again; each with its sidecar.
     """
-    if before.suffix == ".json":
+    if sidecar_path(before) == before:
         # It is its own sidecar, so the circumstances of the run do not count.
         old, new = read_sidecar(before), read_sidecar(now)
         if old["recipe"] == new["recipe"] and old["facts"] == new["facts"]:
@@ -112,7 +112,7 @@ def compare_elsewhere(before: Path, now: Path) -> Agreement:
     if before.suffix in (".svg", ".html", ".rst"):
         return Agreement("open", "not compared, since fonts and libraries may draw it in another way")
     stage = read_sidecar(before)["stage"]
-    near = _TOLERANT.get(stage, _near_facts if before.suffix == ".json" else _near_table)
+    near = _TOLERANT.get(stage, _near_facts if sidecar_path(before) == before else _near_table)
     agrees, words = near(before, now)
     return Agreement("near" if agrees else "apart", words)
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from sat.status.upgrade import upgrade
 from sat.status.verify import Finding, verify
+from sat.study.expected import Device, Expected
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
-from sat.text import shortened, wrapped
+from sat.text import duration, shortened, wrapped
 
 LISTED = 5
 """Largest number of models in a message."""
@@ -26,6 +27,12 @@ class Load:
     """Jobs by state: `done`, `to do`, or `again` (made, and not as the study asks)."""
     memory_mb: int = 0
     """What the largest job asks for."""
+    expected: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds that the jobs that are left should take, by where that is known from."""
+    counted: Counter[str] = field(default_factory=Counter)
+    """Number of those jobs, likewise."""
+    on_device: float = 0.0
+    """Seconds of those jobs that run models."""
     minutes: int = 0
     """Sum of the time limits of the jobs that are left."""
     disk: int = 0
@@ -48,7 +55,12 @@ class Load:
         return sum(self.counts.values())
 
     def add(
-        self, artefacts: Sequence[Artefact], results: Path, findings: Mapping[str, Finding], forecast: Forecast
+        self,
+        artefacts: Sequence[Artefact],
+        results: Path,
+        findings: Mapping[str, Finding],
+        forecast: Forecast,
+        expected: Expected | None = None,
     ) -> None:
         """Add a job.
 
@@ -61,12 +73,18 @@ class Load:
         findings : mapping of str to Finding
             What is not as the study asks, by path.
         forecast : Forecast
+        expected : Expected, optional
         """
         found = {made.path: findings.get(str(results / made.path)) for made in artefacts}
         kinds = {finding.kind for finding in found.values() if finding}
         state = ("to do" if kinds == {"missing"} else "again") if kinds else "done"
         self.counts[state] += 1
         needs = forecast.needs(artefacts[0])
+        if kinds and expected and (expectation := expected(artefacts[0])):
+            self.expected[expectation.source] += expectation.seconds
+            self.counted[expectation.source] += 1
+            if expected.passes(artefacts[0]):
+                self.on_device += expectation.seconds
         guessed_of = forecast.guessed_of(artefacts[0]) if kinds else []
         if guessed_of:
             self.guessed += 1
@@ -83,14 +101,46 @@ class Load:
         """Cells of a line of the table."""
         memory_gb = self._with_guesses(self.memory_mb / 1e3) if memory else ""
         numbers = [self.jobs, *(self.counts[state] for state in ("done", "to do", "again"))]
+        hours = _number(sum(self.expected.values()) / 3600)
         return (
-            "".join(f"{number:>7,}" for number in numbers)
-            + f"{memory_gb:>12}{self.limits:>11}{_number(self.disk / 1e9):>10}".rstrip()
+            "".join(f"{number:>6,}" for number in numbers)
+            + f"{memory_gb:>12}{hours:>12}{self.limits:>10}{_number(self.disk / 1e9):>10}".rstrip()
         )
 
     def _with_guesses(self, value: float) -> str:
         """A number, and a question mark for the jobs that it leaves out."""
         return " + ".join([*filter(None, [_number(value)]), *(["?"] if self.guessed else [])])
+
+    def about_expected(self, kind: str, device: Device | None) -> str:
+        """Say how long the jobs that are left should take, and from what that is known; empty if none is left.
+
+        Parameters
+        ----------
+        kind : str
+            `cpu` or `cuda`, where the study computes.
+        device : Device, optional
+            The measured device.
+        """
+        left, known = self.counts["to do"] + self.counts["again"], self.counted.total()
+        if not left:
+            return ""
+        how = "'make bench' measures this machine" if kind == "cpu" else "'make bench DEVICE=cuda' measures a GPU"
+        if not known:
+            return (
+                f"Nothing is known yet of how long the {left:,} job(s) will take. {how} and writes a file for "
+                "'sat plan --speed FILE'; finished jobs of this study tell, too."
+            )
+        sources = {
+            "own jobs": "finished jobs of this study",
+            "device file": f"the measured speed in {device.path.name}" if device else "",
+        }
+        used = [f"{self.counted[name]:,} from {words}" for name, words in sources.items() if self.counted[name]]
+        total, on_device = duration(sum(self.expected.values())), duration(self.on_device)
+        return (
+            f"Expected: {total} for {known:,} of the {left:,} job(s) that are left, one after another "
+            f"({' and '.join(used)}); {on_device} of it for jobs that run {'on a GPU' if kind == 'cuda' else 'models'}."
+            + (f" Nothing is known yet of the other {left - known:,}." if known < left else "")
+        )
 
     def about_guesses(self, models: Sequence[str]) -> str:
         """Say which jobs cannot be estimated yet, what they ask for, and what would tell; empty if all can be.
@@ -129,7 +179,7 @@ def total_load(plan: Plan, results: Path, forecast: Forecast) -> Load:
     return total
 
 
-def outlook(plan: Plan, results: Path) -> str:
+def outlook(plan: Plan, results: Path, device: Device | None = None) -> str:
     """Describe what a study takes and how far it is.
 
     The sidecars say what is done. Snakemake is not called, and nothing runs.
@@ -139,6 +189,8 @@ def outlook(plan: Plan, results: Path) -> str:
     plan : Plan
     results : Path
         Folder of the study's results.
+    device : Device, optional
+        Measured speed of a device, for stages of which no job is finished.
 
     Returns
     -------
@@ -148,6 +200,7 @@ def outlook(plan: Plan, results: Path) -> str:
     study, forecast = plan.study, Forecast(plan, results)
     known: dict[str, Mapping[str, Any]] = {}
     findings = {str(finding.path): finding for finding in verify(plan, results, known=known)}
+    expected = Expected(forecast, results, known, device)
     stages: dict[str, list[list[Artefact]]] = defaultdict(list)
     for artefacts in plan.jobs().values():
         stages[artefacts[0].step.stage].append(artefacts)
@@ -165,27 +218,28 @@ def outlook(plan: Plan, results: Path) -> str:
     lines = [line for text in lines for line in wrapped(text, "", "  ")]
     lines += [
         "",
-        f"{'stage':<15}{'jobs':>7}{'done':>7}{'to do':>7}{'again':>7}"
-        f"{'memory, GB':>12}{'limits, h':>11}{'disk, GB':>10}",
+        f"{'stage':<12}{'jobs':>6}{'done':>6}{'to do':>6}{'again':>6}"
+        f"{'memory, GB':>12}{'expected, h':>12}{'limits, h':>10}{'disk, GB':>10}",
     ]
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     total = Load()
     for stage, jobs in stages.items():
         load = Load()
         for artefacts in jobs:
-            load.add(artefacts, results, findings, forecast)
+            load.add(artefacts, results, findings, forecast, expected)
             found = [findings[path] for made in artefacts if (path := str(results / made.path)) in findings]
             if changed := [finding for finding in found if finding.kind != "missing"]:
                 reasons[stage][f"{changed[0].kind}: {changed[0].reason}"] += 1
-            total.add(artefacts, results, findings, forecast)
-        lines.append(f"{shortened(stage, 15):<15}{load.row()}")
+            total.add(artefacts, results, findings, forecast, expected)
+        lines.append(f"{shortened(stage, 12):<12}{load.row()}")
     lines += [
-        f"{'total':<15}{total.row(memory=False)}",
+        f"{'total':<12}{total.row(memory=False)}",
         "",
         *wrapped(
             "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
             "Both are deliberately generous."
         ),
+        *wrapped(total.about_expected(plan.config.compute.device, device)),
         *wrapped(total.about_guesses([row.model for row in study.models])),
     ]
     again = [path for path, finding in findings.items() if finding.kind != "missing"]

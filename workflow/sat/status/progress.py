@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sat.status.accuracies import about_accuracies
 from sat.store.artefact import is_made, sidecar_path
+from sat.study.expected import benchmark_seconds
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
 from sat.text import WIDTH, duration, shortened, size, wrapped
@@ -284,7 +285,7 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
         files = {place for one in artefacts for place in (results / one.path, sidecar_path(results / one.path))}
         account.disk += sum(map(_bytes, files))
         if job.state == "done":
-            account.seconds += _benchmark(results / f"benchmarks/{name}.tsv")
+            account.seconds += benchmark_seconds(results / f"benchmarks/{name}.tsv")
         else:
             needs = forecast.needs(artefacts[0])
             account.limits += 60 * needs.minutes if needs else 0
@@ -354,12 +355,3 @@ def _end(log: Path) -> str:
     if not errors or any(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines[errors[-1] :]):
         return ""
     return "error"
-
-
-def _benchmark(path: Path) -> list[float]:
-    try:
-        head, *rows = path.read_text(encoding="utf-8").splitlines()
-        column = head.split("\t").index("s")
-        return [float(row.split("\t")[column]) for row in rows]
-    except (OSError, ValueError, IndexError):
-        return []

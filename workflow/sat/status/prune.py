@@ -13,11 +13,13 @@ from sat.errors import SatError
 from sat.status.verify import left_behind
 from sat.store.artefact import is_made, read_sidecar, sidecar_path
 from sat.store.lineage import find_recorded, lineage
+from sat.store.shorter import FOLDER as KEPT
 from sat.study.plan import Plan
 
 KILLED = "left by jobs that were killed"
 FINISHED = "parts of jobs that are finished"
 UNWANTED = "parts of jobs whose result the study does not ask for"
+SHORTER = "results on fewer images, whose longer ones are finished"
 _PARTS = re.compile(r"\.(.+)\.(?:parts|checkpoints)-[0-9a-f]{16}")
 
 
@@ -68,7 +70,7 @@ def unneeded(plans: Sequence[Plan], results: Path, kept: Collection[Path] = ()) 
     models = {model for plan in plans for model in plan.study.model}
     found: dict[str, set[Path]] = defaultdict(set)
     for artefact in _artefacts(results):
-        if artefact in steps or artefact.resolve() in kept:
+        if artefact in steps or artefact.resolve() in kept or KEPT in artefact.parts:
             continue
         try:
             sidecar = read_sidecar(artefact)
@@ -84,8 +86,14 @@ def unneeded(plans: Sequence[Plan], results: Path, kept: Collection[Path] = ()) 
         artefact = folder.with_name(_PARTS.fullmatch(folder.name)[1])  # type: ignore[index]
         if artefact not in steps:
             found[UNWANTED].add(folder)
-        elif any(is_made(artefact, plan.artefacts()[str(artefact.relative_to(results))].step) for plan in plans):
+        elif any(is_made(artefact, plan.artefacts()[_below(artefact, results)].step) for plan in plans):
             found[FINISHED].add(folder)
+    shorter = results / KEPT
+    if shorter.is_dir():
+        longer = {results / path.relative_to(shorter) for path in shorter.rglob("*.h5")}
+        asked = longer & steps.keys()
+        if all(any(is_made(path, plan.artefacts()[_below(path, results)].step) for plan in plans) for path in asked):
+            found[SHORTER].add(shorter)
     going = found[UNWANTED] | found[FINISHED]
     found[KILLED] |= {path for path in left_behind(results) if going.isdisjoint(path.parents)}
     return [Unneeded(reason, tuple(sorted(files))) for reason, files in sorted(found.items()) if files]
@@ -130,6 +138,10 @@ def remove(groups: Iterable[Unneeded]) -> int:
             if not any(path.parent.iterdir()):
                 path.parent.rmdir()
     return freed
+
+
+def _below(path: Path, results: Path) -> str:
+    return str(path.relative_to(results))
 
 
 def _size(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from textwrap import wrap
@@ -13,7 +13,7 @@ from sat.errors import SatError
 from sat.status.upgrade import changed_since, earlier_in_words
 from sat.status.verify import difference
 from sat.store.artefact import check_content
-from sat.store.lineage import Origin, find_recorded, lineage
+from sat.store.lineage import Origin, lineage
 
 WIDTH = 79
 NAMED = ("model", "models", "targets", "sources")
@@ -55,7 +55,7 @@ def explain(artefact: Path | str, full: bool = False) -> tuple[str, bool]:
         if stage:
             lines += _of_stage(stage, group)
     lines += ["", *_code(made, [origin.sidecar for origin in origins if origin.sidecar])]
-    faults = list(_faults(first.path, [first, *origins], full))
+    faults = list(_faults([first, *origins], full))
     how = "their bytes were hashed" if full else "their sidecars were compared; --full hashes their bytes"
     if faults:
         lines += ["", f"{len(faults)} of {len(origins) + 1} files are not what was read:"]
@@ -180,20 +180,24 @@ def _counted(values: Iterable[str]) -> str:
     return "; ".join(f"{value} ({count} files)" for value, count in counts.most_common())
 
 
-def _faults(artefact: str, origins: Sequence[Origin], full: bool) -> Iterable[str]:
+def changed(origin: Origin) -> str:
+    """Say why an artefact of a chain is not the one that was read, as far as sidecars tell; empty if it is."""
+    if origin.sidecar is None:
+        return origin.problem
+    if any(difference(entry, origin.sidecar) for entry in origin.read):
+        return "has been made again since; this result was made from the earlier one"
+    return ""
+
+
+def _faults(origins: Iterable[Origin], full: bool) -> Iterator[str]:
     """Compare each file of the chain with what its consumers read."""
     for origin in origins:
-        if origin.sidecar is None:
-            yield f"{origin.path}: {origin.problem}"
-            continue
-        if any(difference(entry, origin.sidecar) for entry in origin.read):
-            yield f"{origin.path}: has been made again since; this result was made from the earlier one"
-            continue
-        place = Path(origin.path) if not origin.read else find_recorded(artefact, origin.path)
-        if place is None or not place.exists():
+        if reason := changed(origin):
+            yield f"{origin.path}: {reason}"
+        elif origin.place is None or not origin.place.exists():
             yield f"{origin.path}: only its sidecar is there"
-        elif full:
+        elif full and origin.sidecar:
             try:
-                check_content(place, origin.sidecar, full=True)
+                check_content(origin.place, origin.sidecar, full=True)
             except SatError:
                 yield f"{origin.path}: its content differs from the digest in its sidecar"

@@ -24,11 +24,15 @@ from sat.store.environment import environment
 from sat.store.files import file_digest, replacing
 from sat.store.step import Step, group_recipe
 
+CRATE = "ro-crate-metadata.json"
+"""Name of the file of an RO-Crate. Its format is not ours, so it has a sidecar beside it."""
+
 
 def sidecar_path(path: Path | str) -> Path:
-    """Path of an artefact's sidecar; a .json file is its own sidecar."""
+    """Path of an artefact's sidecar; a .json file of ours is its own sidecar."""
     path = Path(path)
-    return path if path.suffix == ".json" else path.with_name(path.name + ".json")
+    own = path.suffix == ".json" and path.name != CRATE
+    return path if own else path.with_name(path.name + ".json")
 
 
 FORMAT = 2
@@ -276,7 +280,7 @@ def check_content(path: Path | str, sidecar: Mapping[str, Any], full: bool = Fal
         If they differ, or the artefact cannot be read.
     """
     path = Path(path)
-    if path.suffix == ".json":
+    if sidecar_path(path) == path:
         return
     if path.suffix == ".h5" and not full:
         from sat.store.hdf5 import stored_digest

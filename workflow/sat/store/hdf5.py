@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from sat.store.layout import Arrays
 DIGEST = "content_sha256"
 SLICE = 256
 """Number of items that are read at once if a whole array might not fit into memory."""
-IN_MEMORY = 2**30
-"""Largest number of bytes of images that are read at once and kept in memory."""
 ZSTANDARD = 32015
 """Number of Zstandard among the filters of HDF5."""
+LEVEL = 1
+"""Level of Zstandard that packs arrays of images."""
 LAST_BUILT_IN = 255
 """Filters with higher numbers are code of plugins."""
 
@@ -51,7 +52,7 @@ def codec() -> Mapping[str, Any]:
             "images and perturbations are packed with Zstandard, and a package is not installed that this needs; "
             "pip install hdf5plugin (envs/requirements.txt)."
         ) from None
-    found: Mapping[str, Any] = hdf5plugin.Zstd(clevel=1)
+    found: Mapping[str, Any] = hdf5plugin.Zstd(clevel=LEVEL)
     return found
 
 
@@ -112,10 +113,12 @@ def reading(path: Path | str) -> Iterator[h5py.File]:
         except OSError as error:
             if "read data" not in str(error):
                 raise
-            raise SatError(f"{path}: is damaged ({str(error).splitlines()[0]}); {_REMAKE}") from None
+            raise damaged(path, str(error).splitlines()[0]) from None
 
 
-_REMAKE = "'sat verify --full' says how to make it again."
+def damaged(path: Path | str, why: str) -> SatError:
+    """Make the error that says that a file is damaged."""
+    return SatError(f"{path}: is damaged ({why}); 'sat verify --full' says how to make it again.")
 
 
 def _check_readable(path: Path | str, file: h5py.File) -> None:
@@ -152,12 +155,14 @@ def stored_digest(path: Path | str) -> str:
         return str(file.attrs.get(DIGEST, ""))
 
 
-def content_digest(file: h5py.File) -> str:
+def content_digest(file: h5py.File, rows: int | None = None) -> str:
     """Compute SHA-256 over names, types, shapes and values of all arrays; storage and compression do not count.
 
     Parameters
     ----------
     file : h5py.File
+    rows : int, optional
+        Number of items, the first of every array: then it is the digest of a file that holds only these.
 
     Returns
     -------
@@ -166,15 +171,27 @@ def content_digest(file: h5py.File) -> str:
     digest = hashlib.sha256()
     for name in sorted(file):
         data = file[name]
-        digest.update(f"{name} {data.dtype} {data.shape}\n".encode())
-        for start in range(0, len(data), SLICE):
-            values = data[start : start + SLICE]
-            digest.update(
-                "\n".join(data.asstr()[start : start + SLICE]).encode()
-                if values.dtype == object
-                else np.ascontiguousarray(values).tobytes()
-            )
+        count = len(data) if rows is None else min(rows, len(data))
+        digest.update(f"{name} {data.dtype} {(count, *data.shape[1:])}\n".encode())
+        for values in _slices(data, count):
+            digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
+
+
+def _slices(data: h5py.Dataset, count: int) -> Iterator[NDArray[Any]]:
+    """The first values of an array in order, texts as the bytes of their lines."""
+    # That module needs this one.
+    from sat.store.chunks import ours, unpacked
+
+    if ours(data):
+        yield from islice(unpacked(data), count)
+        return
+    for start in range(0, count, SLICE):
+        part = slice(start, min(start + SLICE, count))
+        values = data[part]
+        if values.dtype == object:
+            values = np.frombuffer("\n".join(data.asstr()[part]).encode(), np.uint8)
+        yield values
 
 
 def image_dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:
@@ -191,37 +208,3 @@ def image_dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any
     dtype : dtype
     """
     return file.create_dataset(name, shape=shape, maxshape=shape, dtype=dtype, chunks=(1, *shape[1:]), **codec())
-
-
-class Images:
-    """Images of a file, by their numbers. Few images are kept in memory; many are read when they are asked for.
-
-    Parameters
-    ----------
-    path : path
-        Path of images/<split>.h5.
-    in_memory : int
-        Largest number of bytes of images that are kept in memory.
-    """
-
-    def __init__(self, path: Path | str, in_memory: int = IN_MEMORY) -> None:
-        self.path = path
-        self._file: h5py.File | None = None
-        with reading(path) as file:
-            self.shape: tuple[int, ...] = file["image"].shape
-            self._kept = file["image"][:] if np.prod(self.shape) <= in_memory else None
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Get the images of some rows, in the order of the rows."""
-        if self._kept is not None:
-            found: NDArray[np.uint8] = self._kept[rows]
-            return found
-        # The file is opened here, so that every process has a handle of its own.
-        if self._file is None:
-            self._file = h5py.File(self.path, "r", locking=False)
-            _check_readable(self.path, self._file)
-        # Images are read one by one, because HDF5's fancy indexing is hundreds of times slower.
-        return np.stack([self._file["image"][row] for row in rows])

@@ -223,7 +223,7 @@ def lease_device(jobs_per_gpu: int, folder: Path | None = None) -> dict[str, str
     listed = os.environ.get(VISIBLE)
     if listed is not None and "," not in listed:
         return None
-    listing = _nvidia_smi()
+    listing = nvidia_smi()
     devices = visible_devices(os.environ, listing)
     if listed is None and not devices:
         log.warning("nvidia-smi lists no GPUs, so none is leased: if there are several, name them in %s", VISIBLE)
@@ -234,7 +234,8 @@ def lease_device(jobs_per_gpu: int, folder: Path | None = None) -> dict[str, str
     return {"gpu": leased.device.entry, "gpu_uuid": leased.device.key, "gpu_slot": leased.slot}
 
 
-def _nvidia_smi() -> str:
+def nvidia_smi() -> str:
+    """Output of ``nvidia-smi -L``, a line for each GPU of this machine; empty if it cannot be run."""
     try:
         # The status is not checked: it is an error if one GPU is broken, but the other GPUs are still listed.
         return subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False).stdout

@@ -25,12 +25,15 @@ class Origin:
         What its consumers record of it: recipe and digests of the bytes that they read.
     problem : str
         Why there is no sidecar; empty if there is one.
+    place : Path or None
+        Where it lies now; the artefact itself may be missing there. None if its sidecar is nowhere.
     """
 
     path: str
     sidecar: Mapping[str, Any] | None
     read: list[Mapping[str, Any]] = field(default_factory=list)
     problem: str = ""
+    place: Path | None = None
 
 
 def find_recorded(consumer: Path | str, recorded: str) -> Path | None:
@@ -86,7 +89,7 @@ def lineage(artefact: Path | str) -> Iterator[Origin]:
     found: dict[str, Origin] = {}
     made_from: dict[str, list[str]] = {}
     start = str(first)
-    found[start] = Origin(start, read_sidecar(first))
+    found[start] = Origin(start, read_sidecar(first), place=first)
     waiting = [start]
     while waiting:
         path = waiting.pop()
@@ -114,6 +117,6 @@ def _read(artefact: Path, recorded: str) -> Origin:
     if path is None:
         return Origin(recorded, None, problem="its sidecar is not there")
     try:
-        return Origin(recorded, read_sidecar(path))
+        return Origin(recorded, read_sidecar(path), place=path)
     except SatError as error:
-        return Origin(recorded, None, problem=str(error))
+        return Origin(recorded, None, problem=str(error), place=path)

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from sat.store.artefact import Job
 from sat.store.files import replacing
 
+PART = ".part"
+"""End of the names of parts, which are numpy's zip files. Those of versions that did not pack them end in .npz."""
+
 
 class Parts:
     """Arrays of consecutive items, with one file per part.
@@ -30,22 +33,24 @@ class Parts:
         The artefact.
     job : Job
         The job; it has accepted its inputs already.
+    start : int
+        Number of items that no part needs to hold, since they are there otherwise.
     """
 
-    def __init__(self, path: Path | str, job: Job) -> None:
+    def __init__(self, path: Path | str, job: Job, start: int = 0) -> None:
         self.folder = beside(path, job, "parts")
         self.files: list[Path] = []
-        self.stop = 0
+        self.stop = start
         """Number of items that are done, from the first on and without a gap."""
-        for file in sorted(self.folder.glob("*.npz")):
+        for file in sorted(self.folder.glob(f"*{PART}")):
             first, last = (int(word) for word in file.stem.split("-"))
             if first == self.stop and readable(file):
                 self.files.append(file)
                 self.stop = last
             elif last > self.stop:
                 file.unlink()
-        if self.stop:
-            logging.getLogger("sat").info("%d items are there from a job that was stopped", self.stop)
+        if self.files:
+            logging.getLogger("sat").info("%d items are there from a job that was stopped", self.stop - start)
 
     def write(self, where: slice, **arrays: NDArray[Any]) -> None:
         """Add the next part.
@@ -59,7 +64,7 @@ class Parts:
         """
         if where.start != self.stop:
             raise ValueError(f"part {where.start} to {where.stop} after {self.stop}")
-        file = self.folder / f"{where.start:09d}-{where.stop:09d}.npz"
+        file = self.folder / f"{where.start:09d}-{where.stop:09d}{PART}"
         with replacing(file) as temporary, temporary.open("xb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
         self.files.append(file)

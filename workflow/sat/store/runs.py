@@ -77,13 +77,28 @@ def at_work(results: Path) -> str:
     results : Path
         Folder of the study's results.
     """
-    for name, words in ((RUN, "a run is at work"), (JOBS, "jobs of a run are at work")):
-        if not (results / name).exists():
-            continue
-        if (descriptor := _lock(results / name)) is None:
-            return f"{words}: {_holder(results / name)}." if name == RUN else f"{words}."
+    if is_running(results):
+        return f"a run is at work: {_holder(results / RUN)}."
+    if (results / JOBS).exists():
+        if (descriptor := _lock(results / JOBS)) is None:
+            return "jobs of a run are at work."
         os.close(descriptor)
     return ""
+
+
+def is_running(results: Path) -> bool:
+    """Say whether a run is at work on a study's results, on any host whose locks are seen here."""
+    try:
+        descriptor = os.open(results / RUN, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _lock(path: Path) -> int | None:

@@ -41,7 +41,7 @@ def append_rows(file: Path, rows: Sequence[Mapping[str, str]], check: Callable[[
     writer = csv.writer(output, lineterminator=table.ending)
     writer.writerows([row.get(name, "") for name in table.columns] for row in rows)
     text = table.text
-    _rewrite({file: (text if text.endswith("\n") else text + table.ending) + output.getvalue()}, check)
+    rewrite({file: (text if text.endswith("\n") else text + table.ending) + output.getvalue()}, check)
     return added
 
 
@@ -75,7 +75,7 @@ def set_cells(files: Iterable[Path], cells: Mapping[str, Mapping[str, str]], che
                 number = table.columns.index(column)
                 record[number] = _like(record[number], text)
         texts[file] = table.text
-    _rewrite(texts, check)
+    rewrite(texts, check)
     return list(texts)
 
 
@@ -134,7 +134,7 @@ def _like(cell: str, text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if quoted else text
 
 
-def _rewrite(texts: Mapping[Path, str], check: Callable[[], object]) -> None:
+def rewrite(texts: Mapping[Path, str], check: Callable[[], object]) -> None:
     """Write files, and restore them all if the check fails."""
     for file in texts:
         # The superuser may write to any file, and renaming a new file over one needs no right to write to it.

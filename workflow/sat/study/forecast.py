@@ -16,8 +16,9 @@ PACKED = 0.5
 """Size of packed perturbations as a share of their raw size: 0.12 to 0.43 was measured on photographs, and 0.51 on
 digits (benchmarks/RESULTS.md)."""
 
-PAGES = {"examples": Needs(3000, 60), "atlas": Needs(4000, 30)}
-"""Needs of choosing adversarial examples, whose job hashes all adversarial sets, and of the page report/atlas.html."""
+PAGES = {"examples": Needs(3000, 60), "atlas": Needs(4000, 30), "crate": Needs(2000, 30)}
+"""Needs of choosing adversarial examples, whose job hashes all adversarial sets, of the page report/atlas.html, and of
+the crate, whose job reads all sidecars."""
 ATLAS_BYTES = 5_000_000
 """Size of the page without its examples."""
 
@@ -81,7 +82,7 @@ class Forecast:
         n, canvas = min(self.n_images["attack"], GRADIENT_IMAGES), self.config.images.canvas
         return resources.attack_needs(self.known.size(model), n, canvas, compute.batch_size, 1, *self._compute)
 
-    def _attacked(self, variant: str) -> int:
+    def attacked(self, variant: str) -> int:
         """Expected number of images that are attacked."""
         most = self.config.variants[variant].attack_images if variant else None
         return min(self.n_images["attack"], most or self.n_images["attack"])
@@ -92,7 +93,7 @@ class Forecast:
         attack = self.plan.attack(variant)
         return resources.attack_needs(
             self.known.size(model),
-            self._attacked(variant),
+            self.attacked(variant),
             images.canvas,
             compute.batch_size,
             attack.gradients,
@@ -154,7 +155,7 @@ class Forecast:
                 return self.tile(place["target"], place["source"], artefact.variant)
             case "distil":
                 return self.distil(place["teacher"])
-            case "examples" | "atlas":
+            case "examples" | "atlas" | "crate":
                 return PAGES[artefact.step.stage]
         if artefact.step.stage in self.plan.analyses:
             unit = self.plan.analyses[artefact.step.stage]
@@ -205,7 +206,7 @@ class Forecast:
                 return 2 * min(self.n_images["attack"], GRADIENT_IMAGES) * image
             case "attack":
                 wide = 2 if self.plan.attack(artefact.variant).declaration.dtype == "int16" else 1
-                return round(PACKED * self._attacked(artefact.variant) * image * wide)
+                return round(PACKED * self.attacked(artefact.variant) * image * wide)
             case "evaluate":
                 targets, sources = (self.plan.members(place[name], artefact.variant) for name in ("target", "source"))
                 # Classes and probabilities.

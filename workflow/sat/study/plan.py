@@ -112,7 +112,7 @@ class Plan:
         self.adversarial, self.tile = cache(self._adversarial), cache(self._tile)
         self.members = cache(self._members)
         self.similarity, self.analysis = cache(self._similarity), cache(self._analysis)
-        self.pages = cache(self._pages)
+        self.pages, self.crate = cache(self._pages), cache(self._crate)
 
     def _made(
         self,
@@ -614,7 +614,9 @@ class Plan:
 
     @cached_property
     def _artefacts(self) -> dict[str, Artefact]:
-        return {artefact.path: artefact for artefact in (*self._pipeline(), *self.answers(), *self.pages())}
+        return {
+            artefact.path: artefact for artefact in (*self._pipeline(), *self.answers(), *self.pages(), *self.crate())
+        }
 
     def jobs(self) -> dict[str, list[Artefact]]:
         """Group the artefacts by the name of the job that makes them, in the order of the flow.
@@ -663,6 +665,17 @@ class Plan:
         }
         atlas = self._made("report/atlas.html", "report/atlas", "atlas", params, inputs)
         return (*shown, atlas, replace(atlas, path="report/landing.rst"))
+
+    @property
+    def gates(self) -> list[Artefact]:
+        """The gates of all models; a study that starts from a matrix has none."""
+        return [] if self.config.matrix else [self.gate(model) for model in self.needed]
+
+    def _crate(self) -> tuple[Artefact, ...]:
+        """The RO-Crate, and its copy of the Snakefile. The pages were made from everything but the gates."""
+        inputs: Inputs = {"pages": self.pages()[-2:], "gates": self.gates}
+        crate = self._made("provenance/ro-crate-metadata.json", "provenance/crate", "crate", {}, inputs)
+        return crate, replace(crate, path="provenance/Snakefile")
 
     def answers(self) -> list[Artefact]:
         """The artefacts that analyses make, which are the purpose of a study."""

@@ -59,7 +59,7 @@ TRAINING_COPIES = 6
 """Number of copies of the weights: the weights, the gradient, two moments of AdamW, the copy that is written, and one
 more for safety."""
 HELD_IMAGES_MB = 1074
-"""Memory for training images that are kept (sat.store.hdf5.IN_MEMORY). If there are more, they are read from the file.
+"""Memory for training images that are kept (sat.store.chunks.IN_MEMORY). More of them are read from the file.
 """
 REFERENCE_SIZE = 224
 

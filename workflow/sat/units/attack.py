@@ -25,6 +25,9 @@ class Attack:
     The function ``run(classifier, images, labels, *, eps, device, ...)`` of its module attacks one batch and returns an
     `sat.attacks.interface.Attacked`. It also gets each key of `settings` as a keyword and, if the attack is `seeded`,
     ``draws``, an `sat.attacks.interface.Draws`. Sizes (`eps` and `step`) are in grey levels.
+
+    If the module has a function ``ahead(draws, shape, *, eps, ...)``, it is called in the background while the batch
+    before is attacked. It draws what `run` will need (`Draws.once`), and takes the same settings.
     """
 
     summary: str

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from sat.analyses.clusters.spectral import complete_models
 from sat.seeds import generator
 from sat.similarity.affinity import fit_affinity
-from sat.statistics.correlation import RankCorrelation, permutation_p, rank_mantel
+from sat.statistics.correlation import RankCorrelation, permutation_p, rank_mantel, ranked
 
 Floats = NDArray[np.float64]
 BLOCK = 256
@@ -156,7 +155,7 @@ def family_separation(
         row |= {"within_mean": _mean(within), "across_mean": _mean(across), "d_prime": np.nan}
         row |= {"roc_auc": np.nan, "p": np.nan}
         if len(within) and len(across):
-            ranks = rankdata(value)
+            ranks = ranked(value)
             area = float(_areas(ranks, same[None])[0])
             random = generator("families of other models", seed)
             permuted = [

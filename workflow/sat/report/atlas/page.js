@@ -169,7 +169,7 @@ function lines(i, j, key = state.measure) {
   said.push(`${one.title}: ${show(pair(key, i, j), one.share)}`);
   const range = key === "sat" || key === "affinity" ? interval(pair(`${key}_low`, i, j), pair(`${key}_high`, i, j)) : "";
   if (range) said.push(`${level} interval: ${range}`);
-  if (measures.has("directed_rate")) {
+  if (measures.has("directed_rate") && known(pair("directed_rate", i, j))) {
     said.push(`rates: ${show(pair("directed_rate", i, j), true)} from ${names[i]}, ${show(pair("directed_rate", j, i), true)} from ${names[j]}`);
     said.push(`images: ${show(pair("n_both_correct", i, j))}`);
   }

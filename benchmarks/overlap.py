@@ -1,0 +1,211 @@
+"""How much of a stand-in device's own speed the pipeline reaches, from files to predictions and adversarial sets."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import foolbox
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+import harness
+from harness import Table, say
+from sat.attacks import apply
+from sat.attacks.evaluate import Source, evaluate
+from sat.attacks.interface import Attacked
+from sat.images.images import to_canvas
+from sat.models import classifier as classifiers
+from sat.models.batches import Batch
+from sat.models.classifier import Classifier, predict
+from sat.models.feed import Behind, Line, Sent
+from sat.store import hdf5
+from sat.store.chunks import Chunks, pack, store
+
+SIDE, CROP, IMAGES, BATCH, CLASSES = 224, 0.875, 1024, 128, 1000
+EPS, STEPS, SOURCES = 8, 10, 3
+MILLISECONDS = (0.15, 0.35, 1.0)
+"""Of a stand-in for an image: the range of ResNet-50 on modern GPUs, and a larger net."""
+AIMS = {"clean": 0.9, "evaluate, 1 target": 0.9, "evaluate, 8 targets": 0.9, "attack": 0.95}
+
+
+class Device(Line):
+    """A device that takes its time for each image, and leaves the CPU alone meanwhile, as a GPU does.
+
+    Work is queued and takes place one after the other; whoever fetches a result waits until it is done. What is sent
+    arrives on PyTorch's device "meta", where arithmetic costs nothing.
+    """
+
+    device = "meta"
+    threads = 2
+
+    def __init__(self, milliseconds: float) -> None:
+        self.seconds, self.until = milliseconds / 1000, 0.0
+
+    def work(self, images: int) -> None:
+        """Queue the work of so many images."""
+        self.until = max(self.until, time.perf_counter()) + images * self.seconds
+
+    def send(self, room: Tensor, count: int | None = None) -> Sent:
+        """See `Line`."""
+        return Sent(len(room) if count is None else count, room.to(self.device), device=self.device)
+
+    def fetch(self, values: Tensor) -> Callable[[], NDArray[Any]]:
+        """See `Line`."""
+        done, found = self.until, values.numpy()
+
+        def wait() -> NDArray[Any]:
+            time.sleep(max(0.0, done - time.perf_counter()))
+            return found
+
+        return wait
+
+
+class StandIn(nn.Module):
+    """A net on the stand-in device: it answers at once with any logits, and its work is queued."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__()
+        self.device = device
+        self.blueprint = classifiers.Blueprint("stand-in", CLASSES, SIDE, (0, 0, 0), (1, 1, 1))
+        self.logits = torch.randn(BATCH, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Queue the work; the logits are none of the images."""
+        self.device.work(len(images))
+        return self.logits[: len(images)]
+
+
+def run(repeats: int) -> Table:
+    torch.set_num_threads(1)
+    with TemporaryDirectory(prefix="sat-benchmark-") as folder:
+        images, sets = _files(Path(folder))
+        rows = [
+            (what, milliseconds, *_ratios(what, milliseconds, images, sets, repeats), AIMS[what])
+            for what in AIMS
+            for milliseconds in MILLISECONDS
+            if not harness.time_is_over()
+        ]
+    return Table(
+        "overlap",
+        f"{IMAGES} photographs of {SIDE} px in files that are not in memory, batches of {BATCH}, {SOURCES} sources, "
+        f"PGD of {STEPS} steps with random start. The device is a stand-in: each image takes it a set time (in an "
+        "attack: in each step) and no CPU; adding, clipping and scaling are the device's. What remains is reading, "
+        "unpacking, drawing random starts, packing and writing parts, with two background threads. To the bound: "
+        "images/s relative to those of the stand-in that never waits, median (least to greatest). CPU: milliseconds of "
+        "all threads for an image; two cores cannot do better than half of it.",
+        ("what", "device, ms an image", "images/s", "to the bound", "CPU, ms an image", "aim"),
+        rows,
+    )
+
+
+def _ratios(what: str, milliseconds: float, images: Path, sets: list[Path], repeats: int) -> tuple[str, str, str]:
+    say(f"{what}, {milliseconds} ms")
+    ratios, speeds, cpu = [], [], []
+    for _ in range(repeats):
+        for path in (images, *sets):
+            _forget(path)
+        device = Device(milliseconds)
+        begun, used = time.perf_counter(), time.process_time()
+        count, bound = WORK[what](device, images, sets)
+        seconds = time.perf_counter() - begun
+        ratios.append(bound / seconds)
+        speeds.append(count / seconds)
+        cpu.append(1000 * (time.process_time() - used) / count)
+    spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return f"{median(speeds):.0f}", spread, f"{median(cpu):.2f}"
+
+
+def _clean(device: Device, images: Path, sets: list[Path]) -> tuple[int, float]:
+    predict(cast(Classifier, StandIn(device)), Chunks(images, "image"), BATCH, device)
+    return IMAGES, IMAGES * device.seconds
+
+
+def _evaluate(targets: int) -> Callable[[Device, Path, list[Path]], tuple[int, float]]:
+    def work(device: Device, images: Path, sets: list[Path]) -> tuple[int, float]:
+        nets = {f"target{number}": cast(Classifier, StandIn(device)) for number in range(targets)}
+        sources = [Source(Chunks(path, "perturbation"), np.ones(IMAGES, bool)) for path in sets]
+        count = sum(len(found.rows) for found in evaluate(nets, Chunks(images, "image"), sources, BATCH, device))
+        return count, count * device.seconds
+
+    return work
+
+
+def _attack(device: Device, images: Path, sets: list[Path]) -> tuple[int, float]:
+    """The stage's own loop; the attack itself is a stand-in, which returns perturbations of PGD's kind."""
+    with hdf5.reading(sets[0]) as file:
+        found = file["perturbation"][:BATCH]
+
+    def stand_in(net: object, levels: NDArray[np.uint8], *_: object) -> Attacked:
+        count = len(levels)
+        time.sleep(count * device.seconds * STEPS)
+        return Attacked(found[:count], np.ones(count, bool), np.zeros(count, np.int64))
+
+    params = {"method": "pgd_linf", "eps": EPS, "step": 2, "steps": STEPS, "random_start": True}
+    params |= {"seed": 0, "model": "stand-in"}
+    every = np.arange(IMAGES)
+    original, apply.attack = apply.attack, cast(Any, stand_in)
+    try:
+        with TemporaryDirectory(prefix="sat-benchmark-") as folder:
+            done = []
+
+            def keep(item: tuple[slice, Attacked]) -> None:
+                where, result = item
+                packed, sizes = pack(result.perturbation, device.threads)
+                np.savez(Path(folder) / f"{where.start}.npz", packed=packed, sizes=sizes)
+                done.append((where, packed, sizes))
+
+            with Behind(keep) as keeping:
+                for item in apply.attack_all(
+                    cast(Classifier, None), Chunks(images, "image"), every, every, every, params, Batch(BATCH), device
+                ):
+                    keeping.put(item)
+    finally:
+        apply.attack = original
+    return IMAGES, IMAGES * device.seconds * STEPS
+
+
+WORK = {
+    "clean": _clean,
+    "evaluate, 1 target": _evaluate(1),
+    "evaluate, 8 targets": _evaluate(8),
+    "attack": _attack,
+}
+
+
+def _forget(path: Path) -> None:
+    """Drop a file from the system's memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _files(folder: Path) -> tuple[Path, list[Path]]:
+    """Photographs that foolbox ships, moved so that no two are equal, and perturbations as PGD's steps leave them."""
+    random = np.random.default_rng(0)
+    shipped = sorted(Path(foolbox.__file__).with_name("data").glob("imagenet_*.jpg"))
+    photographs = [to_canvas(Image.open(path).convert("RGB"), SIDE, CROP) for path in shipped]
+    rows = np.arange(IMAGES)
+    say("writing files")
+    with hdf5.writing(folder / "images.h5") as file:
+        data = hdf5.image_dataset(file, "image", (IMAGES, 3, SIDE, SIDE), np.uint8)
+        moved = [np.roll(photographs[row % len(photographs)], (row, 7 * row), (1, 2)) for row in rows]
+        store(data, rows, *pack(np.stack(moved), 2))
+    sets = []
+    for number in range(SOURCES):
+        sets.append(folder / f"{number}.h5")
+        values = [random.choice(np.arange(-EPS, EPS + 1, 2), (3, SIDE, SIDE)).astype(np.int8) for _ in range(BATCH)]
+        packed, sizes = pack(np.stack(values), 2)
+        with hdf5.writing(sets[-1]) as file:
+            data = hdf5.image_dataset(file, "perturbation", (IMAGES, 3, SIDE, SIDE), np.int8)
+            for first in range(0, IMAGES, BATCH):
+                store(data, rows[first : first + BATCH], packed, sizes)
+    return folder / "images.h5", sets

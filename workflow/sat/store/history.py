@@ -1,0 +1,137 @@
+"""The history of a study's runs: one line of JSON for every start and every end of a run, never rewritten.
+
+Snakemake's main process writes the lines (onstart, onsuccess and onerror in the Snakefile). Each is one write to a file
+that is open for appending, so lines of several processes do not mix. A run without a line about its end was killed, or
+is still at work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sat.errors import SatError
+from sat.store.environment import environment
+from sat.store.leases import nvidia_smi
+
+log = logging.getLogger("sat")
+
+HISTORY = "provenance/history.jsonl"
+"""Path below the folder of a study's results."""
+FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
+"""How a run ended: all jobs are done, a job failed, or somebody stopped it."""
+
+
+class Recorder:
+    """Writes the lines of one run.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the study's results.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self.path = results / HISTORY
+        self.run = uuid4().hex
+
+    def start(self, words: Sequence[str], planned: Mapping[str, int]) -> None:
+        """Record the start.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Words of the command, as in ``sys.argv``.
+        planned : mapping of str to int
+            Number of jobs of each rule that the run is about to do.
+        """
+        command = shlex.join(["snakemake", *words[1:]])
+        devices = {"cpus": len(os.sched_getaffinity(0)), "gpus": _gpus()}
+        self._append("start", command=command, planned=dict(planned), devices=devices, **environment())
+
+    def end(self, ran: Mapping[str, int], failed: Mapping[str, int], whole: bool) -> None:
+        """Record the end.
+
+        Parameters
+        ----------
+        ran, failed : mapping of str to int
+            Number of jobs of each rule that have finished, and that have failed.
+        whole : bool
+            Whether Snakemake calls the run a success.
+        """
+        how = FINISHED if whole else FAILED if failed else STOPPED
+        self._append("end", how=how, ran=dict(ran), failed=dict(failed))
+
+    def _append(self, event: str, **more: Any) -> None:
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        line = json.dumps({"event": event, "run": self.run, "time": time, **more}) + "\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(descriptor, line.encode())
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            # A run is worth more than the line about it.
+            log.warning("%s: cannot be written (%s); the history lacks this run.", self.path, error.strerror)
+
+
+def _gpus() -> list[str]:
+    """Names of the GPUs of this host, as its driver lists them. On a cluster, sidecars have those of the jobs."""
+    return [line.partition(" (UUID")[0] for line in nvidia_smi().splitlines() if line.startswith("GPU ")]
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What the history says of one run."""
+
+    start: Mapping[str, Any]
+    end: Mapping[str, Any] | None
+    """None if the run was killed, or is at work."""
+
+
+def read_history(results: Path) -> list[PastRun]:
+    """Read the history of a study.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the study's results.
+
+    Returns
+    -------
+    list of PastRun
+        In the order of their starts. A line that was cut by a full disk is left out.
+
+    Raises
+    ------
+    SatError
+        If there is none.
+    """
+    path = results / HISTORY
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise SatError(
+            f"{path}: cannot be read ({error.strerror}). Every run that has something to do writes to it, so the next "
+            "one makes it."
+        ) from None
+    starts: dict[str, Mapping[str, Any]] = {}
+    ends: dict[str, Mapping[str, Any]] = {}
+    for line in lines:
+        try:
+            event = json.loads(line)
+            (starts if event["event"] == "start" else ends)[event["run"]] = event
+        except (ValueError, KeyError, TypeError):
+            continue
+    return [PastRun(start, ends.get(run)) for run, start in starts.items()]
