@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,9 @@ from sat.store import hdf5
 from sat.store.chunks import Chunks, pack, store
 
 EPS, STEP, SOURCES = 8, 2, 2
+CLOCKS = {"cpu": time.process_time, "cuda": time.perf_counter}
+"""On a CPU, processor time of all threads, which other work on the machine hardly changes. There, ours gains nothing by
+work in the background: it counts in full."""
 PEERS = ("torchattacks", "foolbox", "torchattack")
 
 
@@ -109,6 +113,8 @@ def run(repeats: int) -> list[Table]:
 def tables(found: list[Found], left_out: list[str], repeats: int, device: str) -> list[Table]:
     """Make the tables of what was measured."""
     missing = f" Left out, because the time was over: {', '.join(left_out)}." if left_out else ""
+    if device == "cpu":
+        missing = " Seconds are processor time of all threads, also of those in the background." + missing
     memory = "GB: most memory of the GPU that PyTorch held meanwhile." if device == "cuda" else "GB: only on a GPU."
     return [
         Table(
@@ -189,7 +195,8 @@ def measure(case: Case, precision: str, device: str, repeats: int) -> Found:
 def speed(rates: list[dict[str, object]], device: str) -> dict[str, object]:
     """Make the content of a file of benchmarks/devices, which `sat plan` reads."""
     code = f"import sat.models.classifier, torch; torch.zeros(1, device={device!r})"
-    taken = interleave({"start": lambda: subprocess.run([sys.executable, "-c", code], check=True)}, 2)["start"]
+    clock = _of_children if device == "cpu" else time.perf_counter
+    taken = interleave({"start": lambda: subprocess.run([sys.executable, "-c", code], check=True)}, 2, clock)["start"]
     return {
         "device": harness.device_name(device),
         "kind": device,
@@ -198,6 +205,12 @@ def speed(rates: list[dict[str, object]], device: str) -> dict[str, object]:
         "start_seconds": round(min(taken), 1),
         "rates": rates,
     }
+
+
+def _of_children() -> float:
+    """Processor time of the processes that this one has started and that have ended."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 class _Data:
@@ -291,7 +304,7 @@ def _attacks(
         mine = torch.cat(ours())
     ends = [torch.cat([(part * 255).round().cpu() for part in contenders[peer]()]) for peer in PEERS]
     equal = torch.stack([mine == other for other in ends]).all(0).float().mean().item()
-    return interleave(_synchronised(contenders, device), repeats), used(), equal
+    return interleave(_synchronised(contenders, device), repeats, CLOCKS[device]), used(), equal
 
 
 def _predictions(
@@ -321,7 +334,7 @@ def _predictions(
         with _memory(device) as used:
             call()
         memory[name] = used()
-    return interleave(_synchronised(contenders, device), repeats), memory
+    return interleave(_synchronised(contenders, device), repeats, CLOCKS[device]), memory
 
 
 def _synchronised(contenders: Mapping[str, Callable[[], object]], device: str) -> dict[str, Callable[[], object]]:
