@@ -108,7 +108,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
     def make(folder: Path) -> None:
         project = Project.new(folder, TINY, ROWS)
-        project.run_from_nothing()
+        project.run()
 
     return Project(locked_copy(shared / "finished", make))
 

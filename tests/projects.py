@@ -120,11 +120,6 @@ class Project:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         return done.stdout + done.stderr
 
-    def run_from_nothing(self) -> None:
-        """Run the workflow to its end as users do: programs that import all they need themselves."""
-        done = self.call(str(SNAKEMAKE), "--cores", "2")
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-
     def run_offline(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the workflow with the hub's cache in the folder `hub` and no way out."""
         environment = {

@@ -205,15 +205,11 @@ def test_a_re_sorted_table_reruns_nothing(project: Project):
     assert project.planned() == {}
 
 
-@pytest.mark.parametrize("model", ["resnet", "vit"], ids=["among others in its tile", "alone in its tile"])
-def test_retiring_a_model_reruns_similarity_and_below(project: Project, model: str):
-    project.write_table([{**row, "use": "no" if row["model"] == model else "yes"} for row in ROWS])
-    assert rules(project.planned()) == {"study", "similarity", *ANALYSES, *PAGES}
-    before = project.state("tiles/**/*")
-    project.run()
-    assert project.state("tiles/**/*") == before
-    assert model not in (project.results / "similarity/sat.csv").read_text()
-    assert project.sat("verify").returncode == 0
+def test_a_row_that_says_use_no_reruns_similarity_and_below(project: Project):
+    """Edited by hand. The next test retires by command, and runs what is planned."""
+    for model in ("resnet", "vit"):
+        project.write_table([{**row, "use": "no" if row["model"] == model else "yes"} for row in ROWS])
+        assert rules(project.planned()) == {"study", "similarity", *ANALYSES, *PAGES}
 
 
 def own(project: Project, model: str) -> dict[str, tuple[int, str]]:
@@ -309,10 +305,14 @@ DESCENDANTS = {
 }
 
 
-@pytest.mark.parametrize("stage", stages())
+ELSEWHERE = {stage for stage, below in DESCENDANTS.items() if not below}
+
+
+@pytest.mark.parametrize("stage", [*(stage for stage in stages() if stage not in ELSEWHERE), "those of other studies"])
 def test_raising_a_version_reruns_exactly_the_stage_and_what_follows(project: Project, stage: str):
-    project.raise_version(stage)
-    assert rules(project.planned()) == DESCENDANTS[stage] - {"all"}
+    for one in ELSEWHERE if stage not in DESCENDANTS else [stage]:
+        project.raise_version(one)
+    assert rules(project.planned()) == DESCENDANTS.get(stage, set()) - {"all"}
 
 
 @pytest.mark.parametrize(
@@ -356,9 +356,13 @@ KEYS = {
 """Settings, each with what a change of it alone reruns."""
 
 
-@pytest.mark.parametrize(
-    "pair", list(combinations(KEYS, 2)), ids=lambda pair: " and ".join(key.split("=")[0] for key in pair)
-)
+# Where one reruns all that the other does, the other could hide nothing.
+APART = [
+    pair for pair in combinations(KEYS, 2) if not (KEYS[pair[0]] <= KEYS[pair[1]] or KEYS[pair[1]] <= KEYS[pair[0]])
+]
+
+
+@pytest.mark.parametrize("pair", APART, ids=lambda pair: " and ".join(key.split("=")[0] for key in pair))
 def test_two_settings_at_once_rerun_what_each_reruns(finished: Project, pair: tuple[str, str]):
     """A job that must run must not hide that its descendants have other settings too."""
     assert rules(finished.planned("--config", *pair)) == (KEYS[pair[0]] | KEYS[pair[1]]) - {"all"}
