@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from sat.models.classifier import Blueprint, Classifier, build, load_classifier, plan_blueprint, save_classifier
+from sat.models.classifier import (
+    Blueprint,
+    Classifier,
+    build,
+    classifier_layers,
+    load_classifier,
+    plan_blueprint,
+    save_classifier,
+)
 
 
 def digits(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -38,13 +47,21 @@ def classifier(architecture: str) -> Classifier:
 
 
 def differentiate(architecture: str, native: int, device: str, memory: int) -> None:
-    """Build a net of a thousand classes, run it forward and take a gradient."""
+    """Build a net of a thousand classes, run it forward and take a gradient; build it for another number of classes."""
     if device == "cpu":
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     torch.manual_seed(0)
     blueprint = plan_blueprint(architecture, 1000)
     assert blueprint.input_size == native, blueprint
     classifier = build(blueprint)
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        few = timm.create_model(architecture, num_classes=102).state_dict()
+    many = classifier.net.state_dict()
+    assert many.keys() == few.keys()
+    differing = {key for key in many if many[key].shape != few[key].shape}
+    # Fine-tuning replaces exactly the layers that the number of classes decides.
+    assert differing == {key for key in many if key.rpartition(".")[0] in classifier_layers(architecture)}
     for value in classifier.parameters():
         # Heads and the last layers of residual blocks start at zero, and pass no gradient; trained ones are not.
         if not value.any():

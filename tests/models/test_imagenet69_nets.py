@@ -1,4 +1,4 @@
-"""All models of the paper's study, built and differentiated with random weights."""
+"""All models of the paper's study, built and differentiated with random weights, and for other classes."""
 
 import csv
 
@@ -14,7 +14,7 @@ MEMORY = 6 * 10**9
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[row["model"] for row in ROWS])
-def test_it_builds_runs_forward_and_gives_a_gradient(row, request):
+def test_it_runs_forward_gives_a_gradient_and_other_classes_change_its_classifier_alone(row, request):
     device = "cuda" if request.config.getoption("--gpu") else "cpu"
     # In a process of its own: the memory of a net is given back, and a greedy one is stopped alone.
     apart(differentiate, row["architecture"], int(row["input_size"]), device, MEMORY)
