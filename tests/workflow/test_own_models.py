@@ -144,9 +144,9 @@ def test_sidecars_say_where_weights_came_from(own: Project) -> None:
 
 def test_models_of_other_classes_are_in_no_ensemble(own: Project) -> None:
     """The hub's model has a thousand outputs, those of the checkpoints ten."""
-    assert "fetched: has another number of classes" in (own.results / "logs/analysis/ensembles.log").read_text()
+    assert "fetched: has a different number of classes" in (own.results / "logs/analysis/ensembles.log").read_text()
     done = own.sat("recommend", "ensemble", "--size", "2", "--from", "fetched", "plain", "saved")
-    assert "fetched: has another number of classes" in done.stderr and "Traceback" not in done.stderr
+    assert "fetched: has a different number of classes" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_touched_and_moved_files_rerun_nothing(project: Project) -> None:
