@@ -40,7 +40,9 @@ function visit(place) {
   const content = result.mime_type.startsWith("image") ? "img" : "rulegraph";
   app.setView({navbarMode: "resultinfo", content, contentPath: result.data_uri, ...stop});
   setTimeout(() => {
-    seen.push(document.querySelector("#app").innerText);
+    // The step of each job is there too, but not displayed.
+    const app = document.querySelector("#app");
+    seen.push(app.innerText, app.textContent);
     if (place + 1 < stops.length) return visit(place + 1);
     const text = document.createElement("pre");
     text.id = "seen";
