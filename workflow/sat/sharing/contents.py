@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sat.errors import SatError
-from sat.store.artefact import read_sidecar
+from sat.store.artefact import read_sidecar, sidecar_path
 from sat.store.bag import Entry
 from sat.study.own_units import DECLARED
 from sat.study.plan import Artefact, Plan
@@ -28,7 +28,7 @@ PARTS = {
 """What travels on request: stages whose files may be large, by the word for them. All else always travels."""
 IMPORTED = "imported.json"
 """File in the results of an imported study that says which archive it came from."""
-KEPT = (DECLARED, "provenance/ro-crate-metadata.json", "provenance/history.jsonl")
+KEPT = (DECLARED, "provenance/history.jsonl")
 """Files of a study's results that are no artefacts, and travel where they are."""
 
 
@@ -47,8 +47,7 @@ def files_of(plan: Plan) -> dict[str, Artefact]:
     found = {}
     for artefact in plan.artefacts().values():
         found[artefact.path] = artefact
-        if not artefact.path.endswith(".json"):
-            found[f"{artefact.path}.json"] = artefact
+        found[str(sidecar_path(artefact.path))] = artefact
     return found
 
 

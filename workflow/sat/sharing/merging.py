@@ -121,7 +121,7 @@ def take_over(joined: Joined, source: Path, results: Path) -> list[Path]:
         If a file is there already.
     """
     pairs = [(source / old, results / new) for old, new in joined.moves.items()]
-    pairs += [(sidecar_path(old), sidecar_path(new)) for old, new in pairs if old.suffix != ".json"]
+    pairs += [(sidecar_path(old), sidecar_path(new)) for old, new in pairs if sidecar_path(old) != old]
     if there := [new for _, new in pairs if os.path.lexists(new)]:
         raise SatError(
             f"{there[0]}: is there already, left by an earlier table of the study; 'sat prune' removes what the study "

@@ -86,7 +86,7 @@ def pack(
     left_out: dict[str, int] = {}
     for artefact in artefacts:
         source, part = results / artefact.path, part_of(artefact.step.stage)
-        own = artefact.path.endswith(".json")
+        own = sidecar_path(source) == source
         if part and part not in parts:
             left_out[part] = left_out.get(part, 0) + (source.stat().st_size if source.is_file() else 0)
         elif not source.is_file():

@@ -15,7 +15,7 @@ from typing import Any
 
 from sat.errors import SatError
 from sat.sharing.contents import ABOUT, FORMAT, IMPORTED, KEPT, files_of, own_files, part_of, study_folder
-from sat.store.artefact import read_sidecar
+from sat.store.artefact import read_sidecar, sidecar_path
 from sat.store.bag import Bag
 from sat.store.files import TEMPORARY
 from sat.store.user_files import REGISTRY, register
@@ -126,7 +126,7 @@ def check_into(path: Path, into: Path) -> None:
     check_free(into, _about(Bag(path))["study"])
 
 
-NAMING = ("study", "atlas")
+NAMING = ("study", "atlas", "crate")
 """Stages that record the names of the study's files. They take seconds, and no other result follows from them."""
 
 
@@ -156,7 +156,7 @@ def _compare(path: Path, bag: Bag, plan: Plan, results: str, sidecars: dict[str,
             others += [artefact.path] if artefact.step.stage not in NAMING else []
             if sidecar.get("stage_version") != artefact.step.version:
                 versions[artefact.step.stage] = (sidecar.get("stage_version"), artefact.step.version)
-        if artefact.path.endswith(".json"):
+        if str(sidecar_path(artefact.path)) == artefact.path:
             continue
         digest = bag.digests.get(f"{results}{artefact.path}")
         if digest is None and not part_of(artefact.step.stage):
