@@ -41,7 +41,14 @@ def test_a_model_is_added_under_a_new_cohort_with_its_components(sat, write_stud
     # Nothing of the old models is made of anything else, but for what compares all.
     after = Plan(load_study([study])).artefacts()
     changed = {name for name, made in before.items() if after[name].step.recipe != made.step.recipe}
-    assert {name.split("/")[0] for name in changed} == {"study.json", "similarity", "analysis", "figures", "report"}
+    assert {name.split("/")[0] for name in changed} == {
+        "study.json",
+        "similarity",
+        "analysis",
+        "figures",
+        "report",
+        "provenance",
+    }
     assert {name for name in after if name not in before and name.startswith("tiles/")} == {
         "tiles/c1-000/c2-000.h5",
         "tiles/c1-001/c2-000.h5",

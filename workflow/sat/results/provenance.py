@@ -8,9 +8,8 @@ from html import escape
 from typing import Any
 
 from sat.results.reading import Folder
-from sat.status.verify import difference
 from sat.store.artefact import accounts
-from sat.store.lineage import lineage
+from sat.store.lineage import difference, lineage
 
 
 class Provenance:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sat.errors import SatError
 from sat.status.upgrade import Change, earlier_in_words, earlier_versions, only_versions
-from sat.status.verify import difference
 from sat.store.artefact import accounts, check_content, read_sidecar, sidecar_path
+from sat.store.lineage import difference
 from sat.study.plan import Plan
 from sat.study.study import Study
 

@@ -17,10 +17,9 @@ from urllib.parse import quote, unquote
 
 from sat import __version__
 from sat.errors import SatError
-from sat.status.why import changed
 from sat.store.artefact import sidecar_path
 from sat.store.files import file_digest
-from sat.store.lineage import Origin, lineage
+from sat.store.lineage import Origin, changed, lineage
 
 Entity = dict[str, Any]
 

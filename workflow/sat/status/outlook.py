@@ -104,7 +104,7 @@ class Load:
         hours = _number(sum(self.expected.values()) / 3600)
         return (
             "".join(f"{number:>6,}" for number in numbers)
-            + f"{memory_gb:>12}{hours:>12}{self.limits:>10}{_number(self.disk / 1e9):>10}".rstrip()
+            + f"{memory_gb:>9}{hours:>12}{self.limits:>10}{_number(self.disk / 1e9):>10}".rstrip()
         )
 
     def _with_guesses(self, value: float) -> str:
@@ -218,8 +218,8 @@ def outlook(plan: Plan, results: Path, device: Device | None = None) -> str:
     lines = [line for text in lines for line in wrapped(text, "", "  ")]
     lines += [
         "",
-        f"{'stage':<12}{'jobs':>6}{'done':>6}{'to do':>6}{'again':>6}"
-        f"{'memory, GB':>12}{'expected, h':>12}{'limits, h':>10}{'disk, GB':>10}",
+        f"{'stage':<15}{'jobs':>6}{'done':>6}{'to do':>6}{'again':>6}"
+        f"{'RAM, GB':>9}{'expected, h':>12}{'limits, h':>10}{'disk, GB':>10}",
     ]
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     total = Load()
@@ -231,12 +231,12 @@ def outlook(plan: Plan, results: Path, device: Device | None = None) -> str:
             if changed := [finding for finding in found if finding.kind != "missing"]:
                 reasons[stage][f"{changed[0].kind}: {changed[0].reason}"] += 1
             total.add(artefacts, results, findings, forecast, expected)
-        lines.append(f"{shortened(stage, 12):<12}{load.row()}")
+        lines.append(f"{shortened(stage, 15):<15}{load.row()}")
     lines += [
-        f"{'total':<12}{total.row(memory=False)}",
+        f"{'total':<15}{total.row(memory=False)}",
         "",
         *wrapped(
-            "Memory is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
+            "RAM is what the largest job asks for; limits are the sum of the time limits of all jobs that are left. "
             "Both are deliberately generous."
         ),
         *wrapped(total.about_expected(plan.config.compute.device, device)),

@@ -20,6 +20,7 @@ from sat.store.artefact import (
     write_sidecar,
 )
 from sat.store.files import TEMPORARY
+from sat.store.lineage import difference
 from sat.store.step import Step
 from sat.study.code import FOLDER, digest_of, read_copy
 from sat.study.plan import Plan
@@ -170,31 +171,6 @@ def _examine(
     if sidecar["recipe"] != step.recipe:
         return Finding(path, "downstream", "made from inputs that other settings or versions made")
     return None
-
-
-def difference(account: Mapping[str, Any], present: Mapping[str, Any]) -> str:
-    """Compare what an artefact's sidecar records of an input with the input's sidecar.
-
-    Parameters
-    ----------
-    account : mapping
-        What was read.
-    present : mapping
-        The sidecar of the input that is there now.
-
-    Returns
-    -------
-    str
-        What differs; empty if nothing does. Another compression of the same arrays is no difference.
-    """
-    digest = "content_sha256" if "content_sha256" in account and "content_sha256" in present else "sha256"
-    if account.get(digest) != present.get(digest):
-        return " (other bytes)"
-    if format_of(present) < format_of(account):
-        return " (its sidecar has lost the digest of itself)"
-    facts = account.get("facts", {})
-    changed = [name for name in facts if facts[name] != present["facts"].get(name)]
-    return f" (other facts: {', '.join(changed)})" if changed else ""
 
 
 def _other_step(sidecar: Mapping[str, Any], step: Step) -> str:

@@ -11,9 +11,8 @@ from typing import Any
 
 from sat.errors import SatError
 from sat.status.upgrade import changed_since, earlier_in_words
-from sat.status.verify import difference
 from sat.store.artefact import check_content
-from sat.store.lineage import Origin, lineage
+from sat.store.lineage import Origin, changed, lineage
 
 WIDTH = 79
 NAMED = ("model", "models", "targets", "sources")
@@ -178,15 +177,6 @@ def _counted(values: Iterable[str]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return "; ".join(f"{value} ({count} files)" for value, count in counts.most_common())
-
-
-def changed(origin: Origin) -> str:
-    """Say why an artefact of a chain is not the one that was read, as far as sidecars tell; empty if it is."""
-    if origin.sidecar is None:
-        return origin.problem
-    if any(difference(entry, origin.sidecar) for entry in origin.read):
-        return "has been made again since; this result was made from the earlier one"
-    return ""
 
 
 def _faults(origins: Iterable[Origin], full: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sat.errors import SatError
-from sat.store.artefact import accounts, read_sidecar, sidecar_path
+from sat.store.artefact import accounts, format_of, read_sidecar, sidecar_path
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,37 @@ def _read(artefact: Path, recorded: str) -> Origin:
         return Origin(recorded, read_sidecar(path), place=path)
     except SatError as error:
         return Origin(recorded, None, problem=str(error), place=path)
+
+
+def difference(account: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    """Compare what an artefact's sidecar records of an input with the input's sidecar.
+
+    Parameters
+    ----------
+    account : mapping
+        What was read.
+    present : mapping
+        The sidecar of the input that is there now.
+
+    Returns
+    -------
+    str
+        What differs; empty if nothing does. Another compression of the same arrays is no difference.
+    """
+    digest = "content_sha256" if "content_sha256" in account and "content_sha256" in present else "sha256"
+    if account.get(digest) != present.get(digest):
+        return " (other bytes)"
+    if format_of(present) < format_of(account):
+        return " (its sidecar has lost the digest of itself)"
+    facts = account.get("facts", {})
+    changed = [name for name in facts if facts[name] != present["facts"].get(name)]
+    return f" (other facts: {', '.join(changed)})" if changed else ""
+
+
+def changed(origin: Origin) -> str:
+    """Say why an artefact of a chain is not the one that was read, as far as sidecars tell; empty if it is."""
+    if origin.sidecar is None:
+        return origin.problem
+    if any(difference(entry, origin.sidecar) for entry in origin.read):
+        return "has been made again since; this result was made from the earlier one"
+    return ""
