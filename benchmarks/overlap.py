@@ -33,7 +33,7 @@ from sat.store.chunks import Chunks, pack, store
 SIDE, CROP, IMAGES, BATCH, CLASSES = 224, 0.875, 1024, 128, 1000
 EPS, STEPS, SOURCES = 8, 10, 3
 MILLISECONDS = (0.15, 0.35, 1.0)
-"""Of a stand-in for an image: the range of ResNet-50 on modern GPUs, and a larger net."""
+"""Time that a stand-in takes for an image: the range of ResNet-50 on modern GPUs, and a larger net."""
 AIMS = {"clean": 0.9, "evaluate, 1 target": 0.9, "evaluate, 8 targets": 0.9, "attack": 0.95}
 
 
@@ -79,7 +79,7 @@ class StandIn(nn.Module):
         self.logits = torch.randn(BATCH, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Queue the work; the logits are none of the images."""
+        """Queue the work. The logits do not depend on the images."""
         self.device.work(len(images))
         return self.logits[: len(images)]
 

@@ -49,7 +49,7 @@ class Case:
 
     architecture: str
     side: int
-    """Of the canvas, in pixels."""
+    """Side of the canvas in pixels."""
     classes: int
     attacked: int
     """Images of the attack."""

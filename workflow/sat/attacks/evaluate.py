@@ -96,7 +96,7 @@ def evaluate(
 
     def load(item: tuple[int, NDArray[np.integer]]) -> _Block:
         number, rows = item
-        # Of images that stay on the device, only the numbers travel.
+        # If the images stay on the device, only their row numbers travel.
         levels = line.load(clean, rows) if kept is None else line.load(Held(rows), np.arange(len(rows)))
         return _Block(number, rows, levels, line.load(sources[number].perturbation, rows))
 

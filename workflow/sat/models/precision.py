@@ -31,7 +31,7 @@ def pin(asked: str, device: str) -> dict[str, Any]:
     asked : str
         The study's precision: float32, tf32 or bfloat16 (for training, also float16). tf32 allows a GPU to use TF32
         in convolutions and matrix products. A device without TF32 computes in float32, which is more exact.
-        bfloat16 is no setting of the process: see `forward_in`.
+        For bfloat16, nothing is set for the process: see `forward_in`.
     device : str
         cpu or cuda.
 

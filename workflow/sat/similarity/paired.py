@@ -46,7 +46,7 @@ def paired_test(
     Parameters
     ----------
     first, second : Scores
-        Of the same models, and of the same images in the same order.
+        Both studies have the same models, and the same images in the same order.
     measure : callable
         `weighted_sat` with its eps_s, or `weighted_affinity`.
     confidence : float

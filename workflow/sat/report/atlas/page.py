@@ -45,7 +45,7 @@ class Entry:
     figure: str = ""
     """The figure as a data URI, where the page has no chart in its place."""
     answer: str = ""
-    """What it says in a sentence, where there is no statement of the finding."""
+    """A sentence with its result, for entries that the finding says nothing about."""
     answers: list[Statement] = field(default_factory=list)
     caption: str = ""
     too_large: str = ""
