@@ -14,10 +14,10 @@ MEMORY = 6 * 10**9
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=[row["model"] for row in ROWS])
-def test_it_runs_forward_gives_a_gradient_and_other_classes_change_its_classifier_alone(row, request):
+def test_it_is_loaded_as_it_was_has_a_gradient_and_other_classes_change_its_classifier_alone(row, request, tmp_path):
     device = "cuda" if request.config.getoption("--gpu") else "cpu"
     # In a process of its own: the memory of a net is given back, and a greedy one is stopped alone.
-    apart(differentiate, row["architecture"], int(row["input_size"]), device, MEMORY)
+    apart(differentiate, row["architecture"], int(row["input_size"]), device, MEMORY, tmp_path / "weights.safetensors")
 
 
 def test_nine_models_are_normalised_by_a_half():

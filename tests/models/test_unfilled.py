@@ -14,14 +14,17 @@ from sat.models.classifier import Blueprint, build, load_classifier, save_classi
 from sat.models.unfilled import WithoutDrawing
 
 
-def architectures(*tables: Path) -> list[str]:
+def architectures(*tables: Path) -> dict[str, str]:
+    """One name for each net: what follows the point says which weights it gets."""
     rows = (row for table in tables for row in csv.DictReader(table.open(encoding="utf-8")))
-    return sorted({row["architecture"] for row in rows if row.get("architecture") and ":" not in row["architecture"]})
+    named = {row["architecture"] for row in rows if row.get("architecture") and ":" not in row["architecture"]}
+    return {name.partition(".")[0]: name for name in sorted(named)}
 
 
 ALL = architectures(*sorted((ROOT / "studies").glob("*.csv")))
-SMALL = [name for name in ALL if name.startswith("test_")]
-LARGE = [name for name in ALL if name not in SMALL]
+SMALL = [name for name in ALL.values() if name.startswith("test_")]
+# Those of the paper's study are loaded in test_imagenet69_nets.py.
+LARGE = [ALL[net] for net in sorted(ALL.keys() - architectures(ROOT / "studies/imagenet69.csv")) if net not in SMALL]
 SAMPLE = random.Random(0).sample(LARGE, 2)
 
 
