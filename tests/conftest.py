@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import os
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from browser import Tab, browsing
 from projects import ROOT, Project, locked_copy
+
+if TYPE_CHECKING:
+    from sat.report.atlas.results import Results
 
 # Two torch threads on two busy cores are several times slower than one; the workers fill the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -117,6 +122,39 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, with all times kept, to do anything to."""
     return finished.copy(tmp_path / "a project")
+
+
+READY = "document.documentElement.dataset.ready"
+"""Holds once report/atlas.html is drawn."""
+
+
+@pytest.fixture(scope="module")
+def page(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page report/atlas.html of the results that the module has."""
+    from sat.report.atlas.page import make_page
+
+    path = tmp_path_factory.mktemp("atlas") / "atlas.html"
+    path.write_text(make_page(results), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Tab]:
+    """One browser for all tests of a module."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, browsing(Path(folder)) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(shared: Tab, page: Path) -> Iterator[Tab]:
+    """The page, freshly opened; afterwards it has asked for nothing, complained of nothing, and run no text."""
+    shared.open(page, READY)
+    shared.complaints.clear()
+    yield shared
+    assert shared.complaints == []
+    assert {url.split("#")[0].removeprefix("file://") for url in shared.requests} == {str(page)}
+    assert shared.run("document.title") == "made: atlas"
+    shared.run("document.documentElement.dataset.ready = ''")
 
 
 LONGEST = (

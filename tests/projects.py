@@ -28,6 +28,21 @@ PAGES = {"examples", "atlas", "crate"}
 """Rules after the analyses of such a study."""
 LAST = {"report/atlas.html", "report/landing.rst", "provenance/ro-crate-metadata.json", "provenance/Snakefile"}
 """Files that change with everything: the pages, and the crate."""
+ADDED_JOBS = {
+    "train": ["weights/mambaout.safetensors"],
+    "clean": ["clean/mambaout.h5"],
+    "gate": ["clean/mambaout.gate.json"],
+    "attack": ["adversarial/mambaout.h5"],
+    "evaluate": [
+        "tiles/c1-000/c2-000.h5",
+        "tiles/c1-001/c2-000.h5",
+        "tiles/c2-000/c1-000.h5",
+        "tiles/c2-000/c1-001.h5",
+        "tiles/c2-000/c2-000.h5",
+    ],
+    "similarity": ["similarity/pairs.parquet"],
+}
+"""Jobs, by their first output, that the model ADDED of conftest.py takes in the tiny study, until the matrix."""
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 
 

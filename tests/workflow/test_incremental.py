@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from conftest import ADDED, ROWS, TINY
-from projects import ABSENT, ANALYSES, PAGES, Project
+from projects import ABSENT, ADDED_JOBS, ANALYSES, PAGES, Project
 from sat.store import hdf5
 from sat.store.artefact import SEAL, write_sidecar
 from sat.store.files import file_digest
@@ -55,18 +55,7 @@ def test_moving_the_folder_reruns_nothing(project: Project, tmp_path: Path):
 
 
 NEW = {
-    "train": ["weights/mambaout.safetensors"],
-    "clean": ["clean/mambaout.h5"],
-    "gate": ["clean/mambaout.gate.json"],
-    "attack": ["adversarial/mambaout.h5"],
-    "evaluate": [
-        "tiles/c1-000/c2-000.h5",
-        "tiles/c1-001/c2-000.h5",
-        "tiles/c2-000/c1-000.h5",
-        "tiles/c2-000/c1-001.h5",
-        "tiles/c2-000/c2-000.h5",
-    ],
-    "similarity": ["similarity/pairs.parquet"],
+    **ADDED_JOBS,
     "clusters": ["analysis/clusters.csv"],
     **{name: [f"analysis/{name}.csv"] for name in sorted(ANALYSES - {"clusters", "figures"})},
     "figures": ["figures/clustermap.svg"],

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from conftest import ADDED, ROWS, TINY
-from projects import Project, unwrapped
+from projects import ADDED_JOBS, Project, unwrapped
 from sat.store.artefact import SEAL, write_sidecar
 from sat.store.bag import Bag, Entry, write_bag
 
@@ -22,21 +22,6 @@ pytestmark = pytest.mark.slow
 STUDY = "studies/tiny/study.yaml"
 CALL = ("--configfile", STUDY)
 MATRIX = "results/tiny/similarity/sat.csv"
-ADDS = {
-    "train": ["weights/mambaout.safetensors"],
-    "clean": ["clean/mambaout.h5"],
-    "gate": ["clean/mambaout.gate.json"],
-    "attack": ["adversarial/mambaout.h5"],
-    "evaluate": [
-        "tiles/c1-000/c2-000.h5",
-        "tiles/c1-001/c2-000.h5",
-        "tiles/c2-000/c1-000.h5",
-        "tiles/c2-000/c1-001.h5",
-        "tiles/c2-000/c2-000.h5",
-    ],
-    "similarity": ["similarity/pairs.parquet"],
-}
-"""What a fourth model in a cohort of its own takes, until the matrix."""
 
 
 def sat(project: Project, *words: str, status: int = 0) -> str:
@@ -76,7 +61,7 @@ def test_an_imported_study_runs_what_is_new_alone_and_gives_what_one_place_gives
 
     add_row(lab.folder / "studies/tiny/models.csv")
     planned = lab.planned(*CALL)
-    assert {rule: planned[rule] for rule in ADDS} == ADDS
+    assert {rule: planned[rule] for rule in ADDED_JOBS} == ADDED_JOBS
     assert not {"manifest", "images"} & set(planned)
     before = contents(lab)
     lab.run(MATRIX, *CALL)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import cdist, squareform
 
 from atlases import made
-from browser import Tab, browsing
+from browser import Tab
 from sat.report.atlas.charts import charts, used_tables
 from sat.report.atlas.data import pairs
 from sat.report.atlas.page import make_page
@@ -27,7 +25,6 @@ from sat.results.files import undeclared
 from sat.units import declarations
 from sat.units.chart import as_json
 
-READY = "document.documentElement.dataset.ready"
 NAMES = [f"m{k}" for k in range(9)] + ["<b>x</b>", "$$y$$", "z" * 60]
 FAMILIES = ["a", "b", "<i>c</i>"] * 4
 
@@ -68,29 +65,6 @@ def more(results: Results) -> dict[str, pd.DataFrame]:
 def results() -> Results:
     plain = made(NAMES, FAMILIES)
     return replace(plain, tables={**plain.tables, **more(plain)}, figures={"dendrogram": b"<svg/>", "clustermap": b""})
-
-
-@pytest.fixture(scope="module")
-def page(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("charts") / "atlas.html"
-    path.write_text(make_page(results), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Tab]:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, browsing(Path(folder)) as tab:
-        yield tab
-
-
-@pytest.fixture
-def tab(shared: Tab, page: Path) -> Iterator[Tab]:
-    """The page, freshly opened, of which nothing complains afterwards."""
-    shared.open(page, READY)
-    shared.complaints.clear()
-    yield shared
-    assert shared.complaints == [] and shared.run("document.title") == "made: atlas"
-    shared.run("document.documentElement.dataset.ready = ''")
 
 
 def drawn(tab: Tab, name: str) -> None:

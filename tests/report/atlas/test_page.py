@@ -8,9 +8,7 @@ import json
 import math
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,12 +17,12 @@ import pytest
 from PIL import Image
 
 from atlases import made, with_landmarks
-from browser import Tab, browsing
+from browser import Tab
+from conftest import READY
 from sat.report.atlas.page import make_page
 from sat.report.atlas.results import Results
 
 pytestmark = pytest.mark.slow
-READY = "document.documentElement.dataset.ready"
 RUN = "document.title='stolen'"
 # Names of a study that starts from a matrix may hold anything that prints; families and groups may hold more.
 NAMES = [
@@ -47,32 +45,6 @@ FAMILIES = [f"<svg onload={RUN}>", "-->", "B & C"] * 4
 @pytest.fixture(scope="module")
 def results() -> Results:
     return made(NAMES, FAMILIES)
-
-
-@pytest.fixture(scope="module")
-def page(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("atlas") / "atlas.html"
-    path.write_text(make_page(results), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Tab]:
-    """One browser for all tests of this file."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, browsing(Path(folder)) as tab:
-        yield tab
-
-
-@pytest.fixture
-def tab(shared: Tab, page: Path) -> Iterator[Tab]:
-    """The page, freshly opened; afterwards it has asked for nothing, complained of nothing, and run no text."""
-    shared.open(page, READY)
-    shared.complaints.clear()
-    yield shared
-    assert shared.complaints == []
-    assert {url.split("#")[0].removeprefix("file://") for url in shared.requests} == {str(page)}
-    assert shared.run("document.title") == "made: atlas"
-    shared.run("document.documentElement.dataset.ready = ''")
 
 
 def ask(tab: Tab, one: str, other: str = "") -> str:

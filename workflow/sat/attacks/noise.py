@@ -13,7 +13,7 @@ from sat.seeds import generator
 
 
 def noise(ids: NDArray[np.integer], shape: tuple[int, ...], params: Mapping[str, Any]) -> NDArray[np.int16]:
-    """Draw noise within the ball of an attack, keyed by seed and image, so that all models get the same.
+    """Draw noise within the ball of an attack. It depends on seed and image alone, so all models get the same noise.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def noise(ids: NDArray[np.integer], shape: tuple[int, ...], params: Mapping[str,
     shape : tuple of int
         Shape of one image.
     params : mapping
-        Keys eps (in grey levels, or pixels), seed, and norm where it is not linf.
+        Keys eps (in grey levels; in pixels where norm is patch), seed (int), and norm where it is not linf.
 
     Returns
     -------
@@ -39,11 +39,7 @@ class Noise:
 
     Parameters
     ----------
-    ids : int array, shape (n,)
-        Ids of the images.
-    shape : tuple of int
-        Shape of one image.
-    params : mapping
+    ids, shape, params
         See `noise`.
     """
 
@@ -59,17 +55,14 @@ class Noise:
 
 
 def sign_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int) -> NDArray[np.int16]:
-    """Draw +eps or -eps grey levels for every value, keyed by seed and image, so that all models get the same.
+    """Draw +eps or -eps grey levels for every value.
 
     Parameters
     ----------
-    ids : int array, shape (n,)
-        Ids of the images.
-    shape : tuple of int
-        Shape of one image.
+    ids, shape, seed
+        See `noise`.
     eps : int
         Size of the noise in grey levels.
-    seed : int
 
     Returns
     -------
@@ -84,7 +77,7 @@ def sign_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed:
 
 
 def sign_noise_l2(ids: NDArray[np.integer], shape: tuple[int, ...], eps: float, seed: int) -> NDArray[np.int16]:
-    """Draw noise of L2 norm eps, keyed by seed and image, so that all models get the same.
+    """Draw noise of L2 norm eps.
 
     The noise is plus or minus m grey levels at random places. m is the smallest
     number with which all values together reach eps. The number of places is the
@@ -92,13 +85,10 @@ def sign_noise_l2(ids: NDArray[np.integer], shape: tuple[int, ...], eps: float, 
 
     Parameters
     ----------
-    ids : int array, shape (n,)
-        Ids of the images.
-    shape : tuple of int
-        Shape of one image.
+    ids, shape, seed
+        See `noise`.
     eps : float
         L2 norm in grey levels.
-    seed : int
 
     Returns
     -------
@@ -116,19 +106,16 @@ def sign_noise_l2(ids: NDArray[np.integer], shape: tuple[int, ...], eps: float, 
 
 
 def patch_noise(ids: NDArray[np.integer], shape: tuple[int, ...], eps: int, seed: int) -> NDArray[np.int16]:
-    """Replace a square at a random place by black and white, keyed by seed and image, so that all models get the same.
+    """Replace a square at a random place by black and white.
 
     Each value of the square becomes 0 or 255.
 
     Parameters
     ----------
-    ids : int array, shape (n,)
-        Ids of the images.
-    shape : tuple of int
-        Shape of one image.
+    ids, shape, seed
+        See `noise`.
     eps : int
         Number of pixels. The square is the largest one that has no more.
-    seed : int
 
     Returns
     -------

@@ -67,17 +67,10 @@ def pair_table(
     -------
     DataFrame
         One row per ordered pair that is measured, the diagonal included, sorted by
-        source and target. Columns: source, target, n_both_correct, n_fooled, n_both_fooled
-        (number of images on which both directions transfer; it belongs to the
-        unordered pair, so both of its rows have the same number), rate, rate_low,
-        rate_high, n_noise, noise_rate, noise_low, noise_high, n_over_noise (number of
-        images on which the attack fools the target and noise does not), n_under_noise
-        (noise does and the attack does not), n_both_over, n_both_under and
-        n_over_under (numbers of images on which both directions are over, both are
-        under, or one is over and one under; these belong to the unordered pair),
-        noise_p (`sign_flip_p` of this direction), above_noise (noise_p is at most half
-        of 1 - confidence), at_floor (the mean of both directions lies below eps_s).
-        Rates are shares. They are NaN where n_both_correct is 0.
+        source and target. Columns are those of similarity/pairs.parquet in
+        `sat.store.columns`. Rates are shares, with Wilson's intervals; they are NaN
+        where n_both_correct is 0. noise_p is `sign_flip_p` of the direction. Counts of
+        both directions are the same in both rows of a pair.
     """
     models = sorted(correct)
     rows = []
@@ -127,23 +120,16 @@ def unordered_pairs(pairs: pd.DataFrame, eps_s: float, confidence: float = 0.95)
     eps_s : float
         Floor within the logarithm, in per cent.
     confidence : float
-        Level of the interval. The interval is that of `sat_interval`, which takes
-        into account how often the two directions agree on an image.
+        Level of the interval.
 
     Returns
     -------
     DataFrame
-        Columns: model_a <= model_b, n_both_correct, rate (mean of both directions),
-        sat, sat_low, sat_high, design_effect (2 where both directions agree on every
-        image, about 1 where they are independent, less where they err on different
-        images), at_floor (the mean lies below eps_s), noise_p (`sign_flip_p`, image by
-        image, for the excess of both directions over random noise of the same size),
-        above_noise (noise_p is at most half of 1 - confidence), noise_p_holm (noise_p
-        adjusted for the number of pairs of different models), rate_ab and rate_ba (each
-        direction: made on a, tried on b, and the reverse), noise_p_ab and noise_p_ba (of
-        each direction), directions_above (how many directions are above noise by
-        themselves, 0 to 2), rank, rank_best, rank_worst and tied (`rank_range` among
-        pairs of different models; missing for a model with itself, as noise_p_holm is).
+        Columns are those of similarity/most_similar.csv in `sat.store.columns`, with
+        model_a <= model_b. The interval is that of `sat_interval`. noise_p is
+        `sign_flip_p`, image by image, of both directions together. noise_p_holm and the
+        columns of `rank_range` are among pairs of different models, and missing for a
+        model with itself.
     """
     ordered = pairs.set_index(["source", "target"])
     models = sorted(pairs["source"].unique())

@@ -47,6 +47,12 @@ def answer(name: str, tables: Mapping[str, pd.DataFrame]) -> str:
     return "" if table is None or table.empty or name not in ANSWERS else ANSWERS[name](table)
 
 
+def _largest(table: pd.DataFrame, column: str) -> pd.Series | None:
+    """Row with the largest value of a column, the first of equal ones; None if no value is known."""
+    known = table[column].dropna()
+    return None if known.empty else table.loc[known.idxmax()]
+
+
 def _caveats(table: pd.DataFrame) -> str:
     warned = int((table["warning"].notna() & (table["warning"] != "")).sum())
     if not warned:
@@ -66,9 +72,9 @@ def _effects_pool(table: pd.DataFrame) -> str:
 
 
 def _effects_pairs(table: pd.DataFrame) -> str:
-    if table["affinity"].isna().all():
+    row = _largest(table, "affinity")
+    if row is None:
         return ""
-    row = table.loc[table["affinity"].idxmax()]
     known = "affinity_low" in row and row["affinity_low"] == row["affinity_low"]
     ends = f", interval {row['affinity_low']:.2f} to {row['affinity_high']:.2f}" if known else ""
     return f"{row['model_a']} and {row['model_b']} have the largest affinity ({row['affinity']:.2f}{ends})."
@@ -83,9 +89,11 @@ def _choose_k(table: pd.DataFrame) -> str:
     words = []
     for of, part in table.groupby("of", sort=False):
         gaps = part.loc[part["largest_gap"].astype(bool), "k"]
-        best = part.loc[part["silhouette"].idxmax(), "k"] if part["silhouette"].notna().any() else None
+        best = _largest(part, "silhouette")
         if best is not None and len(gaps):
-            words.append(f"{SIMILARITIES[str(of)]}: {best} by silhouette, {gaps.iloc[0]} by the largest eigengap")
+            words.append(
+                f"{SIMILARITIES[str(of)]}: {best['k']:.0f} by silhouette, {gaps.iloc[0]} by the largest eigengap"
+            )
     return f"The best number of clusters of {'; of '.join(words)}." if words else ""
 
 
@@ -124,10 +132,9 @@ def _r2(table: pd.DataFrame) -> str:
 
 
 def _ensembles_clusters(table: pd.DataFrame) -> str:
-    known = table[table["error_reduction"].notna()]
-    if known.empty:
+    best = _largest(table, "error_reduction")
+    if best is None:
         return ""
-    best = known.loc[known["error_reduction"].idxmax()]
     return (
         f"Ensembles of {best['size']:.0f} models from {best['n_clusters']:.0f} cluster"
         f"{'' if best['n_clusters'] == 1 else 's'} gain most: {100 * best['error_reduction']:.0f} % fewer errors than "
@@ -136,10 +143,9 @@ def _ensembles_clusters(table: pd.DataFrame) -> str:
 
 
 def _separation(table: pd.DataFrame) -> str:
-    known = table[table["roc_auc"].notna()]
-    if known.empty:
+    best = _largest(table, "roc_auc")
+    if best is None:
         return ""
-    best = known.loc[known["roc_auc"].idxmax()]
     return (
         f"{best['measure']} tells families apart best: in {100 * best['roc_auc']:.0f} % of the cases, a pair within a "
         "family is more similar than one across."
@@ -147,10 +153,9 @@ def _separation(table: pd.DataFrame) -> str:
 
 
 def _mistakes_models(table: pd.DataFrame) -> str:
-    known = table[table["same_share"].notna()]
-    if known.empty:
+    most = _largest(table, "same_share")
+    if most is None:
         return ""
-    most = known.loc[known["same_share"].idxmax()]
     return f"{most['model']} most often makes its source's mistake, in {100 * most['same_share']:.0f} % of the cases."
 
 
@@ -183,11 +188,10 @@ def _curve(table: pd.DataFrame) -> str:
 
 
 def _retraining_pairs(table: pd.DataFrame) -> str:
-    spread = (table["sat_highest"] - table["sat_lowest"]).dropna()
-    if spread.empty:
+    row = _largest(table.assign(spread=table["sat_highest"] - table["sat_lowest"]), "spread")
+    if row is None:
         return ""
-    row = table.loc[spread.idxmax()]
-    return f"SAT varies most over the trainings of {row['net_a']} and {row['net_b']}: by {spread.max():.2f}."
+    return f"SAT varies most over the trainings of {row['net_a']} and {row['net_b']}: by {row['spread']:.2f}."
 
 
 ANSWERS: Mapping[str, Callable[[pd.DataFrame], str]] = {
