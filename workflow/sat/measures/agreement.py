@@ -19,6 +19,15 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
     """Share of images on which two models predict the same class, right or wrong; 0 to 1.
 
     69 models and 50,000 images take 0.2 s.
+
+    Parameters
+    ----------
+    arrays, labels
+        See `sat.units.measure.Measure`.
+
+    Returns
+    -------
+    float array, shape (models, models)
     """
     stack = np.stack([np.asarray(prediction[:]) for prediction in arrays])
     square = np.eye(len(stack))

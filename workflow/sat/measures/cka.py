@@ -33,6 +33,15 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
     images, so about 2 minutes for 5,000, 7 for 10,000 and 3 hours for 50,000. A sample
     of 5,000 is enough: the estimator of HSIC has no bias that more images would remove.
 
+    Parameters
+    ----------
+    arrays, labels
+        See `sat.units.measure.Measure`.
+
+    Returns
+    -------
+    float array, shape (models, models)
+
     References
     ----------
     Song et al. (2012). Feature selection via dependence maximization. JMLR 13, Eq. 5.

@@ -18,9 +18,18 @@ UNIT = Measure(needs="gradient", interval="none", title="cosine of input gradien
 def run(arrays: Sequence[Any], labels: Any) -> Floats:
     """Cosine of the gradients of two models' losses with respect to the same image, averaged over images; -1 to 1.
 
-    An attack follows this gradient, so its alignment is the closest known cause of transfer. Images on which one of
-    both gradients is 0 everywhere are left out; it is NaN where none is left. 69 models and 512 images of 224 px take
-    about 2 minutes; memory holds one image of every model.
+    An attack follows this gradient, so its alignment is the closest known cause of transfer. Images on which either
+    gradient is 0 everywhere are left out. The measure is NaN if no image is left. 69 models and 512 images of 224 px
+    take about 2 minutes; memory holds one image of every model.
+
+    Parameters
+    ----------
+    arrays, labels
+        See `sat.units.measure.Measure`.
+
+    Returns
+    -------
+    float array, shape (models, models)
 
     References
     ----------

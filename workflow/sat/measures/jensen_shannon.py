@@ -31,6 +31,15 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
     pair needs one logarithm per image and class: 69 models x 1,000 classes take about 2
     minutes on one core for 10,000 images, and 9 for 50,000.
 
+    Parameters
+    ----------
+    arrays, labels
+        See `sat.units.measure.Measure`.
+
+    Returns
+    -------
+    float array, shape (models, models)
+
     References
     ----------
     Lin, J. (1991). IEEE Trans. Inf. Theory 37(1), 145-151.

@@ -15,7 +15,7 @@ from sat.units import check_known, module
 from sat.units.measure import Measure
 
 GROUPS = 20
-"""Parts of the images of which the jackknife leaves out one at a time."""
+"""Number of groups of images. The jackknife leaves out one group at a time."""
 MOST_RESAMPLED = 1000
 """Largest number of images for the jackknife. It bounds time and memory; the spread is scaled to all images."""
 
@@ -43,6 +43,8 @@ def similarity_matrix(name: str, arrays: Mapping[str, Any], labels: Any = None) 
     ------
     ValueError
         If there is no such measure, shapes do not fit together, there are too few images, or labels are missing.
+    SatError
+        If the measure's function does not return a symmetric matrix of this shape.
     """
     unit = module("measures", check_known("measures", name))
     _check(name, unit.UNIT, arrays, labels)
@@ -66,12 +68,12 @@ def similarity_interval(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compute intervals of the choice of images for a similarity matrix.
 
-    A measure that is a share of the images has Wilson's interval. Others have one of a delete-a-group jackknife, which
-    needs nothing but the measure itself: at most 1,000 images are cut at random into 20 groups, the measure is computed
-    without each group, and the variance is scaled to the number of all images. The interval is that of Student's t with
-    19 degrees of freedom, on the scale log(1 - similarity), so that it ends below 1. In simulations with 200 and 700
-    images and 95 % intervals, those of agreement, Jensen-Shannon and CKA covered 93 to 97 %, and those of error
-    consistency 92 to 95 %, but only 80 % where each model erred on 6 images.
+    A measure that is a share of the images has Wilson's interval. Other measures have the interval of a delete-a-group
+    jackknife, which needs nothing but the measure itself: at most 1,000 images are cut at random into 20 groups, the
+    measure is computed without each group, and the variance is scaled to the number of all images. The interval is that
+    of Student's t with 19 degrees of freedom, on the scale log(1 - similarity), so that it ends below 1. In simulations
+    with 200 and 700 images and 95 % intervals, those of agreement, Jensen-Shannon and CKA covered 93 to 97 %, and those
+    of error consistency 92 to 95 %, but only 80 % where each model erred on 6 images.
 
     It takes as long as 20 runs of the measure on at most 1,000 images, however many images there are. For
     Jensen-Shannon or CKA of 69 models with 1,000 classes or features, this is about 2 minutes. Memory holds these
@@ -92,7 +94,7 @@ def similarity_interval(
     Returns
     -------
     low, high : DataFrame, shape (models, models)
-        NaN where the similarity is NaN, where its jackknife is, or where the two models do not differ on any image.
+        NaN where the similarity or its jackknife is NaN, and where the two models do not differ on any image.
 
     References
     ----------
@@ -132,7 +134,21 @@ def similarity_interval(
 
 
 def similarity(name: str, a: Any, b: Any, labels: Any = None) -> float:
-    """Compute the similarity of two models from one array each; see `similarity_matrix`."""
+    """Compute the similarity of two models.
+
+    Parameters
+    ----------
+    name : str
+        Name of the measure.
+    a, b : array_like
+        The array of each model that the measure `needs`.
+    labels : int array, shape (n,), optional
+        See `similarity_matrix`, which also says what errors are raised.
+
+    Returns
+    -------
+    float
+    """
     return float(similarity_matrix(name, {"a": a, "b": b}, labels).iloc[0, 1])
 
 

@@ -15,19 +15,28 @@ from sat.units.measure import Measure
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 K = 10
-"""Neighbours of each image, as in the reference."""
+"""Number of neighbours of each image, as in the reference."""
 UNIT = Measure(needs="feature", least=K + 1, title=f"mutual nearest neighbours\n(share of {K})")
 ROWS = 256
-"""Images whose neighbours are found at once."""
+"""Number of images whose neighbours are found at once."""
 
 
 def run(arrays: Sequence[Any], labels: Any) -> Floats:
     """Share of an image's 10 nearest neighbours that two models have in common, averaged over images; 0 to 1.
 
     Neighbours are the other images with the largest cosine of features. By chance, two models share 10 / (n - 1) of
-    them. It is NaN for a model with the same features for all images.
+    them. The measure is NaN for a model with the same features for all images.
 
     69 models of 1,000 features and 5,000 images take about 2 minutes on one core.
+
+    Parameters
+    ----------
+    arrays, labels
+        See `sat.units.measure.Measure`.
+
+    Returns
+    -------
+    float array, shape (models, models)
 
     References
     ----------

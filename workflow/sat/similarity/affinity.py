@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 LEAST = 4
-"""Models: with 3, the effects explain every pair, and nothing is left."""
+"""Fewest models. With 3, the effects explain every pair, and nothing is left."""
 LEAST_FAMILIES = 3
-"""Families of two members or more. A boost of one of two families is the same as a boost of the other."""
+"""Fewest families of two members or more. With two families, a boost of one is the same as a boost of the other."""
 
 
 def log_odds(fooled: ArrayLike, total: ArrayLike) -> Floats:
-    """Log-odds of a rate, with half an image added to either side, so that 0 and all stay finite.
+    """Compute the log-odds of a rate. Half an image is added to either side, so that rates of 0 and 1 stay finite.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def log_odds(fooled: ArrayLike, total: ArrayLike) -> Floats:
 
 
 def directed_log_odds(pairs: pd.DataFrame, models: list[str]) -> pd.DataFrame:
-    """Log-odds of transfer in both directions.
+    """Compute the log-odds of transfer in both directions.
 
     Parameters
     ----------
@@ -59,17 +59,27 @@ def directed_log_odds(pairs: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 
 def symmetric_log_odds(directed: pd.DataFrame) -> pd.DataFrame:
-    """Half the sum of both directions' log-odds: H.
+    """Compute H, the mean of both directions' log-odds.
 
-    The sum is taken of the log-odds, not of the rates: SAT averages rates first, and so holds a rest that two models'
-    own asymmetries make, whether or not they are alike.
+    Log-odds are averaged, not rates. SAT averages rates, so a part of it comes from the asymmetries of the two models
+    by themselves, whether or not they are alike.
+
+    Parameters
+    ----------
+    directed : DataFrame, shape (n, n)
+        From `directed_log_odds`.
+
+    Returns
+    -------
+    DataFrame, shape (n, n)
+        Symmetric.
     """
     half: pd.DataFrame = (directed + directed.T) / 2
     return half
 
 
 def log_odds_of_sat(sat: pd.DataFrame) -> pd.DataFrame:
-    """H of a matrix that has no counts: the log-odds of the mean rate that SAT is the logarithm of.
+    """Compute H for a matrix without counts: the log-odds of the mean rate, of which SAT is the logarithm.
 
     Parameters
     ----------
@@ -79,7 +89,7 @@ def log_odds_of_sat(sat: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (n, n)
-        NaN where SAT is NaN; finite at 0 and 100 %, which are taken for a hundredth of a per cent less.
+        NaN where SAT is NaN. Rates are clipped to 0.01 to 99.99 %, so that all other entries are finite.
     """
     rate = (np.exp(sat) / 100).clip(1e-4, 1 - 1e-4)
     odds: pd.DataFrame = np.log(rate / (1 - rate))
@@ -113,13 +123,13 @@ def fit_affinity(half: pd.DataFrame, families: Mapping[str, str] | None = None) 
     half : DataFrame, shape (n, n)
         From `symmetric_log_odds`.
     families : mapping of str to str, optional
-        Declared in advance, by model.
+        Family of every model, declared in advance.
 
     Returns
     -------
     Affinity
-        With NaN and a reason where it is not identified: fewer than 4 models, fewer than 3 families of two members or
-        more, or pairs that leave an effect undetermined.
+        It has NaN and a reason where affinity is not determined: with fewer than 4 models, with fewer than 3 families
+        of two members or more, or where too many pairs are missing.
     """
     models = list(half.index)
     n = len(models)
@@ -161,10 +171,10 @@ def fit_affinity(half: pd.DataFrame, families: Mapping[str, str] | None = None) 
 
 
 def affinities(half: Floats) -> Floats:
-    """Affinity of many matrices of one pool at once, as of draws of the images; the same as `fit_affinity` of each.
+    """Compute the affinities of many matrices of one pool at once, as `fit_affinity` does for each.
 
-    Without a missing pair the least squares have a closed form: an effect is the sum of the model's row, less the sum
-    of all effects, over n - 2.
+    If no pair is missing, least squares have a closed form: an effect is the sum of the model's row minus the sum of
+    all effects, divided by n - 2.
 
     Parameters
     ----------
@@ -248,15 +258,15 @@ def fit_levels(directed: pd.DataFrame) -> Levels:
 def contrast(half: pd.DataFrame, first: list[str], second: list[str]) -> float:
     """Contrast of two groups of models: W_a + W_b - 2 A_ab.
 
-    W is the mean H within a group, A between them. Every effect of a model drops out, and so do all other models of
-    the pool: this is what can be said of groups whatever else was measured.
+    W is the mean H of pairs within a group, and A that of pairs across. The effects of the models cancel, and other
+    models of the pool play no role. So a contrast does not depend on what else was measured.
 
     Parameters
     ----------
     half : DataFrame
         From `symmetric_log_odds`.
     first, second : list of str
-        Members; no model in both.
+        Members of the groups; no model is in both.
 
     Returns
     -------
@@ -271,6 +281,6 @@ def contrast(half: pd.DataFrame, first: list[str], second: list[str]) -> float:
 
 
 def _mean_pair(square: Floats) -> float:
-    """Mean over unordered pairs of two models. With a missing pair, effects no longer cancel: each counts equally."""
+    """Mean over the unordered pairs that are known. If one is missing, the models' effects no longer cancel."""
     a, b = np.triu_indices(len(square), 1)
     return float(np.nanmean(square[a, b]))

@@ -1,4 +1,4 @@
-"""Estimates of pairs that are not measured, from each model's pairs with some models: the landmarks.
+"""Estimates of pairs that are not measured, from each model's measured pairs with the landmarks.
 
 A matrix of n models has far fewer degrees of freedom than entries. Each model is measured against K landmarks, and the
 other pairs follow from that: the sum of two models' effects, and a ridge regression of each model's profile over the
@@ -30,7 +30,7 @@ class Estimate:
     """What `estimate_pairs` finds."""
 
     matrix: pd.DataFrame
-    """Shape (n, n): measured where it is measured, and estimated elsewhere; the diagonal is as it was given."""
+    """Shape (n, n): measured values, and estimates where there are none. The diagonal is unchanged."""
     estimated: pd.DataFrame
     """Shape (n, n), bool: which entries are estimates."""
     half: float
@@ -63,9 +63,9 @@ def estimate_pairs(measured: pd.DataFrame, landmarks: Sequence[str], confidence:
     Returns
     -------
     Estimate
-        An interval covers what a measurement of the pair would give, at its level for pairs of all models together.
-        That holds where landmarks were drawn as if at random from the models, since a landmark that is left out is
-        then like any other model. It does not hold for each model by itself.
+        The share `confidence` of all intervals contains what a measurement of the pair would give. This holds if the
+        landmarks are like a random sample of the models, since a landmark that is left out is then like any other
+        model. It need not hold for each model by itself.
     """
     models = list(measured.index)
     places = np.array([models.index(name) for name in landmarks])
@@ -112,13 +112,14 @@ def _effects(values: Floats, landmarks: NDArray[np.integer]) -> Floats:
 def _complete(
     values: Floats, landmarks: NDArray[np.integer], effects: Floats, penalty: float, row: int | None = None
 ) -> Floats:
-    """Estimates of all pairs, or of one model's, from those with a landmark.
+    """Estimate all pairs, or those of one model, from the pairs with a landmark.
 
-    What is left of a model's pairs with the landmarks after the effects, its profile, is written as a weighted sum of
-    the landmarks' own profiles. The same sum of the landmarks' pairs with another model estimates the pair of both.
+    A model's profile is what is left of its pairs with the landmarks after the effects. It is written as a weighted sum
+    of the landmarks' own profiles. The same weighted sum of the landmarks' pairs with another model estimates the pair
+    of the two models.
     """
     profiles = values[:, landmarks] - effects[:, None] - effects[landmarks]
-    # A landmark's pair with itself says nothing of its likeness to others.
+    # A landmark's pair with itself says nothing about its similarity to other models.
     profiles[landmarks, np.arange(len(landmarks))] = 0
     profiles = np.nan_to_num(profiles)
     own = profiles[landmarks]
@@ -131,7 +132,7 @@ def _complete(
 
 
 def error_by_count(measured: pd.DataFrame, landmarks: Sequence[str], penalty: float, seed: int = 0) -> dict[int, float]:
-    """Errors that fewer landmarks would have had, to tell what more of them may bring.
+    """Compute the errors that fewer landmarks would have had, which shows what more landmarks may bring.
 
     Parameters
     ----------
@@ -144,8 +145,8 @@ def error_by_count(measured: pd.DataFrame, landmarks: Sequence[str], penalty: fl
     Returns
     -------
     dict of int to float
-        Root of the mean square of the errors of pairs of the other landmarks, by number of landmarks: a quarter, half
-        and three quarters of them, each the mean over 10 random choices.
+        Error by number of landmarks, for a quarter, half and three quarters of them. An error is the root of the mean
+        square over the pairs of the other landmarks, and over 10 random choices.
     """
     values = measured.to_numpy(float)
     places = np.array([measured.index.get_loc(name) for name in landmarks])
@@ -162,12 +163,12 @@ def error_by_count(measured: pd.DataFrame, landmarks: Sequence[str], penalty: fl
 
 
 def error_table(estimate: Estimate, families: Mapping[str, str], landmarks: Sequence[str]) -> pd.DataFrame:
-    """Errors of the estimates by model.
+    """Compute the error of each model's estimates.
 
     Parameters
     ----------
     estimate : Estimate
-        Of SAT.
+        Estimate of SAT.
     families : mapping of str to str
         Family of every model.
     landmarks : sequence of str
@@ -197,7 +198,8 @@ def draw_landmarks(families: Mapping[str, str], count: int, seed: int) -> list[s
 
     The models are sorted by family and shuffled within it. Every n/count-th is taken, from a random start. So each
     model is as likely as any other, and each family has its share. The same number from each family would be worse:
-    small families would be landmarks alone, and nothing would tell how wrong the estimates of the large ones are.
+    all members of small families would be landmarks, and little would show how wrong the estimates of large families
+    are.
 
     Parameters
     ----------

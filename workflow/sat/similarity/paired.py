@@ -15,7 +15,7 @@ from sat.statistics.pairs import max_adjusted, two_sided
 
 Floats = NDArray[np.float64]
 AT_ONCE = 200
-"""Draws whose matrices are in memory at once."""
+"""Number of draws whose matrices are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Paired:
 def paired_test(
     first: Scores, second: Scores, measure: Measure, confidence: float = 0.95, draws: int = 999, seed: int = 0
 ) -> Paired:
-    """Test whether two matrices differ by more than the choice between two equal studies would make them.
+    """Test whether two matrices differ by more than they would by chance if the two studies were equal.
 
-    If it made no difference which study an image's outcomes come from, they could be swapped. So both studies' outcomes
-    are swapped at random, image by image and for all pairs at once, and the shift is compared with those of the swapped
-    studies. The test is exact for any number of draws. Intervals come from images drawn with replacement, the same in
-    both studies.
+    Under the null hypothesis, it makes no difference which study an image's outcomes come from. So the outcomes of both
+    studies are swapped at random, image by image and for all pairs at once, and the shift is compared with the shifts
+    of the swapped studies. The test is exact for any number of draws. Intervals come from images drawn with
+    replacement, the same in both studies.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def paired_test(
     images = first.both.shape[1]
     if first.models != second.models or images != second.both.shape[1]:
         raise ValueError("a paired test needs the same models and images in both studies")
-    # Both studies side by side: weights choose which outcome of an image counts in which.
+    # The images of both studies stand side by side. Weights choose which outcome of an image counts in which study.
     joined = Scores(
         first.models,
         first.first,
@@ -111,7 +111,7 @@ def paired_test(
             "p_adjusted": max_adjusted(shifts),
         }
     )
-    # A pair that has no value in some swapped study would count in the others alone.
+    # A pair without a value in some swapped study is left out of all, so that all means are over the same pairs.
     whole = np.isfinite(shifts).all(axis=0)
     means = shifts[:, whole].mean(axis=1, keepdims=True)
     error = z * float(np.nanstd(resampled[:, whole].mean(axis=1), ddof=1))

@@ -100,7 +100,21 @@ Measure = Callable[[Scores, ArrayLike], Floats]
 
 
 def bootstrap_weights(images: int, replicates: int, seed: int) -> NDArray[np.int64]:
-    """How often each image is drawn, with replacement, shape (replicates, images); more leave the first unchanged."""
+    """Draw images with replacement, and count how often each is drawn.
+
+    Parameters
+    ----------
+    images : int
+        Number of images.
+    replicates : int
+    seed : int
+        Seed of the study.
+
+    Returns
+    -------
+    int array, shape (replicates, images)
+        More replicates leave the first ones unchanged.
+    """
     return generator("bootstrap over images", seed).multinomial(images, np.full(images, 1 / images), size=replicates)
 
 
@@ -188,6 +202,11 @@ def bootstrap(scores: Scores, measure: Measure, replicates: int = 1000, seed: in
     -------
     Replicates
         More replicates leave the first ones unchanged. The images are the same for every measure.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or no replicate is asked for.
 
     References
     ----------
@@ -283,6 +302,11 @@ def pair_differences(
         Columns first, second ("a and b"), difference (SAT of the first pair minus that
         of the second), low, high, verdict. The verdict is `first` or `second` (the more
         similar pair), `tie` if the interval contains 0, or `unknown` if a pair is NaN.
+
+    Raises
+    ------
+    ValueError
+        If a model is not in the matrix.
     """
     number = {name: i for i, name in enumerate(drawn.models)}
     place = {pair: i for i, pair in enumerate(zip(drawn.first.tolist(), drawn.second.tolist(), strict=True))}

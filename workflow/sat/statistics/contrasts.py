@@ -1,7 +1,8 @@
 """Contrasts of classes of models: how much more alike pairs of one class are than pairs of two classes.
 
-W_a + W_b - 2 A_ab: W is the mean affinity of pairs within a class, A that of pairs across. Effects of single models
-cancel, and so do models of other classes: this is what can be said of classes whatever else was measured.
+A contrast is W_a + W_b - 2 A_ab, where W is the mean affinity of pairs within a class, and A that of pairs across. The
+effects of single models cancel, and models of other classes play no role. So a contrast does not depend on what else
+was measured.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ def half_contrasts(square: Floats, members: Floats, order: NDArray[np.int32], by
     Returns
     -------
     float array, shape (permutations,)
-        Half of it, because then it says how much more alike a pair of one class is than a pair of two. NaN with fewer
-        than two classes of two models or more.
+        Half of the mean contrast, which says how much more alike a pair of one class is than a pair of two. NaN with
+        fewer than two classes of two models or more.
     """
     weights = class_weights(members.sum(axis=0), by_size)
     if not weights.any():
@@ -92,7 +93,7 @@ def contrast_interval(
 ) -> tuple[float, float]:
     """Compute the jackknife interval of `half_contrasts` over models.
 
-    A class of two models is gone without one of them. Then the mean is over the other classes.
+    If a class of two models loses one of them, it has no pair. Then the mean is over the other classes.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def contrast_interval(
     Returns
     -------
     low, high : float
-        NaN where fewer than two classes are left without some model.
+        NaN if fewer than two classes are left when some model is left out.
     """
     used = np.flatnonzero(members[:, members.sum(axis=0) > 1].any(axis=1))
     identity = np.arange(len(used) - 1, dtype=np.int32)[None]
@@ -136,11 +137,11 @@ def overall_contrasts(
     Returns
     -------
     DataFrame
-        Indexed by the columns of the table. Columns: n_values and n_models (labels of two models or more, and their
-        models), half_contrast (in log-odds; every two labels weigh as much as they have pairs across), low and high
-        (see `contrast_interval`), p (two-sided), p_adjusted (for all columns of the table at once, see
-        `max_adjusted`), the same five with the suffix _equal (every two labels weigh the same), and note (why there is
-        no contrast).
+        Indexed by the columns of the table. Columns: n_values and n_models (number of labels that two models or more
+        have, and of these models), half_contrast (in log-odds; every two labels weigh as much as they have pairs
+        across), low and high (see `contrast_interval`), p (two-sided), p_adjusted (for all columns of the table at
+        once, see `max_adjusted`), the same five with the suffix _equal (every two labels weigh the same), and note (why
+        there is no contrast).
     """
     matrix = sorted_matrix(affinity)
     n = len(matrix)

@@ -14,7 +14,8 @@ _ROUNDING = 1e-7
 def ranked(values: Floats) -> Floats:
     """Rank values from 1; equal values share the mean of their ranks.
 
-    As `scipy.stats.rankdata`, which takes four times as long: permutations rank thousands of times.
+    The ranks are those of `scipy.stats.rankdata`, which takes four times as long. Permutation tests rank thousands of
+    times.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def ranked(values: Floats) -> Floats:
     Returns
     -------
     float array, shape (n,)
-        All NaN if any value is.
+        All NaN if any value is NaN.
     """
     n = len(values)
     order = values.argsort()
@@ -41,7 +42,7 @@ def ranked(values: Floats) -> Floats:
 
 
 def pearson(a: Floats, b: Floats) -> float:
-    """Pearson's correlation over the positions where both are known.
+    """Compute Pearson's correlation over the positions where both values are known.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def pearson(a: Floats, b: Floats) -> float:
     Returns
     -------
     float
-        NaN with fewer than 3 positions, or if one of them is constant up to rounding.
+        NaN with fewer than 3 positions, or if one side is constant up to rounding.
     """
     known = ~(np.isnan(a) | np.isnan(b))
     if known.sum() < 3:
@@ -63,7 +64,7 @@ def pearson(a: Floats, b: Floats) -> float:
 
 
 def spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation over the positions where both are known; NaN with fewer than 3, or a constant."""
+    """Compute Spearman's correlation where both values are known; NaN with fewer than 3, or if one side is constant."""
     known = ~(np.isnan(a) | np.isnan(b))
     if known.sum() < 3:
         return float("nan")
@@ -138,7 +139,7 @@ def rank_mantel(first: Floats, second: Floats, permutations: int, random: np.ran
     Returns
     -------
     float, float
-        NaN where one of both does not vary.
+        NaN if one of the two matrices does not vary.
     """
     a, b = np.triu_indices(len(first), 1)
     # Permuting the models permutes the pairs, so ranks are taken once.

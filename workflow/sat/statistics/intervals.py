@@ -84,9 +84,8 @@ def sat_interval(
       more have a probability of 1 - confidence. The upper end is treated in the same
       way for misses.
 
-    Where very few hits are expected, the intervals are too wide rather than too
-    narrow: with 0.1 expected hits, a set of outcomes has a probability of 90 or 99 %,
-    and of nothing between.
+    Where very few hits are expected, the intervals are too wide rather than too narrow. With 0.1 expected hits, for
+    example, a set of outcomes has a probability of 90 or 99 %, and none has one between these.
 
     References
     ----------
@@ -137,8 +136,8 @@ def jackknife_interval(value: float, without: ArrayLike, confidence: float = 0.9
     Returns
     -------
     low, high : float
-        By Student's t with one degree of freedom less than there are units; NaN with fewer than three units, or where
-        the statistic does not exist without some unit.
+        Ends of the interval, by Student's t with one degree of freedom less than there are units. NaN with fewer than
+        three units, or if the statistic does not exist when some unit is left out.
 
     References
     ----------

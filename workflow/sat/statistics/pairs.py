@@ -134,6 +134,14 @@ def off_diagonal(sat: pd.DataFrame) -> tuple[Floats, Floats]:
 def orders(n: int, permutations: int, seed: int) -> NDArray[np.int32]:
     """Draw permutations of n model labels; the identity comes first.
 
+    Parameters
+    ----------
+    n : int
+        Number of models.
+    permutations : int
+    seed : int
+        Seed of the study.
+
     Returns
     -------
     int array, shape (1 + permutations, n)

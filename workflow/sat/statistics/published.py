@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 MARGIN = 5.0
-"""Percentage points. Another canvas, crop or subset moves an accuracy by up to a few points, and training images do by
-ten or more. Our choice."""
+"""Least gap in percentage points. Another canvas, crop or subset moves an accuracy by up to a few points, and training
+images move it by ten or more. This is our choice."""
 STANDARD_ERRORS = 3.0
-"""So many standard errors of the sample are exceeded by chance about once in 700 models."""
+"""Least gap in standard errors of the sample. About one model in 700 exceeds it by chance."""
 REMARK = "may be images that the model was trained on"
 
 
@@ -24,11 +24,11 @@ def is_above_published(
     n_images : int
         Number of images.
     published_top1 : float
-        Published accuracy, in per cent. It is taken as exact, since it is mostly of 50,000 images.
+        Published accuracy, in per cent. It is taken as exact, since most published accuracies are of 50,000 images.
     margin : float
         Least gap in percentage points.
     errors : float
-        Least gap in standard errors of the accuracy, if the published one held.
+        Least gap in standard errors of the accuracy, which are computed from the published accuracy.
 
     Returns
     -------

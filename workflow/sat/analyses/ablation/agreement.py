@@ -45,10 +45,10 @@ def ablation_table(
         different models; NaN for affinity, whose mean is 0), and n_pairs, pearson, spearman, mantel_p,
         mean_offset, sd_offset (variant minus study), which are those of
         `sat.analyses.reference.comparison.compare`; rand, the adjusted Rand index of its clusters and the study's.
-        What compares with the study is NaN for the study itself.
+        Columns that compare with the study are NaN for the study itself.
     """
     rows = []
-    # Those of the study with itself would say nothing.
+    # The study's row stays NaN: its agreement with itself says nothing.
     rand = pairs.set_index(["of", "variant_a", "variant_b"])["rand"].to_dict()
     for of, variants in matrices.items():
         study = next(iter(variants))
@@ -109,10 +109,9 @@ def clusters(matrix: pd.DataFrame, of: str, k: int, seed: int = 0) -> pd.Series:
     matrix : DataFrame, shape (n, n)
         SAT or affinity.
     of : {'sat', 'affinity'}
-        Affinity may be negative, and clustering takes its exponential, an odds ratio, and nothing of a model with
-        itself.
+        Affinity may be negative, so clustering takes its exponential, an odds ratio, and 0 for a model with itself.
     k : int
-        Number of clusters; that of the models where they are fewer.
+        Number of clusters; at most the number of models is used.
     seed : int
 
     Returns

@@ -70,7 +70,7 @@ def ablation_figure(table: pd.DataFrame, pairs: pd.DataFrame) -> Figure:
     values = _both_triangles(pairs, names)
     image = right.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap="viridis", aspect="auto")
     cell = 72 * (page_width() - 1.0 if narrow() else 0.38 * page_width()) / len(names)
-    # Five letters, as of -0.05, and some air.
+    # Room for five characters, such as -0.05, and a margin.
     size = min(5.5, 0.9 * cell / (5 * LETTER))
     if size < SMALLEST:
         figure.colorbar(image, ax=right, label="rank correlation", fraction=0.05, pad=0.02, aspect=30)

@@ -1,4 +1,4 @@
-"""Possible confounders: how SAT and affinity go with the attack's success and with accuracy."""
+"""Possible confounders: how SAT and affinity correlate with the attack's success and with accuracy."""
 
 from __future__ import annotations
 

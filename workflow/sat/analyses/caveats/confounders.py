@@ -12,15 +12,16 @@ from sat.statistics.published import REMARK
 
 COLUMNS = ("of", "quantity", "n", "r", "share", "warning")
 CEILING = 90.0
-"""Per cent of images that transfer, above which a pair has hardly room for more: SAT ends at ln 100. Our choice."""
+"""Per cent of images. A pair that transfers more has little room left, as SAT ends at ln 100. This is our choice."""
 FEWEST = 8
-"""Pairs or models from which on a correlation may warn."""
+"""Fewest pairs or models for which a correlation may warn."""
 
 
 def above_published(models: pd.DataFrame) -> tuple[str, str, int, float, float, str]:
-    """Ask whether the images are training images of models, whose accuracies are far above the published ones.
+    """Count models that may have been trained on the images: their accuracies are far above the published ones.
 
-    A model is surer of images that it was trained on than of new ones, so attacks on it and on others do not compare.
+    A model is surer of images that it was trained on than of new ones, so attacks on it cannot be compared with attacks
+    on others.
 
     Parameters
     ----------
@@ -30,7 +31,8 @@ def above_published(models: pd.DataFrame) -> tuple[str, str, int, float, float, 
     Returns
     -------
     tuple
-        A row of the table of `caveats`; n are the models with a published accuracy, share those far above it.
+        A row of the table of `caveats`; n is the number of models with a published accuracy, and share is the share of
+        them that is far above it.
     """
     known, above = models[models["published_top1"].notna()], models[models["above_published"].astype(bool)]
     named = ", ".join(

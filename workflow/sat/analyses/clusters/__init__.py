@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 UNITS = {"sat_per_mille": 10, "sat_per_10000": 100}
-"""Other units inside the logarithm of SAT, and how many of them make a per cent. Each moves which pairs are clipped."""
+"""Other units inside the logarithm of SAT, and how many make one per cent. The unit decides which pairs are clipped."""
 
 
 class Clusters(Section):
@@ -183,7 +183,7 @@ def run(given: Given, *, families: dict[str, str], k: int, starts: int, perplexi
 
 
 def _ratios(affinity: pd.DataFrame, models: list[str]) -> pd.DataFrame | None:
-    """Weights of the models' affinities without NaN; None where fewer than 4 models have one."""
+    """Weights of the models whose affinities have no NaN; None if these are fewer than 4."""
     from sat.analyses.clusters.spectral import odds_ratios, without_nan
     from sat.similarity.affinity import LEAST
 

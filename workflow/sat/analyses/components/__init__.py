@@ -122,7 +122,7 @@ def run(
         .reset_index(),
         "components_r2": _joined(r2),
         "components_differences": _joined([found.by_component.assign(of=of) for of, found in differences.items()]),
-        # Of SAT only: affinity cannot say which of a component's values makes models alike.
+        # This is for SAT only: affinity cannot say which of a component's values makes models alike.
         "components_values": differences["sat"].by_value,
         "components_blocks": pd.DataFrame(blocks, columns=["component", "value_a", "value_b", "n_pairs", "mean"]),
     }

@@ -104,7 +104,7 @@ def _p(contrasts: pd.DataFrame) -> str:
 
 
 def _seen(r2: pd.DataFrame) -> str:
-    """How well components predict pairs of two models not seen, beside chance."""
+    """Say how well components predict pairs of two models that the regression has not seen, beside chance."""
     known = r2[r2["r2"].notna()].set_index(["of", "kind"])["r2"]
     words = []
     for of in SIMILARITIES:

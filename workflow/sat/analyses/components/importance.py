@@ -400,9 +400,10 @@ def ranking(data: PairData, importance: pd.Series, splits: pd.DataFrame, null: p
     table = table.join(rank_range(table["importance"], table["low"], table["high"]))
     drawn = np.vstack([table["importance"], null[names].to_numpy(float)])
     table["p"] = np.where(np.isfinite(drawn[0]), (drawn >= drawn[0]).mean(axis=0), np.nan)
-    # One-sided: a component that matters is more important than by chance, and to be less so is no finding. Above the
-    # mean and in units of the spread, because these differ by component (on the authors' matrix, means from 0.025 to
-    # 0.052 and deviations from 0.015 to 0.050): otherwise the widest ones alone would set the bar for all.
+    # The test is one-sided: a component that is less important than by chance is no finding. Importances are taken
+    # above their mean and in units of their spread, because both differ by component (on the authors' matrix, means
+    # from 0.025 to 0.052 and deviations from 0.015 to 0.050). Otherwise, the components with the largest spread would
+    # decide for all.
     table["p_adjusted"] = max_adjusted(drawn, one_sided=True)
     table["null_high"] = null[names].quantile(0.95).to_numpy()
     table["note"] = _notes(data)

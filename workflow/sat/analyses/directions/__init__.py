@@ -40,7 +40,7 @@ def run(given: Given, *, confidence: float) -> Answer:
     ----------
     given : Given
     confidence : float
-        Level of the intervals. A direction is above noise if its p-value is at most half of the rest.
+        Level of the intervals. A direction is above noise if its p-value is at most (1 - confidence) / 2.
 
     Returns
     -------

@@ -27,10 +27,10 @@ def two_way_table(pairs: pd.DataFrame, most_similar: pd.DataFrame) -> pd.DataFra
     Returns
     -------
     DataFrame
-        model_a < model_b, sat, n_both_correct; for each direction (``_ab``: made on a, tried on b; ``_ba``) rate,
-        rate_low, rate_high, noise_rate, noise_p and noise_p_holm (adjusted for the number of directions of all pairs);
-        noise_p and noise_p_holm of both directions together (adjusted for the number of pairs); ratio (of the larger
-        rate to the smaller, each of n_fooled + 1/2 of n_both_correct + 1 images). The largest ratio first.
+        Columns: model_a < model_b, sat, n_both_correct; for each direction (``_ab``: made on a, tried on b; ``_ba``)
+        rate, rate_low, rate_high, noise_rate, noise_p and noise_p_holm (adjusted for the number of directions of all
+        pairs); noise_p and noise_p_holm of both directions together (adjusted for the number of pairs); ratio (of the
+        larger rate to the smaller, each of n_fooled + 1/2 of n_both_correct + 1 images). The largest ratio first.
     """
     ordered = pairs[pairs["source"] != pairs["target"]].copy()
     ordered["noise_p_holm"] = holm(ordered["noise_p"].to_numpy(float))
@@ -64,16 +64,16 @@ def pool_table(pairs: pd.DataFrame, table: pd.DataFrame, confidence: float = 0.9
     Returns
     -------
     DataFrame
-        quantity, value, n (pairs, or directions, that it is about). Quantities:
+        Columns quantity, value, n (number of pairs or directions that the value is about). Quantities:
 
-        - above_noise, and above_noise_in_one_direction: pairs whose directions together are above noise, and those of
-          them of which only one direction is so by itself;
+        - above_noise: pairs whose two directions together are above noise;
+        - above_noise_in_one_direction: those of these pairs of which only one direction is above noise by itself;
         - above_noise_holm: pairs, with p-values adjusted for the number of pairs;
         - directions_above_noise, directions_above_noise_holm: directions, the second adjusted for their number;
         - ratio_above_5, ratio_above_10: pairs whose larger rate is more than 5 or 10 times the smaller (0 included);
         - spearman_larger, spearman_smaller: rank correlation of SAT with the larger and with the smaller rate;
         - correlation_of_directions: Pearson's correlation of the log-odds of a pair's two directions, over ordered
-          pairs; correlation_of_rests: the same of what strengths and fragilities leave of them.
+          pairs; correlation_of_rests: the same after strengths and fragilities are taken out.
     """
     alpha = (1 - confidence) / 2
     p = table[["noise_p_ab", "noise_p_ba"]].to_numpy(float)

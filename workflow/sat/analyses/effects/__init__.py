@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sat.study.plan import Plan
 
 REPLICATES = 200
-"""Draws of the images; enough for a standard error to within 5 %."""
+"""Number of draws of the images, which is enough for a standard error to within 5 %."""
 
 
 def _params(plan: Plan) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def run(given: Given, *, families: dict[str, str], confidence: float, seed: int)
     ----------
     given : Given
     families : dict of str to str
-        By model, declared in advance.
+        Family of every model, declared in advance.
     confidence : float
         Level of the intervals.
     seed : int

@@ -16,7 +16,7 @@ from sat.report.style import BLUE, GREY, TALLEST, family_colours, family_markers
 CROWDED = 0.16
 """Largest share of the figure that names may cover; in a fuller one, only the extreme models are named."""
 EXTREME = 5
-"""Models that are named at either end of an axis."""
+"""Number of models that are named at either end of an axis."""
 
 
 def effects_figure(models: pd.DataFrame, pool: pd.DataFrame) -> Figure:

@@ -41,14 +41,14 @@ class Pool:
 
     @classmethod
     def of_sat(cls, sat: pd.DataFrame, families: Mapping[str, str]) -> Pool:
-        """The pool of a matrix that was given without counts."""
+        """Make the pool of a matrix without counts."""
         return cls(families, log_odds_of_sat(sat), None)
 
     @classmethod
     def of_predictions(
         cls, models: list[str], families: Mapping[str, str], found: Predictions, replicates: int, seed: int
     ) -> Pool:
-        """The pool of a study, with images drawn again for intervals.
+        """Make the pool of a study, with images drawn again for intervals.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Pool:
         families : mapping of str to str
         found : Predictions
         replicates : int
-            Draws of the images, jointly for all models.
+            Number of draws of the images, jointly for all models.
         seed : int
         """
         images = len(next(iter(found.correct.values())))
@@ -98,7 +98,7 @@ class Pool:
 
 
 def _directed(scores: Scores, weights: NDArray[np.int64]) -> Iterator[pd.DataFrame]:
-    """Log-odds of each direction, with every image counted as often as a row of weights says; a frame a row."""
+    """Log-odds of each direction, one frame for each row of weights. A weight says how often an image counts."""
     models = list(scores.models)
     n, forth, back = weighted_counts(scores, weights)
     odds = np.empty((len(n), len(models), len(models)))
@@ -109,7 +109,7 @@ def _directed(scores: Scores, weights: NDArray[np.int64]) -> Iterator[pd.DataFra
 
 
 def model_table(pool: Pool, confidence: float) -> pd.DataFrame:
-    """Effects of every model.
+    """Collect the effects of every model.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def model_table(pool: Pool, confidence: float) -> pd.DataFrame:
 
 
 def pool_table(pool: Pool, sat: pd.DataFrame) -> pd.DataFrame:
-    """How much of the matrix the models' own levels are.
+    """Compute how much of the matrix the models' own levels explain.
 
     Parameters
     ----------
@@ -148,12 +148,12 @@ def pool_table(pool: Pool, sat: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         quantity, value, chance. Quantities: share_sat and share_half, the shares of the variance of SAT and of H over
         pairs that the sum of two effects explains; chance is the share that it would explain of pairs without any
-        effect. level, the mean H. reliability of the affinities: one minus the variance that the choice of images
-        makes, over the variance of the affinities; NaN without images.
+        effect. Further quantities: level, the mean H; reliability of the affinities, 1 minus the ratio of the variance
+        that the choice of images makes to the variance of the affinities; NaN without images.
     """
     n = len(pool.models)
     pairs = n * (n - 1) // 2
-    # n effects explain as many of the dimensions of independent pairs; one of them is the mean.
+    # If pairs are independent, n effects explain n of their dimensions, one of which is the mean.
     chance = (n - 1) / (pairs - 1) if pairs > 1 else float("nan")
     above = np.triu_indices(n, 1)
     affinity = pool.plain.matrix.to_numpy(float)[above]
@@ -170,7 +170,7 @@ def pool_table(pool: Pool, sat: pd.DataFrame) -> pd.DataFrame:
 
 
 def pair_table(pool: Pool, sat: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Affinity of every unordered pair of two models.
+    """Collect the affinity of every unordered pair of different models.
 
     Parameters
     ----------
@@ -182,8 +182,8 @@ def pair_table(pool: Pool, sat: pd.DataFrame, confidence: float) -> pd.DataFrame
     -------
     DataFrame
         model_a, model_b, sat, expected (u_a + u_b, in log-odds), affinity with its interval of the choice of images,
-        affinity_block (with a boost for every declared family), largest_change (of the affinity, when the models of
-        one family other than theirs leave the pool) and without (that family). The most alike first.
+        affinity_block (with a boost for every declared family), largest_change (of the affinity, when the models of one
+        family other than theirs leave the pool) and without (that family). The most similar pair comes first.
     """
     models = pool.models
     a, b = np.triu_indices(len(models), 1)
@@ -211,7 +211,7 @@ def pair_table(pool: Pool, sat: pd.DataFrame, confidence: float) -> pd.DataFrame
 
 
 def _spread(replicates: list[Floats], size: int) -> Floats:
-    """Standard error over the replicates that know a value; NaN with fewer than two."""
+    """Standard error over the replicates that have a value; NaN with fewer than two."""
     if not replicates:
         return np.full(size, np.nan)
     values = np.stack(replicates)

@@ -33,8 +33,8 @@ UNIT = Analysis(
         "models": "similarity/models.csv",
         "estimated": "similarity/estimated.csv",
     },
-    # A study that starts from a matrix has no intervals and no accuracies; one with landmarks has no effects of pairs,
-    # and it alone has estimated pairs.
+    # A study that starts from a matrix has no intervals and no accuracies. A study with landmarks has no effects of
+    # pairs, and only such a study has estimated pairs.
     optional=frozenset({"most_similar", "models", "affinity_pairs", "estimated"}),
     figures={
         "clustermap": Shown("Similarity", "SAT matrix"),

@@ -43,7 +43,7 @@ def cluster_map(
         sat_high, noise_p_ab, noise_p_ba. A matrix from a file has none.
     confidence : float
         Level of the intervals. A direction is above noise if its p-value, adjusted for the number of directions, is at
-        most half of the rest.
+        most (1 - confidence) / 2.
     estimated : DataFrame, optional
         Pairs that were not measured: model_a, model_b, sat_low, sat_high. They are paler.
 
@@ -96,7 +96,7 @@ def affinity_map(
     confidence: float = 0.95,
     estimated: pd.DataFrame | None = None,
 ) -> Figure:
-    """Draw the affinities as a heat map whose colours part at 0, with models of high affinity side by side.
+    """Draw the affinities as a heat map whose colours change at 0, with models of high affinity side by side.
 
     Parameters
     ----------

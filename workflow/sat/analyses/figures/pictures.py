@@ -168,7 +168,7 @@ def _legend_lines(shade: Mapping[str, str]) -> int:
 
 
 def _same_words(shades: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
-    """Give a word that stands in several columns the colour of the first of them, where its column has it free."""
+    """Give a word that is in several columns the colour that it has in the first of them, if this colour is free."""
     first: dict[str, str] = {}
     result = {}
     for name, shade in shades.items():

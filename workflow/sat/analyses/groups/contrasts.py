@@ -20,7 +20,7 @@ from sat.statistics.pairs import (
 )
 
 OTHERS = "(all others)"
-"""Stands for all models of another group; no group can be called so by accident."""
+"""Stands for all models of other groups. No group has this name by accident."""
 COLUMNS = ("first", "second", "n_first", "n_second", "contrast", "low", "high", "p", "p_holm", "note")
 
 
@@ -30,8 +30,8 @@ def group_contrasts(
     """Compute W_a + W_b - 2 A_ab of every two groups, and of every group and all other models.
 
     W is the mean affinity of pairs within a group, A that of pairs across. Effects of single models cancel, so a group
-    that is merely fragile has a contrast of 0, and models of other groups change nothing. Nobody can tell which of the
-    two groups coheres: a boost of one gives the same matrix as a boost of the other.
+    that is merely fragile has a contrast of 0, and models of other groups change nothing. A contrast cannot tell which
+    of the two groups coheres, since a boost of one gives the same matrix as a boost of the other.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def group_contrasts(
 def _contrast(
     square: Floats, present: Floats, sides: Floats, confidence: float, permutations: int, seed: int
 ) -> tuple[float, float, float, float, str]:
-    """contrast, low, high, p, note."""
+    """Compute the contrast of two groups, low, high and p, and say in a note what is missing."""
     n = len(square)
     nothing = float("nan")
     if sides.sum(axis=0).min() < 2:

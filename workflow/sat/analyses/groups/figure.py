@@ -14,7 +14,7 @@ from sat.report.style import CERTAIN, GREY, INK, OF, narrow, page_width
 from sat.statistics.pairs import holm
 
 ROOM = 0.6
-"""Part of the span of the values by which an axis goes beyond them: wider intervals leave it."""
+"""An axis goes beyond the values by this share of their span. Wider intervals leave the axis."""
 
 
 def groups_figure(
@@ -114,7 +114,7 @@ def _contrasts(panel: Axes, rows: pd.DataFrame, contrasts: pd.DataFrame) -> None
 
 
 def _intervals(panel: Axes, value: pd.Series, low: pd.Series, high: pd.Series, shown: list[float]) -> None:
-    """Draw intervals; an arrow stands where one leaves the axis, which one wide interval must not dominate."""
+    """Draw intervals, with an arrow where one leaves the axis, so that one wide interval does not set the scale."""
     room = ROOM * max(max(shown) - min(shown), 0.1)
     left, right = min(shown) - room, max(shown) + room
     for number, (start, end) in enumerate(zip(low, high, strict=True)):
@@ -130,7 +130,7 @@ def _intervals(panel: Axes, value: pd.Series, low: pd.Series, high: pd.Series, s
 
 
 def _in_words(row: pd.Series) -> str:
-    """Whether groups matter beyond each model's level."""
+    """Say whether groups matter beyond each model's level."""
     column = str(row["column"]).replace("_", " ")
     if np.isnan(row["half_contrast"]):
         return f"{column.capitalize()}: no contrast ({row['note']})"

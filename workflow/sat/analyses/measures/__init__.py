@@ -32,7 +32,7 @@ MOST_FEATURES = 5000
 
 
 def _check_known(name: str, info: ValidationInfo) -> str:
-    # Those of the study's own are known only to whoever reads the study.
+    # Measures from the study's code files are known only where the study is read.
     return units.check_known("measures", name, (info.context or {}).get("measures"))
 
 

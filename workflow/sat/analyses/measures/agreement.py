@@ -36,7 +36,7 @@ def rest(matrix: pd.DataFrame) -> pd.DataFrame:
     models = complete_models(matrix)
     part = matrix.loc[models, models]
     left = fit_affinity(part).matrix
-    # Pairs that differ by rounding only are tied, and a measure that is nothing but levels leaves 0.
+    # Pairs that differ by rounding only become ties, and a measure that consists of levels alone becomes 0.
     digits = 9 - np.log10(part.abs().max(axis=None)) if part.any(axis=None) else 0
     return left.round(int(digits)).reindex(index=matrix.index, columns=matrix.columns)
 

@@ -52,7 +52,7 @@ def run(given: Given, *, families: dict[str, str], confidence: float, seed: int)
     ----------
     given : Given
     families : dict of str to str
-        By model.
+        Family of every model.
     confidence : float
         Level of the intervals.
     seed : int

@@ -80,17 +80,18 @@ class Tally:
     """Numbers of images on which a target makes the source's mistake, all of them and without each image in turn."""
 
     total: Floats
-    """Three numbers: images that fool source and target and have an expectation; of these, images on which both fall
-    into the same class; how many these would be, were the source's mistake another one of the same kind."""
+    """Three numbers: n, the images that fool source and target and have an expectation; same, those of them on which
+    both fall into the same class; expected, how many these are expected to be if the source makes another mistake of
+    the same kind."""
     without: Floats
     """The three numbers without each image, shape (3, images)."""
 
     def __add__(self, other: Tally) -> Tally:
-        """Both directions of a pair; an image is left out of both at once."""
+        """Add the other direction of a pair. An image is left out of both directions at once."""
         return Tally(self.total + other.total, self.without + other.without)
 
     def excess(self, confidence: float) -> tuple[float, float, float]:
-        """Excess (same - expected) / (n - expected), with a jackknife interval over images.
+        """Compute (same - expected) / (n - expected), with a jackknife interval over images.
 
         The jackknife is taken of the logarithm of 1 - excess = (n - same) / (n - expected), so the interval ends below
         1 and covers better. Half an image is added to both numbers where they may be 0.
@@ -103,8 +104,8 @@ class Tally:
         Returns
         -------
         excess, low, high : float
-            1 if all mistakes are the same, 0 if they are as often the same as expected. NaN without an image; the ends
-            are NaN too where all mistakes are the same, which no image varies.
+            1 if all mistakes are the same, 0 if they are as often the same as expected. NaN without an image. The ends
+            are also NaN where all mistakes are the same, since leaving out an image then changes nothing.
         """
         n, same, expected = self.total
         nothing = float("nan")
@@ -186,7 +187,7 @@ def tally_by_image(own: Ints, wrong: Ints, share: Floats) -> Tally:
 
 
 def same_class_p(labels: Ints, own: tuple[Ints, Ints], wrong: tuple[Ints, Ints]) -> float:
-    """One-sided p that two models make the same mistake no more often than their true class explains.
+    """Compute the one-sided p that two models make the same mistake no more often than the true class explains.
 
     Null hypothesis: among images of a true class, which wrong class the sources fall into says nothing of the class
     that the targets fall into. Both sources' mistakes move together to another image of the class on which the same of
@@ -222,7 +223,7 @@ def same_class_p(labels: Ints, own: tuple[Ints, Ints], wrong: tuple[Ints, Ints])
         row += np.where(hit, count_equal(theirs_key, ours_key[pool]), 0)
         column += np.where(pool, count_equal(ours_key, theirs_key[hit]), 0)
         count += int((hit & (ours == theirs)).sum())
-    # Images on which both directions would be the same are counted twice as much, and its square four times.
+    # On some images, both directions would be the same: these count 2 in place of 1, and 4 in the sum of squares.
     keys = [(group * width + first) * width + second for first, second in (own, wrong)]
     pools, hits = ((array[0] >= 0) & (array[1] >= 0) for array in (own, wrong))
     twice = np.where(hits, count_equal(keys[1], keys[0][pools]), 0)

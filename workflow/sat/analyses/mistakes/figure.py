@@ -79,7 +79,7 @@ def _bars(axes: Axes, models: pd.DataFrame, pitch: float) -> None:
     if not name_rows(axes, list(models["model"]), pitch):
         axes.set_ylabel(f"{len(models)} models, by family and name")
     axes.set_ylim(len(models) - 0.5, -0.5)
-    # Most targets are mostly unfooled, and the rest is what is looked at.
+    # Most targets are fooled on few images, so the axis ends soon after the largest share.
     axes.set_xlim(0, min(1.0, 1.15 * float((models["fooled"] / n).max())))
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_xlabel("share of the others' images\nthat fool their source")

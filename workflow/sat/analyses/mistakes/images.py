@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 LEAST = 4
-"""Models: an image's difficulty for a pair is measured on pairs of other models."""
+"""Fewest models, since an image's difficulty for a pair is measured on pairs of other models."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Fooling:
 
     @cached_property
     def _counts(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """By image: pairs that are fooled, and of these those with each model; the same of pairs that count."""
+        """Count, for each image, all fooled pairs and those with each model, and the same for pairs that count."""
         off = self.fooled & ~np.eye(len(self.correct), dtype=bool)[:, :, None]
         right = self.correct.sum(axis=0)
         each = off.sum(axis=0) + off.sum(axis=1)
@@ -36,7 +36,7 @@ class Fooling:
     def difficulty(self, a: int, b: int) -> Floats:
         """Log-odds with which an image transfers between two *other* models, shape (n,)."""
         fooled, fooled_each, tried, tried_each = self._counts
-        # Pairs of both models are in the counts of each of them.
+        # The pair of the two models is in the counts of each of them.
         hit = fooled - fooled_each[a] - fooled_each[b] + self.fooled[a, b] + self.fooled[b, a]
         n = tried - tried_each[a] - tried_each[b] + 2 * (self.correct[a] & self.correct[b])
         odds: Floats = np.log((hit + 0.5) / (n - hit + 0.5))
@@ -55,9 +55,9 @@ class Fooling:
         by_rates : float
             Expected if the directions were independent.
         by_images : float
-            Expected if they had nothing in common but the images' difficulty: each direction is fitted by logistic
-            regression on the log-odds with which the image transfers between other models. NaN with fewer than 4
-            models.
+            Expected if the directions had nothing in common but the images' difficulty. Each direction is fitted by
+            logistic regression on the log-odds with which the image transfers between other models. NaN with fewer than
+            4 models.
         """
         common = self.correct[a] & self.correct[b]
         forth, back = self.fooled[a, b][common], self.fooled[b, a][common]

@@ -130,10 +130,10 @@ def pool_table(directions: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        quantity, value. Of all ordered pairs: n, fooled, same, own, expected_by_class and expected_by_image (scaled
-        to all fooled images), excess and excess_image. Of all unordered pairs: both_fooled, both_by_rates,
-        both_by_images, and image_share, the share of both_fooled - both_by_rates that the images' difficulty
-        explains.
+        Columns quantity and value. Quantities of all ordered pairs: n, fooled, same, own, expected_by_class and
+        expected_by_image (scaled to all fooled images), excess and excess_image. Quantities of all unordered pairs:
+        both_fooled, both_by_rates, both_by_images, and image_share, the share of both_fooled - both_by_rates that the
+        images' difficulty explains.
     """
     total = directions.drop(columns=["source", "target"]).sum()
     rows = {name: float(total[name]) for name in ("n", "fooled", "same", "own")}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sat.study.study import Study
 
 LEAST = 3
-"""Nets with two trainings or more: with fewer, there are no several pairs of nets to compare with."""
+"""Fewest nets with two trainings or more. With fewer, there are too few pairs of nets to compare."""
 
 
 def _params(plan: Plan) -> dict[str, Any]:

@@ -37,11 +37,11 @@ from sat.statistics.pairs import square_of
 
 Floats = NDArray[np.float64]
 DRAWS = 100
-"""Draws of two pools that share no model."""
+"""Number of draws of two pools that share no model."""
 CLUSTERED = 20
-"""Draws whose pools are clustered: k-means takes most of the time."""
+"""Number of draws whose pools are clustered, since k-means takes most of the time."""
 STARTS = 20
-"""k-means starts; a pool has few nets."""
+"""Number of k-means starts. A pool has few nets, so few starts are enough."""
 MEASURES = ("sat", "affinity")
 
 
@@ -65,8 +65,8 @@ class Trainings:
     def affinity(self) -> pd.DataFrame:
         """Affinity of all models, shape (n, n).
 
-        Pairs of one net are no part of the fit, since a pool of one training each has none. They are measured against
-        the effects that the other pairs give.
+        Pairs within one net are left out of the fit, since a pool with one training of each net has none. The effects
+        that the other pairs give are taken out of them, too.
         """
         same = self.nets.to_numpy()[:, None] == self.nets.to_numpy()[None, :]
         effects = fit_affinity(self.half.mask(same)).effects.to_numpy(float)
@@ -100,9 +100,9 @@ class Variances:
     """Variance over pairs of nets, in two parts."""
 
     nets: float
-    """Between pairs of nets, whichever their trainings."""
+    """Variance between pairs of nets, whatever their trainings."""
     trainings: float
-    """Between two trainings of the same pair of nets."""
+    """Variance between two trainings of the same pair of nets."""
 
     @property
     def share(self) -> float:
@@ -136,7 +136,7 @@ def variances(values: list[tuple[Floats, Floats]]) -> Variances:
 def summary(
     trainings: Trainings, intervals: Mapping[str, pd.DataFrame], k: int, confidence: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """Say how much of SAT and of affinity is the luck of the trainings, and what follows from it.
+    """Say how much of SAT and of affinity depends on the training, and what follows from that.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def summary(
 
 
 def pair_table(trainings: Trainings) -> pd.DataFrame:
-    """SAT and affinity of every two nets over their trainings.
+    """Compute the mean and the range of SAT and affinity of every two nets over their trainings.
 
     Returns
     -------
@@ -223,14 +223,14 @@ def pair_table(trainings: Trainings) -> pd.DataFrame:
 
 
 def _pairs(squares: list[tuple[Floats, Floats]]) -> list[tuple[Floats, Floats]]:
-    """Upper triangles."""
+    """Values above the diagonals."""
     return [
         (first[np.triu_indices(len(first), 1)], second[np.triu_indices(len(first), 1)]) for first, second in squares
     ]
 
 
 def _jackknife(trainings: Trainings, measure: str, share: float, confidence: float, seed: int) -> tuple[float, float]:
-    """Interval of the share for other nets: all of them but one, in turn."""
+    """Jackknife interval of the share: each net is left out in turn."""
     shares = []
     for net in trainings.names:
         rest = trainings.without(net)
@@ -259,10 +259,10 @@ def _covered(
     squares: list[tuple[Floats, Floats]],
     around: tuple[Floats, Floats],
 ) -> float:
-    """How often the image interval of a pair in one pool holds its value in the other.
+    """How often the image interval of a pair in one pool contains its value in the other pool.
 
-    An interval is as far from its middle as in the whole study, and its middle is moved with the value: affinity is
-    relative to the pool.
+    An interval is as wide as in the whole study. Its middle is the value in the pool, since affinity is relative to the
+    pool.
     """
     place = {model: number for number, model in enumerate(trainings.nets.index)}
     shares = []
@@ -291,7 +291,7 @@ def _nearest_is_own(values: Floats, same: NDArray[np.bool_]) -> float:
 
 
 def _rand(trainings: Trainings, draws: list[tuple[list[str], list[str]]], k: int, seed: int) -> float:
-    """Mean adjusted Rand index of two pools' clusters; NaN with a hole in the matrix, or as many clusters as nets."""
+    """Mean adjusted Rand index of two pools' clusters; NaN if SAT has NaN, or if there are as many clusters as nets."""
     if k >= len(trainings.names) or trainings.sat.isna().any(axis=None):
         return float("nan")
     found = []
@@ -302,7 +302,7 @@ def _rand(trainings: Trainings, draws: list[tuple[list[str], list[str]]], k: int
 
 
 def _mean(values: object) -> float:
-    """Mean of what is finite; NaN of nothing."""
+    """Mean of the finite values; NaN if there are none."""
     known = np.asarray(values, float)
     known = known[np.isfinite(known)]
     return float(known.mean()) if known.size else float("nan")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sat.study.plan import Plan
 
 CLUSTERED = 100
-"""Largest number of replicates that are clustered. More would make shares little finer, and each needs k-means."""
+"""Largest number of replicates that are clustered. Each needs k-means, and more would make shares only a little
+finer."""
 REPEATS = 50
 """Number of pairs of disjoint samples for each number of images."""
 
