@@ -30,7 +30,7 @@ from sat.models.feed import Behind, Line, Sent
 from sat.store import hdf5
 from sat.store.chunks import Chunks, pack, store
 
-SIDE, CROP, IMAGES, BATCH, CLASSES = 224, 0.875, 1024, 128, 1000
+SIDE, CROP, IMAGES, BATCH, CLASSES = 224, 0.875, 4096, 128, 1000
 EPS, STEPS, SOURCES = 8, 10, 3
 MILLISECONDS = (0.15, 0.35, 1.0)
 """Time that a stand-in takes for an image: the range of ResNet-50 on modern GPUs, and a larger net."""
