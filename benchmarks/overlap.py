@@ -101,8 +101,8 @@ def run(repeats: int) -> Table:
     return Table(
         "overlap",
         f"{IMAGES} photographs of {SIDE} px (at 0.35 ms {FEWER[0.35]}, at 1 ms {FEWER[1.0]}) in files that are not in "
-        f"memory, batches of {BATCH}, {SOURCES} sources (one for 8 targets), PGD of {STEPS} steps with random start. The "
-        "device is a stand-in: each image takes it a set time (in an "
+        f"memory, batches of {BATCH}, {SOURCES} sources (one for 8 targets), PGD of {STEPS} steps with random start. "
+        "The device is a stand-in: each image takes it a set time (in an "
         "attack: in each step) and no CPU; adding, clipping and scaling are the device's. What remains is reading, "
         "unpacking, drawing random starts, packing and writing parts, with two background threads. To the bound: "
         "images/s relative to those of the stand-in that never waits, median (least to greatest). CPU: milliseconds of "
