@@ -105,7 +105,7 @@ def evaluate(
         part, count = padded_slice(where), where.stop - where.start
         levels = block.levels.here()[part]
         if kept is not None:
-            levels = kept.index_select(0, levels).permute(0, 3, 1, 2)
+            levels = kept.index_select(0, levels)
         unit = to_unit(levels, block.change.here()[part])
         nets = [targets[names[target]] for target in asked(block.source)]
         waits = [line.fetch(net(unit)[:count].float()) for net in nets]

@@ -270,8 +270,7 @@ def resident(line: Line, source: Items) -> Tensor | None:
 
     Returns
     -------
-    Tensor, shape (n, S, S, 3), or None
-        Channels last in memory, as models read them.
+    Tensor, shape (n, 3, S, S), or None
     """
     if not line.holds(source):
         return None
@@ -279,8 +278,8 @@ def resident(line: Line, source: Items) -> Tensor | None:
     parts = blocks(np.arange(source.shape[0]), Batch(SLICE * 4))
     with Ahead(parts, lambda rows: (rows, line.load(source, rows)), line.threads) as feed:
         for rows, sent in feed:
-            levels = sent.here()[: sent.count].permute(0, 2, 3, 1)
+            levels = sent.here()[: sent.count]
             if kept is None:
-                kept = levels.new_empty((source.shape[0], *levels.shape[1:]))
+                kept = levels.new_empty(source.shape)
             kept[rows[0] : rows[-1] + 1] = levels
     return kept
