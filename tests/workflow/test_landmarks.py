@@ -81,6 +81,12 @@ def test_a_study_with_landmarks_from_images_to_the_page_and_one_model_more(tmp_p
     seen = results.predictions.sel(source=landmarks[0], target=others[0]).to_numpy()
     assert ((seen != labels) == wrong[landmarks[0], others[0]]).all()
     assert "estimated, not measured: 1 of 28 pairs, from 6 landmarks" in unwrapped(project.sat("summary").stdout)
+    # The error is that of all left-out pairs, which landmarks.csv holds by model.
+    off = read_table(project.results / "similarity/landmarks.csv").query("not landmark")
+    error = np.sqrt((off["n_left_out"] * off["error"] ** 2).sum() / off["n_left_out"].sum())
+    said = unwrapped(project.sat("plan", "config.yaml", "--sat-error", "9").stdout)
+    assert f"with 6, SAT's estimates are off by {error:.2f} (root mean square)" in said
+    assert "An error of 9 needs no more landmarks." in said
     # A further model is measured against the landmarks alone.
     rows = [{**cells, "landmark": "1" if cells["model"] in landmarks else ""} for cells in map(row, NETS)]
     project.write_table([*rows, row("coatnet", cohort="2")])
