@@ -133,11 +133,12 @@ def tables(found: list[Found], left_out: list[str], repeats: int, device: str) -
             f"PGD with eps {EPS}/255, step {STEP}/255 and no random start. Ours reads images from a file that is in "
             "memory, attacks and packs perturbations, as the stage does. The bound and the libraries have all images "
             "on the device as float32. The bound: forward and input gradient alone, as many times as there are steps, "
-            "and one forward pass that tells which images are fooled. Ours and foolbox also run that pass. For the same "
-            "work, its time is added to those of torchattacks and torchattack. Loop: our attack alone, on images in "
-            "memory as grey levels, without reading and packing. Speed of ours relative to each: above 1 ours is faster. Each runs once to warm up, and then in turn, up to "
-            f"{repeats} time(s). Frozen parameters, channels_last, deterministic algorithms and the named precision "
-            f"for all. Equal pixels: the share on which all four end alike. {memory}{missing}",
+            "and one forward pass that tells which images are fooled. Ours and foolbox also run that pass. For the "
+            "same work, its time is added to those of torchattacks and torchattack. Loop: our attack alone, on images "
+            "in memory as grey levels, without reading and packing. Speed of ours relative to each: above 1 ours is "
+            f"faster. Each runs once to warm up, and then in turn, up to {repeats} time(s). Frozen parameters, "
+            "channels_last, deterministic algorithms and the named precision for all. Equal pixels: the share on which "
+            f"all four end alike. {memory}{missing}",
             ATTACK,
             [one.attack for one in found],
         ),
