@@ -55,6 +55,26 @@ def test_closed_form_on_a_linear_model(step, steps):
     assert (found == expected).all()
 
 
+@pytest.mark.parametrize("momentum", [None, 0.9])
+def test_byte_for_byte_against_a_plain_loop_over_whole_numbers(net, momentum):
+    images, labels = digits(16)
+    start = random_start(Draws(np.arange(16), 0, "m"), images.shape[1:], EPS)
+    found = ascend(net, images, labels, eps=EPS, step=STEP, steps=STEPS, start=start, momentum=momentum)
+    clean, change, gathered = images.astype(int), np.clip(images + start, 0, 255) - images.astype(int), 0.0
+    target = torch.from_numpy(labels)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (net.blueprint.mean, net.blueprint.std))
+    for _ in range(STEPS):
+        unit = torch.from_numpy(clean + change).float().contiguous(memory_format=torch.channels_last) / 255
+        loss = torch.nn.functional.cross_entropy(net.net((unit.requires_grad_() - mean) / std), target, reduction="sum")
+        loss.backward()
+        gradient = unit.grad
+        if momentum is not None:
+            gathered = gradient = momentum * gathered + gradient / gradient.abs().sum((1, 2, 3), keepdim=True)
+        moved = np.clip(change + STEP * np.sign(gradient.numpy()).astype(int), -EPS, EPS)
+        change = np.clip(clean + moved, 0, 255) - clean
+    assert (found.perturbation == change).all()
+
+
 def test_against_torchattacks(net):
     images, labels = digits(16)
     ours = images + ascend(net, images, labels, eps=EPS, step=STEP, steps=STEPS).perturbation.astype(np.int16)

@@ -31,13 +31,16 @@ def test_gradient_through_resize_and_normalisation_equals_finite_differences(siz
     assert torch.autograd.gradcheck(wrapped, (images,), eps=1e-6, atol=1e-6)
 
 
-def test_native_size_is_not_touched_and_normalisation_is_the_formula():
-    wrapped = Classifier(torch.nn.Identity(), Blueprint("test", 2, 8, (0.1, 0.2, 0.3), (0.5, 0.25, 1.0)))
-    images = torch.rand(2, 3, 8, 8)
-    expected = np.stack(
-        [(images[:, c].numpy() - m) / s for c, (m, s) in enumerate([(0.1, 0.5), (0.2, 0.25), (0.3, 1.0)])], 1
-    )
-    assert np.allclose(wrapped(images), expected, atol=1e-6)
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_native_size_is_not_touched_and_normalisation_is_the_formula_to_the_last_bit(layout):
+    wrapped = Classifier(torch.nn.Identity(), Blueprint("test", 2, 8, (0.1, 0.2, 0.3), (0.5, 0.25, 0.7)))
+    images = torch.rand(2, 3, 8, 8).contiguous(memory_format=layout)
+    given = images.clone()
+    found = wrapped(images)
+    for channel, (mean, std) in enumerate([(0.1, 0.5), (0.2, 0.25), (0.3, 0.7)]):
+        expected = (given[:, channel].numpy() - np.float32(mean)) / np.float32(std)
+        assert (found[:, channel].numpy() == expected).all()
+    assert found.stride() == images.stride() and (images == given).all()
 
 
 def test_resize_agrees_with_pillow():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sat.errors import SatError
-from sat.store import hdf5
+from sat.store import chunks, hdf5
 from sat.store.chunks import Chunks, pack, store
 
 RANDOM = np.random.default_rng(0)
@@ -36,12 +36,28 @@ def test_items_are_those_that_hdf5_reads(tmp_path, storage, dtype):
             data[row] = values[row]
     rows = np.array([4, 19, 3, 4, 8, 0])
     found = np.full((6, 3, 8, 8), 99, dtype)
-    chunks = Chunks(tmp_path / "a.h5", "image")
-    chunks.read(rows, found)
+    items = Chunks(tmp_path / "a.h5", "image")
+    items.read(rows, found)
     with h5py.File(tmp_path / "a.h5") as file:
         expected = np.stack([file["image"][row] for row in rows])
     assert (found == expected).all() and not found[1].any(), "what was never written is zero"
-    assert (chunks.shape, chunks.dtype) == (values.shape, np.dtype(dtype))
+    assert (items.shape, items.dtype) == (values.shape, np.dtype(dtype))
+
+
+@pytest.mark.parametrize("most", [1, 400, 2**20])
+def test_items_are_the_same_however_many_are_unpacked_together(tmp_path, monkeypatch, most):
+    monkeypatch.setattr(chunks, "TOGETHER", most)
+    values = RANDOM.integers(0, 9, (20, 3, 8, 8)).astype(np.uint8)
+    with hdf5.writing(tmp_path / "a.h5") as file:
+        data = hdf5.image_dataset(file, "image", values.shape, np.uint8)
+        values[[3, 11]] = 0
+        for row in {*range(20)} - {3, 11}:
+            data[row] = values[row]
+    rows = RANDOM.permutation(20)
+    found = np.full(values.shape, 99, np.uint8)
+    Chunks(tmp_path / "a.h5", "image").read(rows, found)
+    assert (found == values[rows]).all()
+    Chunks(tmp_path / "a.h5", "image").read(rows[:0], found[:0])
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
@@ -77,6 +93,8 @@ def test_a_damaged_item_is_named(tmp_path):
     path.write_bytes(raw)
     found = np.empty((1, 3, 8, 8), np.uint8)
     Chunks(path, "image").read(np.array([2]), found)
+    with pytest.raises(SatError, match=r"a\.h5: is damaged \(item 1 of 'image': "):
+        Chunks(path, "image").read(np.array([0, 2, 1]), np.empty((3, 3, 8, 8), np.uint8))
     with pytest.raises(SatError, match=r"a\.h5: is damaged \(item 1 of 'image': .*sat verify --full"):
         Chunks(path, "image").read(np.array([1]), found)
     path.write_bytes(raw[:-1000])

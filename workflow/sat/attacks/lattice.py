@@ -75,24 +75,23 @@ def ascend(
     clean = _levels(images, device)
     lowest, highest = (clean - eps).clamp_(0, 255), (clean + eps).clamp_(0, 255)
     target = padded(np.asarray(labels, np.int64)).to(device, non_blocking=True)
-    attacked = clean.clone() if start is None else _onto_lattice(clean + _levels(start, device), lowest, highest)
-    unit, sign = torch.empty_like(clean), torch.empty_like(clean)
+    attacked = clean.clone() if start is None else _levels(start, device).add_(clean).clamp_(lowest, highest)
+    unit = torch.empty_like(clean)
     zero = torch.zeros(len(clean), dtype=torch.int64, device=device)
     greatest = torch.zeros(len(clean), device=device)
     gathered = torch.zeros((), device=device)
     for _ in range(steps):
         torch.div(attacked, 255, out=unit)
         gradient = gradient_of(classifier, unit.detach(), target)
-        # In the order of memory, so that nothing is copied.
-        largest = gradient.abs().permute(0, 2, 3, 1).flatten(1).amax(1)
+        # The memory of `unit` is free again. In the order of memory, so that nothing is copied.
+        largest = torch.abs(gradient, out=unit).permute(0, 2, 3, 1).flatten(1).amax(1)
         zero += largest == 0
         greatest = torch.maximum(greatest, largest)  # NaN is greater than all numbers
         if momentum is not None:
             size = gradient.abs().sum((1, 2, 3), keepdim=True)
             gathered = momentum * gathered + gradient / size.clamp_min(SMALLEST)
             gradient = gathered
-        torch.sign(gradient, out=sign)
-        attacked = _onto_lattice(attacked.add_(sign, alpha=step), lowest, highest)
+        attacked.add_(torch.sign(gradient, out=unit), alpha=step).clamp_(lowest, highest)
     with torch.no_grad():
         fooled = classifier(torch.div(attacked, 255, out=unit)).argmax(1) != target
     change = (attacked - clean)[:count].to(torch.int8, memory_format=torch.contiguous_format)
@@ -109,10 +108,6 @@ def _levels(values: NDArray[np.integer], device: str) -> Tensor:
     """Grey levels on the device as floats, channels last; as integers they take a quarter of the way."""
     levels = padded(values).to(device, non_blocking=True)
     return levels.to(torch.float32, memory_format=torch.channels_last)
-
-
-def _onto_lattice(levels: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
-    return torch.minimum(torch.maximum(levels, lowest, out=levels), highest, out=levels)
 
 
 def random_start(draws: Draws, shape: tuple[int, ...], eps: int) -> NDArray[np.int16]:

@@ -309,11 +309,10 @@ class Resident:
         Returns
         -------
         Tensor, shape (m, 3, S, S)
-            Channels last in memory, as models read them.
         """
         found = None
         if asked.images is not None:
-            found = asked.images.here().permute(0, 2, 3, 1).contiguous()
+            found = asked.images.here()
             if asked.places is not None:
                 if self._kept is None:
                     self._kept = found.new_empty((len(self._known), *found.shape[1:]))
@@ -321,9 +320,9 @@ class Resident:
                 self._kept.index_copy_(0, asked.places.here(), found)
         if asked.numbers is not None:
             assert self._kept is not None, "numbers are of images that came before or just now"
-            return self._kept.index_select(0, asked.numbers.here()[part]).permute(0, 3, 1, 2)
+            return self._kept.index_select(0, asked.numbers.here()[part])
         assert found is not None, "what is not known is read"
-        return found[part].permute(0, 3, 1, 2)
+        return found[part]
 
 
 @dataclass

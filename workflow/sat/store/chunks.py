@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,8 @@ from sat.store import hdf5
 
 IN_MEMORY = 2**30
 """Largest number of bytes of images that are read at once and kept in memory."""
+TOGETHER = 2**20
+"""Largest number of bytes of items that one call unpacks. A call costs as much as unpacking tens of kilobytes."""
 GZIP = 1
 """Number of gzip among the filters of HDF5. Files of earlier versions are packed with it."""
 
@@ -97,18 +100,29 @@ class Chunks:
         if not self._ours:
             self._read_with_hdf5(rows, out)
             return
+        # Zstandard unpacks what it packed apart in one call. gzip does not.
+        together = 1 if GZIP in self._filters else max(1, TOGETHER // max(1, out[:1].nbytes))
         with Path(self._path).open("rb", buffering=0) as file:
-            for row, item in zip(rows.tolist(), out, strict=True):
-                if not self._size[row]:
-                    item[...] = 0
-                    continue
-                try:
-                    packed = os.pread(file.fileno(), int(self._size[row]), int(self._start[row]))
-                    item[...] = np.frombuffer(_unpack(packed, item.nbytes, self._filters), self.dtype).reshape(
-                        item.shape
-                    )
-                except (OSError, ValueError, zlib.error) as error:
-                    raise hdf5.damaged(self._path, f"item {row} of {self._name!r}: {error}") from None
+            for first in range(0, len(rows), together):
+                part = slice(first, first + together)
+                self._unpack(file.fileno(), rows[part], out[part])
+
+    def _unpack(self, file: int, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
+        sizes = self._size[rows]
+        stored = sizes > 0
+        out[~stored] = 0
+        if not stored.any():
+            return
+        try:
+            packed = map(os.pread, repeat(file), sizes.tolist(), self._start[rows].tolist())
+            raw = _unpack(b"".join(packed), int(stored.sum()) * out[0].nbytes, self._filters)
+            out[... if stored.all() else stored] = np.frombuffer(raw, self.dtype).reshape(-1, *out.shape[1:])
+        except (OSError, ValueError, zlib.error) as error:
+            if len(rows) == 1:
+                raise hdf5.damaged(self._path, f"item {rows[0]} of {self._name!r}: {error}") from None
+            # One by one, to say which of them is damaged.
+            for place in range(len(rows)):
+                self._unpack(file, rows[place : place + 1], out[place : place + 1])
 
     def _read_with_hdf5(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
         """Read an array that is stored in another way than ours."""
@@ -201,8 +215,11 @@ def pack(items: NDArray[Any], threads: int = 1) -> tuple[NDArray[np.uint8], NDAr
         found: bytes = _zstandard().compress(np.ascontiguousarray(item), asbytes=True)
         return found
 
-    with ThreadPoolExecutor(threads, "pack") as pool:
-        every = list(pool.map(packed, items))
+    if threads == 1:
+        every = [packed(item) for item in items]
+    else:
+        with ThreadPoolExecutor(threads, "pack") as pool:
+            every = list(pool.map(packed, items))
     return np.frombuffer(b"".join(every), np.uint8), np.array([len(one) for one in every], np.int64)
 
 
