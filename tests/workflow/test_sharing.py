@@ -194,10 +194,10 @@ def test_archives_that_are_no_study_are_refused_and_nothing_is_written(
     assert "truncated or damaged" in refused(bad)
     with zipfile.ZipFile(bad, "w") as opened:
         opened.writestr("a/b.txt", "x")
-    assert "is no archive of 'sat export'" in refused(bad)
+    assert "is not an archive of 'sat export'" in refused(bad)
     # Snakemake would take such a profile, and Python such a module.
     for name in ("profiles/default/config.yaml", "results/tiny/more.csv", "studies/tiny/x.py"):
-        assert f"holds {name}, which is no file of" in refused(packed_again(archive, bad, {name: b"x"}))
+        assert f"holds {name}, which is not a file of" in refused(packed_again(archive, bad, {name: b"x"}))
     config = (finished.folder / "config.yaml").read_text()
     renamed = config.replace("study: tiny", "study: other")
     assert "says that it holds study tiny" in refused(packed_again(archive, bad, {STUDY: renamed.encode()}))
