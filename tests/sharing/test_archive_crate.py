@@ -85,10 +85,6 @@ def test_an_archive_is_a_crate_of_its_files_and_of_all_runs(finished: Project, t
     packages = {crate[name]["name"]: crate[name]["softwareVersion"] for name in ids(workflow["softwareRequirements"])}
     assert packages == {"python": start["python"], **start["packages"]}
 
-    (bag / "data/results/tiny/similarity/sat.csv").unlink()
-    _, found = issues(bag, cache)
-    assert any("does not include the Data Entity 'results/tiny/similarity/sat.csv'" in issue for issue in found), found
-
 
 def test_an_imported_study_keeps_the_runs_of_those_who_made_it(finished: Project, tmp_path: Path) -> None:
     before = runs(exported(finished, tmp_path / "tiny"))
@@ -108,13 +104,9 @@ def test_an_imported_study_keeps_the_runs_of_those_who_made_it(finished: Project
     assert "#file/images/attack.h5" in crate
     first, second, failed, killed = runs(crate)
     assert [first] == before
-    assert (
-        second["actionStatus"] == "http://schema.org/CompletedActionStatus"
-        and "(ran 1 of 1 job: 1 crate)" in second["description"]
-    )
-    assert failed["name"].startswith("Run 3 failed after") and failed["description"] == (
-        "snakemake --cores 9 (ran 1 of 2 jobs: 1 attack; failed 1 attack)"
-    )
+    assert second["description"].endswith("(ran 1 of 1 job: 1 crate)") and "error" not in second
+    assert failed["name"].startswith("Run 3 failed after")
+    assert failed["description"] == "snakemake --cores 9 (ran 1 of 2 jobs: 1 attack; failed 1 attack)"
     assert killed["error"] == "The run did not end. It was killed, or its host failed." and "endTime" not in killed
     assert {failed["actionStatus"], killed["actionStatus"]} == {"http://schema.org/FailedActionStatus"}
     said = lab.sat("history", STUDY).stdout

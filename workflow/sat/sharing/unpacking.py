@@ -20,6 +20,7 @@ from sat.store.artefact import read_sidecar, sidecar_path
 from sat.store.bag import Bag
 from sat.store.files import TEMPORARY
 from sat.store.user_files import REGISTRY, register
+from sat.study.code import keep_code
 from sat.study.plan import Artefact, Plan
 from sat.study.section import check_name
 from sat.study.study import load_study, merged_config
@@ -193,6 +194,8 @@ def place(found: Unpacked, into: Path) -> None:
     moves = [(found.results, into / "results" / found.name), (found.study_file.parent, into / study_folder(found.name))]
     check_free(into, found.name)
     record(found, found.results / IMPORTED)
+    # Jobs import code files from there. A run copies them too, but 'sat reproduce' and others need no run before.
+    keep_code(found.plan.study.code.values(), found.results)
     level_times(found.folder)
     done = []
     try:
