@@ -19,7 +19,7 @@ import yaml
 from torch import nn
 
 from conftest import TINY
-from projects import ROOT, Project, locked_copy
+from projects import ROOT, Project, locked_copy, unwrapped
 from sat.models.classifier import load_classifier
 from sat.study.code import CONSENT
 
@@ -127,6 +127,27 @@ def test_a_second_run_has_nothing_to_do_and_looking_needs_no_consent(project: Pr
     assert project.planned() == {}
     assert project.sat("verify", "--full").returncode == 0
     assert "Nothing to be done" in project.run(*TRUST)
+
+
+def test_an_archive_brings_the_nets_and_no_consent(own: Project, tmp_path: Path) -> None:
+    archive, study = str(tmp_path / "own.zip"), "studies/tiny/study.yaml"
+    assert own.sat("export", "-o", archive).returncode == 0
+    lab = Project.new(tmp_path / "lab")
+    done = lab.sat("import", archive)
+    assert "weights of ready: from a code file" in unwrapped(done.stdout), done.stdout + done.stderr
+    assert lab.planned("--configfile", study) == {}
+    place = lab.folder / "studies/tiny"
+    assert {path.name for path in place.iterdir()} == {"study.yaml", "models.csv", "my_nets.py", "blocks.py"}
+    shutil.copy(own.folder / "saved.pth", place)
+    shutil.copy(own.folder / "offline.pth", lab.folder / "ready.pth")
+    refused = lab.sat("restore", study, "--with", "images,weights")
+    assert refused.returncode == 1 and refused.stdout.count("runs with all your rights") == 3, refused.stdout
+    assert [path.name for path in (lab.results / "weights").glob("*.safetensors")] == ["timm.safetensors"]
+    done = lab.sat("restore", study, "--with", "weights", *TRUST)
+    assert done.returncode == 0 and done.stdout.count("the same, and kept") == 3, done.stdout + done.stderr
+    assert lab.state("weights/*.safetensors").keys() == own.state("weights/*.safetensors").keys()
+    refused = lab.sat("reproduce", study, "--stages", "train")
+    assert refused.returncode == 1 and "my_nets.py (digest" in refused.stderr and refused.stdout == ""
 
 
 def test_another_code_reruns_exactly_its_own_nets(project: Project) -> None:

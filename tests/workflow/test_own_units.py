@@ -120,6 +120,29 @@ def test_a_second_run_has_nothing_to_do_and_looking_needs_no_consent(project: Pr
     assert refused.returncode == 1 and "nearest.py, and runs with all your rights" in refused.stderr
 
 
+def test_an_archive_brings_the_code_and_no_consent(own: Project, tmp_path: Path) -> None:
+    archive, study = str(tmp_path / "own.zip"), "studies/tiny/study.yaml"
+    done = own.sat("export", "--with", "all", "-o", archive)
+    assert done.returncode == 0, done.stderr
+    lab = Project.new(tmp_path / "lab")
+    done = lab.sat("import", archive)
+    assert done.returncode == 0 and not (lab.folder / "imported").exists(), done.stderr
+    for name in FILES:
+        assert (lab.folder / "studies/tiny" / name).read_bytes() == (own.folder / name).read_bytes()
+    assert lab.planned("--configfile", study) == {}
+    assert "all are as the study asks" in lab.sat("verify", study, "--full").stdout
+    sample = ("reproduce", study, "--stages", "attack", "measures", "nearest")
+    refused, run = lab.sat(*sample), lab.snakemake("--configfile", study, "--forceall")
+    assert refused.returncode == run.returncode == 1 and refused.stdout == ""
+    # It asks what a run asks.
+    question = refused.stderr[refused.stderr.index("key 'code'") :].strip()
+    assert question in run.stderr.replace(f"{lab.folder}/", "") and all(f"{name} (digest" in question for name in FILES)
+    assert not (lab.folder / "imported").exists()
+    done = lab.sat(*sample, *TRUST)
+    assert done.returncode == 0 and (lab.folder / "imported").exists(), done.stdout
+    assert re.findall(r"(\d) of \1 the same, byte for byte", done.stdout) == ["1", "4", "1"], done.stdout
+
+
 def test_another_measure_reruns_exactly_its_own_steps(project: Project) -> None:
     path = project.folder / "kappa.py"
     path.write_text(path.read_text().replace("cohen_kappa_score(", "0.5 * cohen_kappa_score("))

@@ -60,6 +60,16 @@ def test_variants_run_alone_and_agree_with_studies_of_their_own(project: Project
     assert verified.returncode == 0, verified.stdout
     status = project.sat("status").stdout
     assert "Nothing is left to do." in status, status
+    # They travel as the rest does.
+    archive = project.folder.with_name("tiny.zip")
+    project.sat("export", "--with", "all", "-o", str(archive))
+    lab = Project.new(project.folder.with_name("lab"))
+    assert "Not in the archive" not in lab.sat("import", str(archive)).stdout
+    imported = lab.state("variants/*/*/**/*")
+    assert {name: digest for name, (_, digest) in imported.items()} == {
+        name: digest for name, (_, digest) in project.state("variants/*/*/**/*").items()
+    }
+    assert lab.planned("--configfile", "studies/tiny/study.yaml") == {}
     (project.results / "variants/weak/tiles/c1-000/c1-001.h5").unlink()
     assert "variants/weak/tiles/c1-000/c1-001.h5" in project.sat("verify").stdout
 

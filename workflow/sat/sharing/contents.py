@@ -10,13 +10,14 @@ from typing import Any
 from sat.errors import SatError
 from sat.store.artefact import read_sidecar, sidecar_path
 from sat.store.bag import Entry
+from sat.store.history import HISTORY
 from sat.study.own_units import DECLARED
 from sat.study.plan import Artefact, Plan
 from sat.study.reading import read_csv
 from sat.study.study import Study, locate
 
-FORMAT = 1
-"""Format of the archives that are written."""
+FORMAT = 2
+"""Format of the archives that are written. Since 2, they hold a crate of their own."""
 ABOUT = "sat-export.json"
 """File of an archive that says what it holds, for programs."""
 PARTS = {
@@ -28,7 +29,7 @@ PARTS = {
 """What travels on request: stages whose files may be large, by the word for them. All else always travels."""
 IMPORTED = "imported.json"
 """File in the results of an imported study that says which archive it came from."""
-KEPT = (DECLARED, "provenance/history.jsonl")
+KEPT = (DECLARED, HISTORY)
 """Files of a study's results that are no artefacts, and travel where they are."""
 
 

@@ -12,9 +12,12 @@ import yaml
 
 from sat import __version__
 from sat.errors import SatError
+from sat.sharing.archive_crate import ROOT_CRATE, STUDY_CRATE, archive_crate
 from sat.sharing.contents import ABOUT, FORMAT, KEPT, OwnFiles, own_files, part_of, study_folder
 from sat.store.artefact import read_sidecar, sidecar_path
 from sat.store.bag import Entry, write_bag
+from sat.store.history import HISTORY, parse_history
+from sat.store.runs import is_running
 from sat.store.user_files import REGISTRY, elsewhere
 from sat.study.plan import Artefact, Plan
 from sat.study.study import merged_config
@@ -78,7 +81,7 @@ def pack(
     """
     study = plan.study
     if files[0].suffix == ".json":
-        raise SatError(f"{files[0]}: is no config file; name the study's own file, so that others can extend it.")
+        raise SatError(f"{files[0]}: is not a config file; name the study's own file, so that others can extend it.")
     artefacts = plan.artefacts().values()
     sidecars = _sidecars(artefacts, results)
     home, place = f"results/{study.name}", study_folder(study.name)
@@ -102,6 +105,7 @@ def pack(
     own_entries = own_files(study, config, files[0].parent)
     entries |= {f"{place}/{name}": entry for name, entry in own_entries.entries.items()}
     entries[f"{place}/study.yaml"] = Entry(study_text(files, config, own_entries))
+    entries[ROOT_CRATE] = Entry(_crate(results, home, entries))
     data_set = study.config.images.source
     remarks = [LICENCE.format(source=data_set)] if "images" in parts else []
     remarks += [SHOWN.format(examples=EXAMPLES, source=data_set)] if f"{home}/{EXAMPLES}" in entries else []
@@ -122,6 +126,18 @@ def pack(
     info = {"Bag-Software-Agent": f"sat {__version__}", "External-Identifier": study.name}
     size = write_bag(path, entries, tags, info)
     return Packed(size, len(entries), left_out, remarks)
+
+
+def _crate(results: Path, home: str, entries: dict[str, Entry]) -> bytes:
+    """The crate of the archive."""
+    runs, at_work = [], is_running(results)
+    if (history := f"{home}/{HISTORY}") in entries:
+        # It may grow while the archive is written.
+        content = (results / HISTORY).read_bytes()
+        entries[history] = Entry(content)
+        runs = parse_history(content.decode(errors="replace"))
+    crate = (results / STUDY_CRATE).read_text(encoding="utf-8")
+    return archive_crate(crate, home, entries, runs, at_work).encode()
 
 
 def _sidecars(artefacts: Collection[Artefact], results: Path) -> dict[str, dict[str, Any]]:
@@ -172,6 +188,7 @@ def _read_me(name: str, archive: str, remarks: list[str]) -> str:
             "",
             f"  sat import {archive}         makes it a study that you can extend with models of your own",
             "  sha256sum -c manifest-sha256.txt   checks the files, once the archive is unpacked",
+            "  data/ro-crate-metadata.json        says what each file is and which job made it, and lists all runs",
             "",
             *remarks,
             "",

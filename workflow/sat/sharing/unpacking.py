@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from sat.errors import SatError
+from sat.sharing.archive_crate import ROOT_CRATE
 from sat.sharing.contents import ABOUT, FORMAT, IMPORTED, KEPT, files_of, own_files, part_of, study_folder
 from sat.store.artefact import read_sidecar, sidecar_path
 from sat.store.bag import Bag
 from sat.store.files import TEMPORARY
 from sat.store.user_files import REGISTRY, register
+from sat.study.code import keep_code
 from sat.study.plan import Artefact, Plan
 from sat.study.section import check_name
 from sat.study.study import load_study, merged_config
@@ -96,21 +98,21 @@ def unpacked(path: Path, into: Path) -> Iterator[Unpacked]:
     own, results = f"{study_folder(name)}/", f"results/{name}/"
     try:
         temporary.mkdir(parents=True)
-        bag.unpack(temporary, lambda file: file.startswith((own, results)))
+        bag.unpack(temporary, lambda file: file.startswith((own, results)) or file == ROOT_CRATE)
         # Paths of a study start where it lies, and results are looked for in the working folder.
         with chdir(temporary):
             file = Path(own) / "study.yaml"
             if not file.is_file():
-                raise SatError(f"{path}: is no archive of 'sat export': it has no {file}.")
+                raise SatError(f"{path}: is not an archive of 'sat export': it has no {file}.")
             study = load_study([file])
             if study.name != name:
                 raise SatError(f"{path}: says that it holds study {name}, and {file} is study {study.name}.")
             plan = Plan(study, register(study.files, Path(results), write=False))
             files = files_of(plan)
             known = {f"{own}{entry}" for entry in own_files(study, merged_config([file]), file.parent).entries}
-            known |= {f"{results}{entry}" for entry in (*files, *KEPT, REGISTRY)} | {str(file)}
+            known |= {f"{results}{entry}" for entry in (*files, *KEPT, REGISTRY)} | {str(file), ROOT_CRATE}
             if odd := sorted(set(bag.digests) - known):
-                raise SatError(f"{path}: holds {odd[0]}, which is no file of its study; nothing was imported.")
+                raise SatError(f"{path}: holds {odd[0]}, which is not a file of its study; nothing was imported.")
             sidecars = {each: read_sidecar(f"{results}{each}") for each in plan.artefacts()}
             missing = _compare(path, bag, plan, results, sidecars)
         origin = {"archive": path.name, "manifest_sha256": bag.digest, "sat": about["sat"], "with": about["with"]}
@@ -137,7 +139,7 @@ def _about(bag: Bag) -> dict[str, Any]:
         version = int(about["format"])
         check_name(about["study"])
     except (ValueError, KeyError, TypeError):
-        raise SatError(f"{bag.path}: is no archive of 'sat export': its {ABOUT} cannot be read.") from None
+        raise SatError(f"{bag.path}: is not an archive of 'sat export': its {ABOUT} cannot be read.") from None
     if version > FORMAT:
         raise SatError(
             f"{bag.path}: was packed by sat {about.get('sat')} in format {version}, and this version reads up to "
@@ -192,6 +194,8 @@ def place(found: Unpacked, into: Path) -> None:
     moves = [(found.results, into / "results" / found.name), (found.study_file.parent, into / study_folder(found.name))]
     check_free(into, found.name)
     record(found, found.results / IMPORTED)
+    # Jobs import code files from there. A run copies them too, but 'sat reproduce' and others need no run before.
+    keep_code(found.plan.study.code.values(), found.results)
     level_times(found.folder)
     done = []
     try:

@@ -47,9 +47,13 @@ FORMATS = {
     ".h5": "application/x-hdf5",
     ".html": "text/html",
     ".json": "application/json",
+    ".jsonl": "application/jsonl",
     ".parquet": "application/vnd.apache.parquet",
+    ".py": "text/x-python",
     ".rst": "text/x-rst",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".yaml": "application/yaml",
 }
 
 
@@ -104,7 +108,7 @@ def make_crate(origins: Sequence[Origin], snakefile: Path, about: Mapping[str, s
     graph = _Graph(origins, about)
     main = graph.workflow(snakefile)
     crate = ROCrate(version=VERSION)
-    crate.metadata["conformsTo"] = _references([crate.metadata.profile, WORKFLOW_CRATE])
+    crate.metadata["conformsTo"] = references([crate.metadata.profile, WORKFLOW_CRATE])
     for key, value in graph.root().items():
         crate.root_dataset[key] = value
     for name, entity in sorted(graph.entities.items()):
@@ -118,38 +122,39 @@ def make_crate(origins: Sequence[Origin], snakefile: Path, about: Mapping[str, s
             kind = ComputationalWorkflow if name == main else File
             crate.add(kind(crate, dest_path=unquote(name), properties=entity))
     crate.mainEntity = {"@id": main}
-    return json.dumps(crate.metadata.generate(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return as_text(crate.metadata.generate())
 
 
-def add_history(crate: str, history: Path) -> str:
-    """Add the history of the runs to a crate that is handed on. It is no part of the crate here, since it grows.
+def agent(host: str) -> tuple[str, Entity]:
+    """Id and entity of whoever ran something on a host. Sidecars and the history record the host, and no person."""
+    return f"#agent/{quote(host)}", {"@type": "Organization", "name": f"Users of the host {host}"}
 
-    Parameters
-    ----------
-    crate : str
-        Content of ro-crate-metadata.json.
-    history : Path
-        The history, which lies beside it.
 
-    Returns
-    -------
-    str
-        The content with an entity of the history.
-    """
-    content = json.loads(crate)
-    entity = {
-        "@id": quote(history.name),
-        "@type": "File",
-        "name": "History of the runs",
-        "description": "One line of JSON for every start and every end of a run: command, commit, machine, what ran.",
-        "encodingFormat": "application/jsonl",
-        "contentSize": str(history.stat().st_size),
-        "sha256": file_digest(history),
-    }
-    root = next(each for each in content["@graph"] if each["@id"] == "./")
-    root["hasPart"].append({"@id": entity["@id"]})
-    content["@graph"].append(entity)
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def software(package: str, version: str) -> tuple[str, Entity]:
+    """Id and entity of a package."""
+    entity = {"@type": "SoftwareApplication", "name": package, "softwareVersion": version}
+    return f"#software/{package}-{quote(version)}", entity
+
+
+def commit_of(git: Mapping[str, Any]) -> str:
+    """Words about the code that ran."""
+    commit = f"commit {git['commit']}" if git["commit"] else "no git repository"
+    return commit + (" with uncommitted changes" if git["dirty"] else "")
+
+
+def references(names: Iterable[str]) -> list[Entity]:
+    """Refer to entities by their ids."""
+    return [{"@id": name} for name in names]
+
+
+def digest_of(value: Any) -> str:
+    """The part of an id that stands for a value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def as_text(crate: Mapping[str, Any]) -> str:
+    """Content of ro-crate-metadata.json. The same crate gives the same bytes."""
+    return json.dumps(crate, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 class _Graph:
@@ -184,7 +189,7 @@ class _Graph:
             "datePublished": max(map(_ended, self._sidecars())).isoformat(),
             "license": UNSTATED,
             "conformsTo": [{"@id": profile} for profile in PROFILES],
-            "mentions": _references(["#run", *self.actions]),
+            "mentions": references(["#run", *self.actions]),
         }
 
     def workflow(self, snakefile: Path) -> str:
@@ -198,7 +203,7 @@ class _Graph:
                 "@type": "HowToStep",
                 "name": stage,
                 "position": str(position),
-                "workExample": _references(ran),
+                "workExample": references(ran),
             }
         settings = self._settings("study", dict(_flat(self.study)))
         last = self._last()
@@ -216,11 +221,11 @@ class _Graph:
             "sha256": file_digest(snakefile),
             "contentSize": str(snakefile.stat().st_size),
             "encodingFormat": "text/plain",
-            "hasPart": _references(tools),
-            "step": _references(f"#step/{quote(stage)}" for stage in stages),
-            "input": _references(self.entities[setting]["exampleOfWork"]["@id"] for setting in settings),
-            "output": _references(sorted({_parameter(_of(origin)["stage"], "result") for origin in last})),
-            "softwareRequirements": _references(sorted(packages)),
+            "hasPart": references(tools),
+            "step": references(f"#step/{quote(stage)}" for stage in stages),
+            "input": references(self.entities[setting]["exampleOfWork"]["@id"] for setting in settings),
+            "output": references(sorted({_parameter(_of(origin)["stage"], "result") for origin in last})),
+            "softwareRequirements": references(sorted(packages)),
         }
         self.entities["#run"] = {
             "@type": "CreateAction",
@@ -228,9 +233,9 @@ class _Graph:
             "description": "All jobs whose results are in this crate. They may belong to several calls of Snakemake: "
             "history.jsonl lists those.",
             "instrument": {"@id": name},
-            "agent": _references(sorted({self._agent(sidecar) for sidecar in self._sidecars()})),
-            "object": _references(settings),
-            "result": _references(self.files[origin.path] for origin in last),
+            "agent": references(sorted({self._agent(sidecar) for sidecar in self._sidecars()})),
+            "object": references(settings),
+            "result": references(self.files[origin.path] for origin in last),
             "startTime": min(map(_started, self._sidecars())).isoformat(),
             "endTime": max(map(_ended, self._sidecars())).isoformat(),
             "actionStatus": "http://schema.org/CompletedActionStatus",
@@ -274,8 +279,8 @@ class _Graph:
             "description": f"On {machine['host']}: {', '.join(filter(None, [*how, *load]))}.",
             "instrument": {"@id": self._tool(sidecar, parameters)},
             "agent": {"@id": self._agent(sidecar)},
-            "object": _references([*(self.files[path] for _, path in inputs), *settings]),
-            "result": _references(self.files[origin.path] for origin in made),
+            "object": references([*(self.files[path] for _, path in inputs), *settings]),
+            "result": references(self.files[origin.path] for origin in made),
             "startTime": min(_started(_of(origin)) for origin in made).isoformat(),
             "endTime": max(_ended(_of(origin)) for origin in made).isoformat(),
             "actionStatus": "http://schema.org/CompletedActionStatus",
@@ -287,36 +292,31 @@ class _Graph:
         stage, git = sidecar["stage"], sidecar["git"]
         packages = {"python": sidecar["python"], **sidecar["packages"]}
         code = [sidecar["stage_version"], git, packages]
-        name = f"#tool/{quote(stage)}/{_digest(code)}"
-        commit = f"commit {git['commit']}" if git["commit"] else "no git repository"
+        name = f"#tool/{quote(stage)}/{digest_of(code)}"
         tool = self.entities.setdefault(
             name,
             {
                 "@type": "SoftwareApplication",
                 "name": f"sat {stage}",
                 "description": self.about.get(stage, "An analysis of the study's own."),
-                "softwareVersion": f"{sidecar['stage_version']}, {commit}"
-                + (" with uncommitted changes" if git["dirty"] else ""),
+                "softwareVersion": f"{sidecar['stage_version']}, {commit_of(git)}",
                 "license": MIT,
-                "softwareRequirements": _references(self._software(*package) for package in packages.items()),
+                "softwareRequirements": references(self._add(software(*package)) for package in packages.items()),
                 "input": [],
-                "output": _references([_parameter(stage, "result")]),
+                "output": references([_parameter(stage, "result")]),
             },
         )
         known = {reference["@id"] for reference in tool["input"]}
-        tool["input"] += _references(parameter for parameter in parameters if parameter not in known)
+        tool["input"] += references(parameter for parameter in parameters if parameter not in known)
         return name
 
     def _agent(self, sidecar: Mapping[str, Any]) -> str:
-        """Add who ran a job; return the id. Sidecars record the host, and no person."""
-        host = sidecar["machine"]["host"]
-        name = f"#agent/{quote(host)}"
-        self.entities[name] = {"@type": "Organization", "name": f"Users of the host {host}"}
-        return name
+        """Add who ran a job; return the id."""
+        return self._add(agent(sidecar["machine"]["host"]))
 
-    def _software(self, package: str, version: str) -> str:
-        name = f"#software/{package}-{quote(version)}"
-        self.entities[name] = {"@type": "SoftwareApplication", "name": package, "softwareVersion": version}
+    def _add(self, named: tuple[str, Entity]) -> str:
+        """Add an entity; return its id."""
+        name, self.entities[name] = named
         return name
 
     def _settings(self, stage: str, params: Mapping[str, Any]) -> list[str]:
@@ -327,7 +327,7 @@ class _Graph:
                 continue
             kind = TYPES.get(type(value), "Text")
             plain = value if kind != "Text" or isinstance(value, str) else json.dumps(value, sort_keys=True)
-            name = f"#setting/{quote(stage)}/{quote(key)}/{_digest(value)}"
+            name = f"#setting/{quote(stage)}/{quote(key)}/{digest_of(value)}"
             parameter = self._formal(stage, key, kind)
             self.entities[name] = {
                 "@type": "PropertyValue",
@@ -417,11 +417,3 @@ def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 
 def _parameter(stage: str, name: str) -> str:
     return f"#parameter/{quote(stage)}/{quote(name)}"
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _references(names: Iterable[str]) -> list[Entity]:
-    return [{"@id": name} for name in names]

@@ -45,7 +45,7 @@ def _lines(number: int, run: PastRun, at_work: bool) -> Iterator[str]:
     start = run.start
     machine, devices, git = start["machine"], start["devices"], start["git"]
     began = datetime.fromisoformat(start["time"])
-    yield from wrapped(f"{began:%Y-%m-%d %H:%M:%S} UTC: {_how(run, began, at_work)}", f"{number}. ", "   ")
+    yield from wrapped(f"{began:%Y-%m-%d %H:%M:%S} UTC: {how_it_ended(run, at_work)}", f"{number}. ", "   ")
     yield from _paragraph("command", start["command"])
     gpus = ", ".join(devices["gpus"]) or "no GPU"
     yield from _paragraph("on", f"{machine['host']}, {machine['cpu']}, {devices['cpus']} CPUs, {gpus}")
@@ -54,23 +54,29 @@ def _lines(number: int, run: PastRun, at_work: bool) -> Iterator[str]:
     versions = {name: start["packages"][name] for name in PACKAGES if name in start["packages"]}
     software = {"python": start["python"], **versions}
     yield from _paragraph("software", ", ".join(f"{name} {version}" for name, version in software.items()))
-    planned = sum(start["planned"].values())
-    if run.end is None:
-        yield from _paragraph("planned", f"{_jobs(planned)}: {_counts(start['planned'])}")
-        return
-    ran = run.end["ran"]
-    done = sum(ran.values())
-    yield from _paragraph("ran", f"{done} of {_jobs(planned)}" + (f": {_counts(ran)}" if ran else ""))
-    if run.end["failed"]:
-        yield from _paragraph("failed", _counts(run.end["failed"]))
+    for head, words in what_ran(run):
+        yield from _paragraph(head, words)
 
 
-def _how(run: PastRun, began: datetime, at_work: bool) -> str:
+def how_it_ended(run: PastRun, at_work: bool) -> str:
+    """Say how a run ended, and after which time."""
     if run.end is None:
         return "is at work." if at_work else "did not end. It was killed, or its host failed."
-    took = round((datetime.fromisoformat(run.end["time"]) - began).total_seconds())
+    took = datetime.fromisoformat(run.end["time"]) - datetime.fromisoformat(run.start["time"])
     words = {FINISHED: "finished", FAILED: "failed", STOPPED: "was stopped"}
-    return f"{words[run.end['how']]} after {_duration(took)}."
+    return f"{words[run.end['how']]} after {_duration(round(took.total_seconds()))}."
+
+
+def what_ran(run: PastRun) -> Iterator[tuple[str, str]]:
+    """Say what a run did, under a word for each part."""
+    planned = sum(run.start["planned"].values())
+    if run.end is None:
+        yield "planned", f"{_jobs(planned)}: {_counts(run.start['planned'])}"
+        return
+    ran = run.end["ran"]
+    yield "ran", f"{sum(ran.values())} of {_jobs(planned)}" + (f": {_counts(ran)}" if ran else "")
+    if run.end["failed"]:
+        yield "failed", _counts(run.end["failed"])
 
 
 def _duration(seconds: int) -> str:

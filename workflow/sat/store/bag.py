@@ -128,7 +128,7 @@ class Bag:
     Raises
     ------
     SatError
-        If it is no archive, is damaged, or has a member that would be written outside of its folder.
+        If it is not an archive, is damaged, or has a member that would be written outside of its folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,7 +139,7 @@ class Bag:
             raise SatError(f"{path}: cannot be read ({error.strerror}).") from None
         except DAMAGED:
             raise SatError(
-                f"{path}: is no archive of 'sat export', or is truncated or damaged; nothing was written. Copy it "
+                f"{path}: is not an archive of 'sat export', or is truncated or damaged; nothing was written. Copy it "
                 "again from where it was made."
             ) from None
         self._members = self._checked(self._archive.infolist())
@@ -159,7 +159,7 @@ class Bag:
             If it is not there, or is damaged.
         """
         if name not in self._members:
-            raise SatError(f"{self.path}: is no archive of 'sat export': it has no {name}. Nothing was written.")
+            raise SatError(f"{self.path}: is not an archive of 'sat export': it has no {name}. Nothing was written.")
         with self._reading(name):
             return self._archive.read(self._members[name]).decode()
 
@@ -179,7 +179,7 @@ class Bag:
         """
         for name in self.digests:
             if not accept(name):
-                raise SatError(f"{self.path}: holds {name}, which is no file of a study; nothing was imported.")
+                raise SatError(f"{self.path}: holds {name}, which is not a file of a study; nothing was imported.")
         if (free := shutil.disk_usage(folder).free) < self.size:
             raise SatError(
                 f"{folder.parent}: the disk has {free / 1e9:.1f} GB free, and {self.path} takes "
@@ -221,7 +221,7 @@ class Bag:
             if not member.is_dir():
                 found["/".join(parts[1:])] = member
         if len(tops) != 1:
-            raise SatError(f"{self.path}: is no archive of 'sat export': its members are not in one folder.")
+            raise SatError(f"{self.path}: is not an archive of 'sat export': its members are not in one folder.")
         return found
 
     def _read_manifest(self) -> dict[str, str]:

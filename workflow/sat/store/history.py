@@ -120,15 +120,20 @@ def read_history(results: Path) -> list[PastRun]:
     """
     path = results / HISTORY
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise SatError(
             f"{path}: cannot be read ({error.strerror}). Every run that has something to do writes to it, so the next "
             "one makes it."
         ) from None
+    return parse_history(text)
+
+
+def parse_history(text: str) -> list[PastRun]:
+    """Find the runs in the text of a history, in the order of their starts; damaged lines are left out."""
     starts: dict[str, Mapping[str, Any]] = {}
     ends: dict[str, Mapping[str, Any]] = {}
-    for line in lines:
+    for line in text.splitlines():
         try:
             event = json.loads(line)
             (starts if event["event"] == "start" else ends)[event["run"]] = event
