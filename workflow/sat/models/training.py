@@ -148,7 +148,8 @@ def train(
     state = checkpoint.read() if checkpoint else None
     if state:
         classifier.net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
+        with without_compiler():
+            optimiser.load_state_dict(state["optimiser"])
         scaler.load_state_dict(state["scaler"])
         history = state["history"]
         log.info("%d of %d epochs were finished by a job that was stopped", len(history), settings.epochs)
@@ -205,14 +206,9 @@ def train(
             }
         )
         if checkpoint and checkpoint.due and epoch < settings.epochs:
-            checkpoint.write(
-                {
-                    "net": classifier.net.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "scaler": scaler.state_dict(),
-                    "history": history,
-                }
-            )
+            with without_compiler():
+                states = {"net": classifier.net.state_dict(), "optimiser": optimiser.state_dict()}
+            checkpoint.write({**states, "scaler": scaler.state_dict(), "history": history})
     return Trained(classifier, history, resumed)
 
 
