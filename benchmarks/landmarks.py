@@ -37,7 +37,8 @@ def _row(project: Project, count: int) -> tuple[object, ...]:
     say(f"planning {study}")
     table = project.folder / f"{study}.csv"
     _write_table(table, count)
-    project.add_imagenet69(study, models=str(table), tile_size=TILE)
+    # The names of the 69 that the study lists are not in this table.
+    project.add_imagenet69(study, models=str(table), tile_size=TILE, reference_listed=[])
     plan = Plan(load_study([project.config(study)]))
     others = MODELS - count if count else 0
     tiles = [plan.tile(*pair) for pair in plan.used_tiles]
