@@ -10,9 +10,9 @@ import timm
 
 BEFORE = """
 import sys
-import sat.models.classifier
+import sat.models.classifier, sat.stages.clean, sat.stages.gate
 import timm
-assert "torch._dynamo" not in sys.modules and "sympy" not in sys.modules
+assert not {"torch._dynamo", "sympy", "pydantic"} & set(sys.modules)
 """
 AFTER = """
 import torch
