@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
-
 log = logging.getLogger("sat")
 Item = TypeVar("Item")
 
@@ -33,6 +31,8 @@ def progress(
     item
     """
     if sys.stderr.isatty():
+        from tqdm import tqdm
+
         with tqdm(desc=description, total=total if total is not None else len(items)) as bar:  # type: ignore[arg-type]
             for item in items:
                 yield item

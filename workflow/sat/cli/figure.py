@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.errors import SatError
     from sat.report.redraw import redrawn
     from sat.report.style import FORMATS, paper, save
-    from sat.study.section import did_you_mean
+    from sat.study.spelling import did_you_mean
 
     formats = arguments.format.split(",")
     if wrong := [word for word in formats if word not in FORMATS]:

@@ -162,7 +162,7 @@ def choosing_half(ids: NDArray[np.integer], attacked: NDArray[np.integer], seed:
 def _check(arguments: argparse.Namespace, study: Study) -> None:
     """Refuse what can be seen to be wrong without any results."""
     from sat.errors import SatError
-    from sat.study.section import did_you_mean
+    from sat.study.spelling import did_you_mean
 
     if study.config.matrix:
         raise SatError(

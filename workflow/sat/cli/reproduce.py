@@ -86,7 +86,7 @@ def sample(
 
     from sat.errors import SatError
     from sat.store.artefact import is_made
-    from sat.study.section import did_you_mean
+    from sat.study.spelling import did_you_mean
 
     jobs: dict[str, list[list[Artefact]]] = {}
     for made in plan.jobs().values():

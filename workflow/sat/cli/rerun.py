@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _find(plan: Plan, results: Path, path: str) -> Artefact:
     from sat.errors import SatError
-    from sat.study.section import closest
+    from sat.study.spelling import closest
 
     # A sidecar stands for its artefact; a gate and study.json are their own sidecars.
     name = path.removeprefix(f"{results}/").removesuffix(".json")

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.cli.tools import plan_of, results_folder, study_of, tables_of
     from sat.errors import SatError
     from sat.store.user_tables import set_cells
-    from sat.study.section import did_you_mean
+    from sat.study.spelling import did_you_mean
     from sat.study.table import NOTHING
 
     study = study_of(arguments)

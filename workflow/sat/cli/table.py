@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.errors import SatError
     from sat.report.tables import latex, markdown, plain, readable
     from sat.store.tables import read_table
-    from sat.study.section import did_you_mean
+    from sat.study.spelling import did_you_mean
 
     study = study_of(arguments)
     plan, results = plan_of(study), existing_results(arguments, study)

@@ -13,7 +13,7 @@ from sat.errors import SatError
 from sat.store.user_files import register
 from sat.study.code import give_consent
 from sat.study.plan import Plan
-from sat.study.section import did_you_mean
+from sat.study.spelling import did_you_mean
 from sat.study.study import Study, examine_study, load_study
 from sat.text import wrapped
 

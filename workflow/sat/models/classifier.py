@@ -190,7 +190,8 @@ def plan_blueprint(
     """
     if own:
         return _own_blueprint(architecture, num_classes, input_size, mean, std, own)
-    config: Any = create_net(architecture).pretrained_cfg
+    with WithoutDrawing():  # it is built only to be asked
+        config: Any = create_net(architecture).pretrained_cfg
     native = int(config["input_size"][-1])
     size = input_size or native
     # Networks with position embeddings or windows are built for one size. Others take any size and refuse the option.

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sat.logs import log
 from sat.models.classifier import Classifier
+from sat.models.without_compiler import without_compiler
 
 
 def count_macs(net: nn.Module, images: Tensor) -> int:
@@ -125,9 +126,11 @@ def size_facts(classifier: Classifier) -> dict[str, Any]:
     try:
         classifier.requires_grad_(False).eval()
         image = torch.zeros(1, 3, side, side, device=classifier.mean.device)
-        facts["gmacs"] = count_macs(classifier.net, image) / 1e9
-        facts["forward_mb"] = activation_mb(classifier, gradient=False)
-        facts["gradient_mb"] = activation_mb(classifier, gradient=True)
+        # PyTorch keeps the compiler away from the modes that count.
+        with without_compiler():
+            facts["gmacs"] = count_macs(classifier.net, image) / 1e9
+            facts["forward_mb"] = activation_mb(classifier, gradient=False)
+            facts["gradient_mb"] = activation_mb(classifier, gradient=True)
     except Exception as error:  # the user's net may do anything, and these are only for estimates
         log.warning("operations and memory cannot be counted (%s: %s)", type(error).__name__, error)
     return facts

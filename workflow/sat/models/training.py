@@ -14,11 +14,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import timm
-import timm.optim
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -31,10 +31,12 @@ from torch.optim.lr_scheduler import OneCycleLR
 from sat.models.augmentation import ImageArray, load_batches, seed_all
 from sat.models.classifier import Blueprint, Classifier, build, classifier_layers, to_unit
 from sat.models.own import WrongArguments, not_logits
+from sat.models.without_compiler import without_compiler
 from sat.study.training import Training
 
+with without_compiler():
+    optim: Any = import_module("timm.optim")
 log = logging.getLogger("sat")
-optim: Any = timm.optim
 LINE = 30.0
 """Seconds between two log lines within an epoch."""
 WARMUP_START = 0.01
@@ -133,6 +135,7 @@ def train(
     seed_all("weights", *seed)
     classifier = build_for_training(blueprint, settings, start).train()
     classifier.place(device)
+    parameters = list(classifier.parameters())
     optimiser = make_optimiser(classifier, settings)
     set_rate = make_schedule(optimiser, settings, steps)
     scaler = GradScaler(device, enabled=settings.precision == "float16")
@@ -145,7 +148,8 @@ def train(
     state = checkpoint.read() if checkpoint else None
     if state:
         classifier.net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
+        with without_compiler():
+            optimiser.load_state_dict(state["optimiser"])
         scaler.load_state_dict(state["scaler"])
         history = state["history"]
         log.info("%d of %d epochs were finished by a job that was stopped", len(history), settings.epochs)
@@ -179,11 +183,12 @@ def train(
                 with torch.no_grad():
                     said = teacher(unit).float()
                 loss = distillation_loss(loss, logits, said, distillation)
-            optimiser.zero_grad()
             scaler.scale(loss).backward()
             scaler.unscale_(optimiser)
-            nn.utils.clip_grad_norm_(classifier.parameters(), settings.clip_gradient)
-            scaler.step(optimiser)
+            nn.utils.clip_grad_norm_(parameters, settings.clip_gradient)
+            with without_compiler():
+                scaler.step(optimiser)
+                optimiser.zero_grad()
             scaler.update()
             set_rate((epoch - 1) * steps + step)
             total += loss.detach()
@@ -201,14 +206,9 @@ def train(
             }
         )
         if checkpoint and checkpoint.due and epoch < settings.epochs:
-            checkpoint.write(
-                {
-                    "net": classifier.net.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "scaler": scaler.state_dict(),
-                    "history": history,
-                }
-            )
+            with without_compiler():
+                states = {"net": classifier.net.state_dict(), "optimiser": optimiser.state_dict()}
+            checkpoint.write({**states, "scaler": scaler.state_dict(), "history": history})
     return Trained(classifier, history, resumed)
 
 
@@ -315,7 +315,8 @@ def make_optimiser(classifier: Classifier, settings: Training) -> torch.optim.Op
     if "fused" in inspect.signature(optim.get_optimizer_class(name, bind_defaults=False)).parameters:
         options["fused"] = True
     try:
-        optimiser: torch.optim.Optimizer = optim.create_optimizer_v2(classifier.net, name, **options)
+        with without_compiler():
+            optimiser: torch.optim.Optimizer = optim.create_optimizer_v2(classifier.net, name, **options)
     except Exception as error:  # errors of packages that timm leaves to the user
         raise ValueError(f"training.optimiser: {settings.optimiser!r} cannot be had here ({error})") from None
     return optimiser

@@ -1,4 +1,4 @@
-"""Networks that are built for stored weights, without drawing random weights first."""
+"""Networks that are built without drawing random weights, since their weights are stored or do not matter."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DRAWS = frozenset({"uniform_", "normal_", "erfinv_", "kaiming_uniform_"})
 class WithoutDrawing(TorchFunctionMode):
     """Context in which parameters are not given random values: they hold what was in memory.
 
-    To be used only where stored weights replace every parameter. For ViT-B, drawing takes
-    0.6 of the 0.95 CPU seconds until the weights are loaded.
+    To be used only where stored weights replace every parameter, or none is ever used. For
+    ViT-B, drawing takes 0.6 of the 0.95 CPU seconds until the weights are loaded.
 
     Constants are still written, and buffers are left alone, so all that a network computes
     from them when it is built is as ever. What follows from random values would be another

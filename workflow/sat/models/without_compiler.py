@@ -1,19 +1,25 @@
-"""The import of timm, without PyTorch's compiler.
+"""timm and its optimisers, without PyTorch's compiler.
 
-Two functions of `torch._dynamo` are called for while timm and torchvision are imported, although both matter only
-where something is compiled. With that module come sympy and torch.distributed: 0.9 of the 2.1 s that timm takes to
-start, in every job that runs a model. So both get a stand-in that imports the compiler when it is called.
+timm, torchvision and the optimisers call for `torch._dynamo` while they are imported or at their first step, although
+it matters only where something is compiled. With that module come sympy and torch.distributed: 0.9 of the 2.1 s that
+timm takes to start, in every job that runs a model, and as much again in every training. So they get stand-ins, which
+import the compiler when it is called.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-COMPILER = "torch._dynamo"
+COMPILER, UTILS = "torch._dynamo", "torch._dynamo.utils"
+SHARDED = "torch.distributed.tensor"
+
+_called: list[Callable[..., Any]] = []
+"""Functions of PyTorch's own that were called without the compiler, and remember so."""
 
 
 def import_timm() -> None:
@@ -21,45 +27,93 @@ def import_timm() -> None:
 
     Afterwards, ``import torch._dynamo`` and ``torch.compile`` work as ever.
     """
-    if COMPILER in sys.modules or "torchvision" in sys.modules:
+    if "torchvision" not in sys.modules:
+        with without_compiler():
+            import timm  # noqa: F401
+
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    """Context for code of timm and PyTorch that calls for the compiler and compiles nothing.
+
+    Does nothing if the compiler is imported already.
+    """
+    if COMPILER in sys.modules:
+        yield
         return
     stand_ins = [
-        _StandIn(COMPILER, disable=_disable),
-        _StandIn(f"{COMPILER}.utils", is_compile_supported=_is_compile_supported),
+        # timm's Kron sets a limit of the compiler. It is no optimiser of ours, and its limit is lost.
+        _StandIn(COMPILER, disable=_disable, graph_break=lambda: None, config=SimpleNamespace()),
+        _StandIn(UTILS, is_compile_supported=_is_compile_supported),
     ]
+    if SHARDED not in sys.modules:
+        stand_ins.append(_StandIn(SHARDED, DTensor=_ShardedTensor))
     sys.modules.update({module.__name__: module for module in stand_ins})
     try:
-        import timm  # noqa: F401
+        yield
     finally:
         _take_away()
 
 
 class _StandIn(ModuleType):
-    """A module of the compiler that has some functions. Another version of a library may ask it for more."""
+    """A module that has some names. Another version of a library may ask it for more."""
 
-    def __init__(self, name: str, **functions: Callable[..., Any]) -> None:
+    def __init__(self, name: str, **names: Any) -> None:
         super().__init__(name)
-        vars(self).update(functions)
+        vars(self).update(names, __path__=_Folders(name))
 
     def __getattr__(self, name: str) -> Any:
-        # Import statements look for `__path__` in every module, and only the package has one.
-        if name.startswith("__") and (name, self.__name__) != ("__path__", COMPILER):
+        # Import statements look for such names in every module.
+        if name.startswith("__"):
             raise AttributeError(name)
-        _take_away()
-        return getattr(import_module(self.__name__), name)
+        return getattr(_real(self.__name__), name)
+
+
+class _Folders(list[str]):
+    """Folders with the modules of a package. Whoever looks into them gets the package itself."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__()
+        self._package = package
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(getattr(_real(self._package), "__path__", ()))
+
+
+def _real(name: str) -> ModuleType:
+    _take_away()
+    return import_module(name)
 
 
 def _take_away() -> None:
-    for name in [name for name, module in sys.modules.items() if isinstance(module, _StandIn)]:
-        del sys.modules[name]
+    for name in (COMPILER, UTILS, SHARDED):
+        if isinstance(sys.modules.get(name), _StandIn):
+            del sys.modules[name]
+    # From their next call on, the compiler is kept away from these.
+    while _called:
+        vars(_called.pop()).pop("__dynamo_disable", None)
 
 
-def _disable(function: Callable[..., Any] | None = None, recursive: bool = True, **_: object) -> Callable[..., Any]:
+def _disable(function: Any = None, recursive: bool = True, wrapping: bool = True, **_: object) -> Any:
     """Keep the compiler away from a function, as PyTorch does in its own modules: from the first call on."""
+    if not wrapping:
+        # PyTorch calls the function now, and keeps the answer. Without the compiler, nothing is kept away.
+        _called.append(function)
+        return function
     torch: Any = import_module("torch")
-    disabled: Callable[..., Any] = torch._disable_dynamo(function, recursive)
-    return disabled
+    return torch._disable_dynamo(function, recursive)
 
 
 def _is_compile_supported(*arguments: object) -> object:
-    return import_module(f"{COMPILER}.utils").is_compile_supported(*arguments)
+    return import_module(UTILS).is_compile_supported(*arguments)
+
+
+class _AsksForSharded(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        # Whoever has a sharded tensor has imported its module.
+        module = sys.modules.get(SHARDED)
+        return module is not None and not isinstance(module, _StandIn) and isinstance(value, module.DTensor)
+
+
+class _ShardedTensor(metaclass=_AsksForSharded):
+    """Stands for `DTensor`: timm asks only whether a tensor is one."""

@@ -12,7 +12,7 @@ from sat.results.provenance import Provenance
 from sat.results.reading import Folder
 from sat.results.tables import Tables
 from sat.study.plan import variant_folder
-from sat.study.section import did_you_mean
+from sat.study.spelling import did_you_mean
 from sat.study.study import Study
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from sat.results.reading import Folder, Missing
-from sat.study.section import did_you_mean
+from sat.study.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd

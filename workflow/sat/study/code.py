@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sat.errors import SatError
-from sat.study.section import did_you_mean
+from sat.study.spelling import did_you_mean
 
 KINDS = {"Attack": "attacks", "Measure": "measures", "Analysis": "analyses"}
 """Kinds of units by the names of their declarations."""

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from sat.study.section import did_you_mean
+from sat.study.spelling import did_you_mean
 
 ARCHITECTURES = Path(__file__).with_name("architectures.txt")
 """The first line says which timm this is. Then a name a line: architectures, old names of architectures that timm still

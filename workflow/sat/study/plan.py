@@ -19,7 +19,7 @@ from sat.store.step import ALONE, Step, group_recipe
 from sat.study.attack import AttackSettings
 from sat.study.lock import raised
 from sat.study.lock import versions as locked_versions
-from sat.study.section import did_you_mean
+from sat.study.spelling import did_you_mean
 from sat.study.study import Study
 from sat.study.table import Model
 from sat.study.tiles import cut_landmarks, cut_tiles

@@ -28,7 +28,8 @@ from sat.study.code import CodeFile, consents, read_code
 from sat.study.config import Config, config_type
 from sat.study.own_units import read_units, recorded_units
 from sat.study.reading import check_keys_stand_once, read_config
-from sat.study.section import check_name, check_printed_name, did_you_mean, explain
+from sat.study.section import check_name, check_printed_name, explain
+from sat.study.spelling import did_you_mean
 from sat.study.table import Model, known_columns, read_matrix_models, read_tables
 from sat.study.tiles import LEAST_LANDMARKS, cut_tiles
 from sat.study.training import Training

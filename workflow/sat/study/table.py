@@ -25,7 +25,8 @@ from sat.study.code import CodeFile
 from sat.study.components import COMPONENTS, check_component
 from sat.study.names import check_architecture
 from sat.study.reading import read_csv
-from sat.study.section import check_name, check_printed_name, closest, did_you_mean, reason
+from sat.study.section import check_name, check_printed_name, reason
+from sat.study.spelling import closest, did_you_mean
 from sat.study.training import Training
 
 CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".th", ".ckpt", ".tar", ".t7")
