@@ -57,7 +57,10 @@ def _write_table(path: Path, count: int) -> None:
     """A thousand rows, each of the 69 under several names; landmarks are drawn as `sat landmarks` draws them."""
     with (ROOT / "studies/imagenet69.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    many = [{**rows[k % len(rows)], "model": f"{rows[k % len(rows)]['model']}_{k // len(rows)}"} for k in range(MODELS)]
+    # The first of each keeps its name, since the study's file names some of them.
+    names = [row["model"] for row in rows]
+    names += [f"{names[k % len(rows)]}_{k // len(rows)}" for k in range(len(rows), MODELS)]
+    many = [{**rows[k % len(rows)], "model": name} for k, name in enumerate(names)]
     drawn = set(draw_landmarks({row["model"]: row["family"] for row in many}, count, 0)) if count else set()
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [*rows[0], "landmark"])
