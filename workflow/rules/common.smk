@@ -1,15 +1,21 @@
 # Code that all rules share: the study, its plan, and how commands are called.
+import gc
 import os
 import re
 import shlex
 import shutil
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
+
+# Snakemake makes millions of objects that live until the end. By default, Python looks through the new ones after every
+# 700, which is a tenth of the time of planning a thousand models.
+gc.set_threshold(50_000, 10, 100)
 
 # If another workflow uses this one as a module, workflow.basedir is the other workflow's folder.
 CLONE = Path(str(workflow.current_basedir)).parents[1]
@@ -191,6 +197,26 @@ def made(**inputs):
     return found
 
 
+def vouched(**groups):
+    """Groups of inputs that are listed by their sidecars alone, since what Snakemake takes for a job grows with its
+    inputs. A job makes both, the sidecar last. An artefact that is lost is listed too, so that it is made again."""
+
+    def lost(wildcards):
+        return [path for group in groups.values() for path in results(group(wildcards)) if is_lost(path)]
+
+    found = {
+        f"{name}_sidecar": lambda wildcards, group=group: sidecars(results(group(wildcards)))
+        for name, group in groups.items()
+    }
+    return {**found, "lost": ancient(lost)}
+
+
+@cache
+def is_lost(path):
+    """Whether an artefact is not there, and its sidecar is. Asked for once a file, though many tiles need it."""
+    return os.path.exists(f"{path}.json") and not os.path.exists(path)
+
+
 def makes(**outputs):
     """Outputs with their sidecars. If an output is a pair of a path and a place in the report, the report shows it."""
     found = {}
@@ -276,10 +302,12 @@ def preparation():
     return f". {shlex.join(words)}".replace("{", "{{").replace("}", "}}")
 
 
-def command(*words, more=""):
+def command(*words, groups=(), more=""):
     """Shell text of a command. The command reads its step from standard input, because the step of a study of a
-    thousand models exceeds the length limit of an argument."""
-    return f"{preparation()}\npython -m sat {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
+    thousand models exceeds the length limit of an argument. Groups are named as in `vouched`."""
+    lists = "".join(f"{name}=({{input.{name}_sidecar:q}})\n" for name in groups)
+    words = [*words, *(f'--{name} "${{{{{name}[@]%.json}}}}"' for name in groups)]
+    return f"{preparation()}\n{lists}python -m sat {' '.join(words)} 2> {{log:q}} <<'STEP'\n{{params.step}}\n{more}STEP"
 
 
 def start_of(wildcards):

@@ -1,7 +1,7 @@
 rule evaluate:
     input:
-        **made(
-            images="images/attack.h5",
+        **made(images="images/attack.h5"),
+        **vouched(
             weights=lambda wildcards: paths_of(tile_of(wildcards).inputs["weights"]),
             adversarial=lambda wildcards: paths_of(tile_of(wildcards).inputs["adversarial"]),
         ),
@@ -20,7 +20,7 @@ rule evaluate:
         step=lambda wildcards: tile_of(wildcards).json,
     shell:
         command(
-            "evaluate --images {input.images:q} --weights {input.weights:q}"
-            " --adversarial {input.adversarial:q} --out {output.tile:q}",
+            "evaluate --images {input.images:q} --out {output.tile:q}",
             COMPUTE,
+            groups=["weights", "adversarial"],
         )
