@@ -427,8 +427,6 @@ def test_a_lost_artefact_is_made_again_if_a_tile_alone_needs_it(project: Project
     assert project.planned() == {}
     makers = {"adversarial": ("attack", "c1-000/c1-001"), "weights": ("train", "c1-001/c1-000")}
     stage, tile = makers[lost.partition("/")[0]]
-        lost.split("/")[0]
-    ]
     (project.results / f"tiles/{tile}.h5").unlink()
     planned = project.planned(f"results/tiny/tiles/{tile}.h5")
     assert planned[stage] == [lost]
