@@ -346,6 +346,11 @@ def input_of(analysis, key):
     return lambda wildcards: paths_of(plan.analysis(analysis)[0].inputs[key])
 
 
+def clean_of_all(wildcards):
+    """Predictions of all models in use."""
+    return [f"clean/{model}.h5" for model in study.used]
+
+
 def tile_of(wildcards):
     return plan.tile(wildcards.target, wildcards.source, variant_of(wildcards))
 

@@ -11,9 +11,11 @@ if EXAMPLES:
                 manifest="images/manifest.csv",
                 attack_images="images/attack.h5",
                 eval_images="images/eval.h5",
-                clean=[f"clean/{model}.h5" for model in study.used],
-                adversarial=[f"adversarial/{model}.h5" for model in study.used],
-                tiles=[f"tiles/{target}/{source}.h5" for target, source in plan.used_tiles],
+            ),
+            **vouched(
+                clean=clean_of_all,
+                adversarial=lambda wildcards: [f"adversarial/{model}.h5" for model in study.used],
+                tiles=lambda wildcards: [f"tiles/{target}/{source}.h5" for target, source in plan.used_tiles],
             ),
         output:
             **makes(examples="report/examples.parquet"),
@@ -30,8 +32,8 @@ if EXAMPLES:
         shell:
             command(
                 "examples --sat {input.sat:q} --manifest {input.manifest:q} --attack-images {input.attack_images:q}"
-                " --eval-images {input.eval_images:q} --clean {input.clean:q} --adversarial {input.adversarial:q}"
-                " --tiles {input.tiles:q} --out {output.examples:q}",
+                " --eval-images {input.eval_images:q} --out {output.examples:q}",
+                groups=["clean", "adversarial", "tiles"],
             )
 
 
@@ -65,7 +67,7 @@ rule crate:
     input:
         **made(pages=["report/atlas.html", "report/landing.rst"]),
         # Gates are their own sidecars.
-        gates=results(paths_of(plan.gates)),
+        gates=lambda wildcards: results(paths_of(plan.gates)),
     output:
         **makes(crate="provenance/ro-crate-metadata.json", snakefile="provenance/Snakefile"),
     log:

@@ -6,9 +6,9 @@ MATRICES = {
 
 rule similarity:
     input:
-        **made(
-            images="images/attack.h5",
-            clean=[f"clean/{model}.h5" for model in study.used],
+        **made(images="images/attack.h5"),
+        **vouched(
+            clean=clean_of_all,
             tiles=lambda wildcards: paths_of(plan.used_tiles_of(variant_of(wildcards))),
         ),
     output:
@@ -30,9 +30,10 @@ rule similarity:
         step=lambda wildcards: plan.similarity(variant_of(wildcards))[0].json,
     shell:
         command(
-            "similarity --images {input.images:q} --clean {input.clean:q} --tiles {input.tiles:q}"
-            " --pairs {output.pairs:q} --most-similar {output.most_similar:q} --models {output.models:q}",
+            "similarity --images {input.images:q} --pairs {output.pairs:q}"
+            " --most-similar {output.most_similar:q} --models {output.models:q}",
             "" if study.landmarks else "--sat {output.sat:q} --affinity {output.affinity:q}",
+            groups=["clean", "tiles"],
         )
 
 
