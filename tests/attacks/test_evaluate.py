@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -52,8 +54,45 @@ class NoRoom(feed.Line):
         return False
 
 
+class Unordered(feed.Line):
+    """A line whose threads finish in another order than they begin."""
+
+    threads = 3
+
+    def load(self, source, rows):
+        time.sleep(0.02 * (1 - rows.min() / source.shape[0]))
+        return super().load(source, rows)
+
+
+class Counted(Held):
+    """Images that count how often each is read."""
+
+    def __init__(self, array):
+        super().__init__(array)
+        self.counts = np.zeros(len(array), int)
+
+    def read(self, rows, out):
+        np.add.at(self.counts, rows, 1)
+        super().read(rows, out)
+
+
+@pytest.mark.parametrize("line", [feed.Line, Unordered])
+def test_an_image_that_stays_on_the_device_is_read_once_when_it_is_first_needed(line):
+    images, _ = digits(70)
+    random = np.random.default_rng(1)
+    sources = [random.random(70) < share for share in (0.3, 0.0, 0.5, 0.9, 0.3)]
+    change = random.integers(-8, 9, (5, 70, *SHAPE)).astype(np.int8)
+    read = Counted(images)
+    nets = {"vit": classifier("test_vit")}
+    given = [Source(Held(one), attacked) for one, attacked in zip(change, sources, strict=True)]
+    prediction, _ = found(nets, read, given, device=line())
+    assert (read.counts == np.any(sources, axis=0)).all()
+    for number, attacked in enumerate(sources):
+        assert (prediction[0, number] == plain(nets["vit"], images, change[number], attacked)[0]).all()
+
+
 @pytest.mark.parametrize("batch", [16, 48])
-@pytest.mark.parametrize("line", [feed.Line, NoRoom])
+@pytest.mark.parametrize("line", [feed.Line, NoRoom, Unordered])
 def test_every_byte_is_that_of_a_plain_loop(tmp_path, batch, line):
     random = np.random.default_rng(0)
     images, _ = digits(70)

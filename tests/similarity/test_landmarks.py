@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from sat.similarity.landmarks import draw_landmarks, error_by_count, error_table, estimate_pairs
+from sat.similarity.landmarks import draw_landmarks, error_by_count, error_table, estimate_pairs, landmarks_for
 
 RELEASED = Path(os.environ.get("SAT_REFERENCE", "absent")) / "SAT_release.csv"
 
@@ -175,3 +175,36 @@ def test_fewer_landmarks_would_have_had_larger_errors_and_all_but_one_those_that
     fewer = error_by_count(hidden, landmarks, found.penalty)
     assert list(fewer) == [5, 10, 15]
     assert fewer[5] > fewer[10] > fewer[15] > 0.95 * found.error
+
+
+@pytest.mark.parametrize(("wanted", "count"), [(0.4, 4), (0.2, 16), (0.1, 64), (0.05, 256)])
+def test_a_power_law_is_continued_exactly(wanted, count):
+    # 0.8 / sqrt(K); rounding may ask for one more.
+    assert landmarks_for(wanted, {k: 0.8 / k**0.5 for k in (6, 12, 18, 24)}) in (count, count + 1)
+
+
+@pytest.mark.parametrize("errors", [{8: 0.2}, {8: 0.2, 16: 0.2}, {8: 0.2, 16: 0.3}, {}, {8: 0.2, 16: 0.19999}])
+def test_errors_that_do_not_fall_say_no_number(errors):
+    assert landmarks_for(0.1, errors) is None
+
+
+def test_a_number_that_is_said_from_few_landmarks_gives_about_the_wanted_error():
+    # Likeness of 8 families: more landmarks estimate it better, down to what belongs to one pair alone.
+    truth, _ = simulated(150, 3, sd=0.1, families=8)
+    random = np.random.default_rng(0)
+
+    def error(count):
+        squares = []
+        for _ in range(5):
+            landmarks = sorted(random.choice(truth.index, count, replace=False))
+            found = estimate_pairs(unmeasured(truth, landmarks), landmarks)
+            squares.append(np.square((found.matrix - truth).to_numpy()[off(truth, landmarks)]).mean())
+        return np.sqrt(np.mean(squares))
+
+    wanted, said = error(40), []
+    for _ in range(5):
+        landmarks = sorted(random.choice(truth.index, 24, replace=False))
+        found = estimate_pairs(unmeasured(truth, landmarks), landmarks)
+        errors = {**error_by_count(truth, landmarks, found.penalty), 24: found.error}
+        said.append(landmarks_for(wanted, errors) or np.inf)
+    assert 40 / 3 <= np.median(said) <= 40 * 3, said

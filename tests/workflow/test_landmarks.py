@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -81,6 +83,13 @@ def test_a_study_with_landmarks_from_images_to_the_page_and_one_model_more(tmp_p
     seen = results.predictions.sel(source=landmarks[0], target=others[0]).to_numpy()
     assert ((seen != labels) == wrong[landmarks[0], others[0]]).all()
     assert "estimated, not measured: 1 of 28 pairs, from 6 landmarks" in unwrapped(project.sat("summary").stdout)
+    # The error is that of all left-out pairs, which landmarks.csv holds by model.
+    off = read_table(project.results / "similarity/landmarks.csv").query("not landmark")
+    error = np.sqrt((off["n_left_out"] * off["error"] ** 2).sum() / off["n_left_out"].sum())
+    said = unwrapped(project.sat("plan", "config.yaml", "--sat-error", "9").stdout)
+    assert f"with 6, SAT's estimates are off by {error:.2f} (root mean square)" in said
+    assert "An error of 9 needs no more landmarks." in said
+    handed_on(project, landmarks, tmp_path)
     # A further model is measured against the landmarks alone.
     rows = [{**cells, "landmark": "1" if cells["model"] in landmarks else ""} for cells in map(row, NETS)]
     project.write_table([*rows, row("coatnet", cohort="2")])
@@ -90,3 +99,43 @@ def test_a_study_with_landmarks_from_images_to_the_page_and_one_model_more(tmp_p
         *(f"tiles/c2-000/{tile}.h5" for tile in ("c2-000", "l1-000", "l1-001")),
         *(f"tiles/{tile}/c2-000.h5" for tile in ("l1-000", "l1-001")),
     ]
+
+
+def handed_on(project: Project, landmarks: list[str], tmp_path: Path) -> None:
+    """Another lab reads the archive of the study, and joins it to landmarks of its own."""
+    archive = tmp_path / "tiny.sat.zip"
+    assert project.sat("export", "--with", "all", "-o", str(archive)).returncode == 0
+    lab = Project.new(tmp_path / "another lab")
+    assert lab.sat("import", str(archive)).returncode == 0
+    assert lab.planned("--configfile", "studies/tiny/study.yaml") == {}
+
+    names = [f"our_{net}" for net in NETS]
+    rows = [{**row(net), "model": name} for net, name in zip(NETS, names, strict=True)]
+    ours = Project.new(tmp_path / "joined", {**FEW, "study": "mine"}, rows)
+    ours.results = ours.folder / "results/mine"
+    ours.run("results/mine/images/attack.h5", "results/mine/images/eval.h5")
+    assert ours.sat("landmarks", "6").returncode == 0
+    refused = ours.sat("import", str(archive), "--study", "config.yaml")
+    assert "images/train.h5: is not there yet" in unwrapped(refused.stderr), (
+        "the archive's models would be trained again"
+    )
+    ours.run("results/mine/images/train.h5")
+    ours.write_table(rows)
+    refused = ours.sat("import", str(archive), "--study", "config.yaml")
+    assert refused.returncode == 1 and "study mine measures every pair" in unwrapped(refused.stderr)
+    assert ours.sat("landmarks", "6").returncode == 0
+    said = ours.sat("import", str(archive), "--study", "config.yaml")
+    assert said.returncode == 0, said.stderr
+    table = pd.read_csv(ours.folder / "models.csv").set_index("model")
+    assert sorted(table.index[table["landmark"] == 2]) == landmarks
+    planned = ours.planned("results/mine/similarity/sat.csv")
+    tiles = {tuple(name.removeprefix("results/mine/tiles/")[:-3].split("/")) for name in planned["evaluate"]}
+    # Their own pairs have come along; what is new has one of our models on a side.
+    assert tiles and not [pair for pair in tiles if {tile[:2] for tile in pair} <= {"c2", "l2"}]
+    assert {name[:2] for pair in tiles for name in pair} == {"c1", "l1", "c2", "l2"}
+    assert sorted(Path(name).stem for name in planned["attack"]) == sorted(names)
+    moved = {path.relative_to(ours.results / "tiles").with_suffix("") for path in ours.results.glob("tiles/*/*.h5")}
+    assert {str(path)[:2] for path in moved} == {"c2", "l2"}
+    assert len(moved) == len(list(project.results.glob("tiles/*/*.h5")))
+    findings = ours.sat("verify", "--full").stdout.splitlines()
+    assert not [line for line in findings if line.startswith(("stale", "changed", "downstream"))]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sat.errors import SatError
 from sat.models.batches import Batch
 from sat.models.classifier import Classifier, check_finite, to_unit
-from sat.models.feed import Ahead, Line, Sent, blocks, launched, line_to, padded_slice, resident
+from sat.models.feed import Ahead, Asked, Line, Resident, Sent, blocks, launched, line_to, padded_slice
 from sat.store.chunks import Held, Items
 
 ABSENT = -1
@@ -81,7 +81,7 @@ def evaluate(
     """
     line, batch = line_to(device), batch if isinstance(batch, Batch) else Batch(batch)
     clean = Held(images) if isinstance(images, np.ndarray) else images
-    kept = resident(line, clean)
+    kept = Resident(line, clean)
 
     names = list(targets)
 
@@ -89,24 +89,19 @@ def evaluate(
         chosen = sources[source].targets
         return range(len(names)) if chosen is None else chosen
 
-    def wanted() -> Iterator[tuple[int, NDArray[np.integer]]]:
+    def wanted() -> Iterator[tuple[int, Asked]]:
         for number, source in enumerate(sources):
             for rows in blocks(np.flatnonzero(source.attacked), batch):
-                yield number, rows
+                yield number, kept.ask(rows)
 
-    def load(item: tuple[int, NDArray[np.integer]]) -> _Block:
-        number, rows = item
-        # If the images stay on the device, only their row numbers travel.
-        levels = line.load(clean, rows) if kept is None else line.load(Held(rows), np.arange(len(rows)))
-        return _Block(number, rows, levels, line.load(sources[number].perturbation, rows))
+    def load(item: tuple[int, Asked]) -> _Block:
+        number, levels = item
+        return _Block(number, levels.rows, kept.load(levels), line.load(sources[number].perturbation, levels.rows))
 
     @torch.no_grad()
     def launch(block: _Block, where: slice) -> Callable[[], list[NDArray[np.float32]]]:
         part, count = padded_slice(where), where.stop - where.start
-        levels = block.levels.here()[part]
-        if kept is not None:
-            levels = kept.index_select(0, levels).permute(0, 3, 1, 2)
-        unit = to_unit(levels, block.change.here()[part])
+        unit = to_unit(kept.here(block.levels, part), block.change.here()[part])
         nets = [targets[names[target]] for target in asked(block.source)]
         waits = [line.fetch(net(unit)[:count].float()) for net in nets]
         return lambda: [wait() for wait in waits]
@@ -126,8 +121,7 @@ def evaluate(
 class _Block:
     source: int
     rows: NDArray[np.integer]
-    levels: Sent
-    """Images, or their numbers."""
+    levels: Asked
     change: Sent
     """Perturbations."""
 

@@ -60,7 +60,7 @@ def findings(arguments: argparse.Namespace) -> list[Said]:
     from sat.errors import SatError
     from sat.status.check import Said, check_images, check_machine, check_matrices
     from sat.status.foreign import foreign
-    from sat.status.outlook import total_load
+    from sat.status.load import total_load
     from sat.status.weights import check_weights
     from sat.study.forecast import Forecast
 

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from sat.cli.tools import study_of, tables_of
     from sat.errors import SatError
-    from sat.similarity.landmarks import draw_landmarks
+    from sat.similarity.landmarks import draw_further
     from sat.store.user_tables import set_cells
     from sat.study.tiles import LEAST_LANDMARKS
 
@@ -29,7 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
     if study.config.matrix:
         raise SatError(f"study {study.name} starts from a matrix and has no model table to write landmarks to.")
     old = study.landmarks
-    others = {name: study.model[name].family for name in study.used if name not in old}
     most = len(study.used) - 2
     if not LEAST_LANDMARKS <= arguments.count <= most:
         right = f"write {LEAST_LANDMARKS} to {most}" if most >= LEAST_LANDMARKS else "measure every pair"
@@ -39,8 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"{arguments.count}: study {study.name} has {len(old)} landmarks already. To have fewer, empty cells of "
             "the column 'landmark'; the pairs that are measured stay on disk."
         )
-    number = max((row.landmark or 0 for row in study.models), default=0) + 1
-    drawn = draw_landmarks(others, arguments.count - len(old), study.config.seed)
+    drawn, number = draw_further(study, arguments.count)
     cells = {name: {"landmark": str(number)} for name in drawn}
     changed = set_cells(tables_of(arguments, study), cells, check=lambda: study_of(arguments))
     print(f"{', '.join(map(str, changed))}: {len(drawn)} landmarks drawn in proportion to the families, draw {number}")

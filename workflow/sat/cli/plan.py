@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 GROUP = "Prepare a study"
@@ -20,16 +21,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measured speed of the device, as 'make bench' writes it to benchmarks/devices (default: that of this "
         "machine's processor, for a study that computes on the CPU)",
     )
+    parser.add_argument(
+        "--sat-error",
+        type=float,
+        metavar="E",
+        help="also say how many landmarks estimates of SAT need that are off by E (root mean square), and what they "
+        "cost (docs/landmarks.md)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the plan."""
     from sat.cli.tools import plan_of, results_folder, study_of
     from sat.errors import SatError
+    from sat.status.landmarks import about_landmarks
     from sat.status.outlook import outlook
     from sat.study.expected import Device, this_device
+    from sat.text import wrapped
 
-    study = study_of(arguments)
+    study, wanted = study_of(arguments), arguments.sat_error
+    if wanted is not None and not 0 < wanted < math.inf:
+        raise SatError(f"--sat-error {wanted}: write a number above 0, such as 0.1.")
+    if wanted and study.config.matrix:
+        raise SatError(f"--sat-error: study {study.name} starts from a matrix, so no pair of it is tried.")
     kind = study.config.compute.device
     device = Device.read(arguments.speed) if arguments.speed else this_device(kind)
     if device and device.kind != kind:
@@ -37,4 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"{device.path}: this is the speed of a device of kind {device.kind}, and the study computes on {kind}; "
             "name a file of that kind, or change compute.device."
         )
-    print(outlook(plan_of(study), results_folder(study), device))
+    plan, results = plan_of(study), results_folder(study)
+    print(outlook(plan, results, device))
+    if (wanted or study.landmarks) and (said := about_landmarks(plan, results, wanted, device)):
+        print("", *(line for text in said for line in wrapped(text)), sep="\n")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sat.models.batches import SLICE, Batch, in_batches
-from sat.store.chunks import Items
+from sat.store.chunks import Held, Items
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -265,22 +265,77 @@ def padded_slice(where: slice) -> slice:
     return slice(where.start, where.stop + -(where.stop - where.start) % SLICE)
 
 
-def resident(line: Line, source: Items) -> Tensor | None:
-    """Put all images on the device, if they fit.
+class Resident:
+    """Images that are read when they are first asked for, and stay on the device from then on, if they all fit.
 
-    Returns
-    -------
-    Tensor, shape (n, S, S, 3), or None
-        Channels last in memory, as models read them.
+    Parameters
+    ----------
+    line : Line
+    source : Items, shape (n, 3, S, S)
     """
-    if not line.holds(source):
-        return None
-    kept: Tensor | None = None
-    parts = blocks(np.arange(source.shape[0]), Batch(SLICE * 4))
-    with Ahead(parts, lambda rows: (rows, line.load(source, rows)), line.threads) as feed:
-        for rows, sent in feed:
-            levels = sent.here()[: sent.count].permute(0, 2, 3, 1)
-            if kept is None:
-                kept = levels.new_empty((source.shape[0], *levels.shape[1:]))
-            kept[rows[0] : rows[-1] + 1] = levels
-    return kept
+
+    def __init__(self, line: Line, source: Items) -> None:
+        self._line, self._source = line, source
+        self._stays = line.holds(source)
+        self._known = np.zeros(source.shape[0], bool)
+        self._kept: Tensor | None = None
+
+    def ask(self, rows: NDArray[np.integer]) -> Asked:
+        """Ask for images. Who asks first has them read, so blocks must reach the device in the order of asking."""
+        unread = rows[~self._known[rows]] if self._stays else rows
+        self._known[unread] = True
+        return Asked(rows, unread)
+
+    def load(self, asked: Asked) -> Asked:
+        """Read what is to be read and send it, in a background thread; otherwise only row numbers travel."""
+        rows, unread = asked.rows, asked.unread
+        if len(unread):
+            asked.images = self._line.load(self._source, unread)
+            asked.places = self._line.load(Held(unread), np.arange(len(unread))) if self._stays else None
+        if len(unread) < len(rows):
+            asked.numbers = self._line.load(Held(rows), np.arange(len(rows)))
+        return asked
+
+    def here(self, asked: Asked, part: slice) -> Tensor:
+        """Get images that were asked for.
+
+        Parameters
+        ----------
+        asked : Asked
+            After `load`.
+        part : slice
+            Which of them; may reach to a multiple of 16.
+
+        Returns
+        -------
+        Tensor, shape (m, 3, S, S)
+            Channels last in memory, as models read them.
+        """
+        found = None
+        if asked.images is not None:
+            found = asked.images.here().permute(0, 2, 3, 1).contiguous()
+            if asked.places is not None:
+                if self._kept is None:
+                    self._kept = found.new_empty((len(self._known), *found.shape[1:]))
+                # The padding writes the last image once more.
+                self._kept.index_copy_(0, asked.places.here(), found)
+        if asked.numbers is not None:
+            assert self._kept is not None, "numbers are of images that came before or just now"
+            return self._kept.index_select(0, asked.numbers.here()[part]).permute(0, 3, 1, 2)
+        assert found is not None, "what is not known is read"
+        return found[part].permute(0, 3, 1, 2)
+
+
+@dataclass
+class Asked:
+    """Images that a `Resident` is asked for."""
+
+    rows: NDArray[np.integer]
+    unread: NDArray[np.integer]
+    """Those which nobody asked for before."""
+    images: Sent | None = None
+    """The unread ones."""
+    places: Sent | None = None
+    """Their row numbers, where they stay on the device."""
+    numbers: Sent | None = None
+    """All rows, where not all of them are unread."""

@@ -81,9 +81,17 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
             f"{', '.join(twice)}. Files are called after models. So import the archive as a study of its own, without "
             "--study, or rename yours while they have no results."
         )
+    if theirs.study.landmarks and not ours.study.landmarks:
+        raise SatError(
+            f"study {ours.study.name} measures every pair, and the archive only those with one of its "
+            f"{len(theirs.study.landmarks)} landmarks. With them, your models would be measured against these alone. "
+            "Draw landmarks of your own first (sat landmarks K), or import the archive as a study of its own, without "
+            "--study."
+        )
     differ = _settings(found, ours, results)
-    cohort = max((row.cohort for row in ours.study.models), default=0)
-    models = [_joined_row(row, cohort, theirs.study, ours.study) for row in theirs.study.models]
+    shift = {"c": max((row.cohort for row in ours.study.models), default=0)}
+    shift["l"] = max((row.landmark or 0 for row in ours.study.models), default=0)
+    models = [_joined_row(row, shift, theirs.study, ours.study) for row in theirs.study.models]
     if not differ:
         differ = _code(models, theirs.study, ours.study)
     if differ:
@@ -91,7 +99,7 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
     digests = {name: theirs.digests[name] for name in theirs.study.files if name in theirs.study.model}
     joined = _with(ours, models, digests)
     moves, rerun = {}, []
-    for artefact, source in _pairs(joined, theirs, cohort, {row.model for row in models}):
+    for artefact, source in _pairs(joined, theirs, shift, {row.model for row in models}):
         if source is not None and source.step.recipe == artefact.step.recipe:
             moves[source.path] = artefact.path
         elif part_of(artefact.step.stage) in NEEDED and artefact.step.stage != "gradients":
@@ -101,7 +109,12 @@ def join(found: Unpacked, ours: Plan, results: Path, tables: Mapping[str, Mappin
     if differ:
         raise _refusal(list(dict.fromkeys(differ)), ours.study.name)
     rows = [
-        {**tables[row.model], **_training(theirs.study, ours.study, row.model), "cohort": str(row.cohort)}
+        {
+            **tables[row.model],
+            **_training(theirs.study, ours.study, row.model),
+            "cohort": str(row.cohort),
+            **({"landmark": str(row.landmark)} if row.landmark else {}),
+        }
         for row in models
     ]
     return Joined(rows, moves, digests, rerun)
@@ -173,12 +186,14 @@ def _settings(found: Unpacked, ours: Plan, results: Path) -> list[str]:
     differ += _values("attack", ours.attack().params, theirs.attack().params)
     if differ:
         return list(dict.fromkeys(differ))
-    for split in ("attack", "eval"):
+    # Without them, Snakemake would make them, and then train the archive's models again.
+    trained = any(map(theirs.study.trained, theirs.needed)) and "images/train.h5" in found.sidecars
+    for split in ("attack", "eval", *["train"] * trained):
         path = results / f"images/{split}.h5"
         if not sidecar_path(path).is_file():
             raise SatError(
                 f"{path}: is not there yet, so the images cannot be compared with the archive's. Make them first: "
-                f"sat run STUDY --until images"
+                f"snakemake --configfile STUDY --cores 2 {path}"
             )
         mine, given = (
             sidecar["content_sha256"] for sidecar in (read_sidecar(path), found.sidecars[f"images/{split}.h5"])
@@ -217,10 +232,11 @@ def _code(models: Sequence[Model], theirs: Study, ours: Study) -> list[str]:
     ]
 
 
-def _joined_row(row: Model, cohort: int, theirs: Study, ours: Study) -> Model:
-    """A row of the archive as it is to stand in the study's table."""
+def _joined_row(row: Model, shift: Mapping[str, int], theirs: Study, ours: Study) -> Model:
+    """A row of the archive as it is to stand in the study's table: behind its cohorts and draws of landmarks."""
     training = {**row.training, **_differing_training(theirs, ours, row.model)}
-    return row.model_copy(update={"cohort": row.cohort + cohort, "training": training})
+    landmark = row.landmark and row.landmark + shift["l"]
+    return row.model_copy(update={"cohort": row.cohort + shift["c"], "landmark": landmark, "training": training})
 
 
 def _differing_training(theirs: Study, ours: Study, model: str) -> dict[str, Any]:
@@ -246,10 +262,15 @@ def _with(ours: Plan, models: Sequence[Model], digests: Mapping[str, str]) -> Pl
     return Plan(study, {**ours.digests, **digests}, ours.versions)
 
 
-def _pairs(joined: Plan, theirs: Plan, cohort: int, names: set[str]) -> Iterator[tuple[Artefact, Artefact | None]]:
+def _pairs(
+    joined: Plan, theirs: Plan, shift: Mapping[str, int], names: set[str]
+) -> Iterator[tuple[Artefact, Artefact | None]]:
     """Artefacts of the archive's models alone, and what they are in the archive."""
     given = theirs.artefacts()
-    tiles = {f"c{int(tile[1:].split('-')[0]) + cohort}-{tile.split('-')[1]}": tile for tile in theirs.tiles}
+    tiles = {}
+    for tile in theirs.blocks:
+        number, place = tile[1:].split("-")
+        tiles[f"{tile[0]}{int(number) + shift[tile[0]]}-{place}"] = tile
     for artefact in joined.artefacts().values():
         target, source = artefact.wildcards.get("target", ""), artefact.wildcards.get("source", "")
         if artefact.model in names:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sat.errors import SatError
 from sat.logs import progress
-from sat.status.outlook import Load
+from sat.status.load import Load
 from sat.study.study import Study
 
 if TYPE_CHECKING:
