@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -131,8 +131,8 @@ def _bare(project: Project, plan: Plan) -> str:
     return f"{stem}.smk"
 
 
-def _group(found: object) -> list[Artefact]:
-    return [found] if isinstance(found, Artefact) else list(found)  # type: ignore[call-overload]
+def _group(found: Artefact | Sequence[Artefact]) -> Sequence[Artefact]:
+    return [found] if isinstance(found, Artefact) else found
 
 
 def _time(project: Project, study: str, models: int, tile_size: int, repeats: int) -> tuple[object, ...]:
