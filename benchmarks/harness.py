@@ -80,6 +80,17 @@ def ratio(seconds: Iterable[float], peer: Iterable[float]) -> str:
     return f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What a process took."""
+
+    seconds: float
+    """Processor time of the process and of those that it has waited for."""
+    peak_mb: float
+    """Most memory at once, in MB of 10^6 bytes."""
+    printed: str
+
+
 class TimeIsOver(Exception):
     """There is no time for what a benchmark has begun."""
 
@@ -148,11 +159,22 @@ class Project:
 
     def run(self, *arguments: str, program: Sequence[str] = SNAKEMAKE) -> str:
         """Run a Snakemake command and return what it printed."""
+        return self.spend(*arguments, program=program).printed
+
+    def spend(self, *arguments: str, program: Sequence[str] = SNAKEMAKE) -> Spent:
+        """Run a Snakemake command, and say what it took and what it printed."""
         command = [sys.executable, *program, *arguments]
-        done = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            raise RuntimeError(f"'snakemake {' '.join(arguments)}' failed:\n{done.stdout[-3000:]}")
-        return done.stdout
+        process = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert process.stdout
+        printed = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"'snakemake {' '.join(arguments)}' failed:\n{printed[-3000:]}")
+        # Linux counts in units of 1,024 bytes.
+        return Spent(used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6, printed)
 
 
 @cache

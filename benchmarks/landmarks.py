@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import resource
 from pathlib import Path
 
 from harness import ROOT, Project, Table, say, tiny_project
@@ -36,37 +35,31 @@ def _row(project: Project, count: int) -> tuple[object, ...]:
     study = f"thousand_{count}"
     say(f"planning {study}")
     table = project.folder / f"{study}.csv"
-    _write_table(table, count)
-    # The names of the 69 that the study lists are not in this table.
-    project.add_imagenet69(study, models=str(table), tile_size=TILE, reference_listed=[])
+    write_thousand(table, count)
+    project.add_imagenet69(study, models=str(table), tile_size=TILE)
     plan = Plan(load_study([project.config(study)]))
     others = MODELS - count if count else 0
     tiles = [plan.tile(*pair) for pair in plan.used_tiles]
     forecast = Forecast(plan)
     disk = sum(map(forecast.disk, tiles)) / 1e9
-    before = _processor_time()
-    printed = project.snakemake(study, "--dry-run", "--quiet", "rules")
-    spent = _processor_time() - before
-    jobs = re.search(r"^total\s+(\d+)$", printed, re.MULTILINE)
+    spent = project.spend("--cores", "1", "--configfile", str(project.config(study)), "--dry-run", "--quiet", "rules")
+    jobs = re.search(r"^total\s+(\d+)$", spent.printed, re.MULTILINE)
     if not jobs:
-        raise RuntimeError(f"{study}: no table of jobs:\n{printed[-2000:]}")
+        raise RuntimeError(f"{study}: no table of jobs:\n{spent.printed[-2000:]}")
     pairs = MODELS**2 - others * (others - 1 if others else 0)
-    return count or "none", f"{pairs:,}", f"{len(tiles):,}", f"{int(jobs[1]):,}", f"{disk:.1f}", f"{spent:.0f}"
+    return count or "none", f"{pairs:,}", f"{len(tiles):,}", f"{int(jobs[1]):,}", f"{disk:.1f}", f"{spent.seconds:.0f}"
 
 
-def _write_table(path: Path, count: int) -> None:
+def write_thousand(path: Path, count: int) -> None:
     """A thousand rows, each of the 69 under several names; landmarks are drawn as `sat landmarks` draws them."""
     with (ROOT / "studies/imagenet69.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    many = [{**rows[k % len(rows)], "model": f"{rows[k % len(rows)]['model']}_{k // len(rows)}"} for k in range(MODELS)]
+    # The first of each keeps its name, since the study's file names some of them.
+    names = [row["model"] for row in rows]
+    names += [f"{names[k % len(rows)]}_{k // len(rows)}" for k in range(len(rows), MODELS)]
+    many = [{**rows[k % len(rows)], "model": name} for k, name in enumerate(names)]
     drawn = set(draw_landmarks({row["model"]: row["family"] for row in many}, count, 0)) if count else set()
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [*rows[0], "landmark"])
         writer.writeheader()
         writer.writerows({**row, "landmark": "1" if row["model"] in drawn else ""} for row in many)
-
-
-def _processor_time() -> float:
-    """Seconds of all child processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

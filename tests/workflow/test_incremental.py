@@ -409,6 +409,19 @@ def test_a_replaced_artefact_reruns_its_consumers(project: Project):
     assert planned["evaluate"] == ["tiles/c1-000/c1-001.h5", "tiles/c1-001/c1-001.h5"]
 
 
+@pytest.mark.parametrize("lost", ["adversarial/vit.h5", "weights/vit.safetensors"])
+def test_a_lost_artefact_is_made_again_if_a_tile_alone_needs_it(project: Project, lost: str):
+    """Where nothing needs it, nothing is made."""
+    (project.results / lost).unlink()
+    assert project.planned() == {}
+    makers = {"adversarial": ("attack", "c1-000/c1-001"), "weights": ("train", "c1-001/c1-000")}
+    stage, tile = makers[lost.partition("/")[0]]
+    (project.results / f"tiles/{tile}.h5").unlink()
+    planned = project.planned(f"results/tiny/tiles/{tile}.h5")
+    assert planned[stage] == [lost]
+    assert planned["evaluate"] == [f"tiles/{tile}.h5"]
+
+
 def stale(project: Project) -> tuple[set[str], str]:
     done = project.sat("verify")
     assert done.returncode == 1, done.stdout + done.stderr

@@ -11,9 +11,9 @@ if EXAMPLES:
                 manifest="images/manifest.csv",
                 attack_images="images/attack.h5",
                 eval_images="images/eval.h5",
-                clean=[f"clean/{model}.h5" for model in study.used],
-                adversarial=[f"adversarial/{model}.h5" for model in study.used],
-                tiles=[f"tiles/{target}/{source}.h5" for target, source in plan.used_tiles],
+                clean=clean_of_all,
+                adversarial=lambda wildcards: [f"adversarial/{model}.h5" for model in study.used],
+                tiles=lambda wildcards: [f"tiles/{target}/{source}.h5" for target, source in plan.used_tiles],
             ),
         output:
             **makes(examples="report/examples.parquet"),
@@ -65,7 +65,7 @@ rule crate:
     input:
         **made(pages=["report/atlas.html", "report/landing.rst"]),
         # Gates are their own sidecars.
-        gates=results(paths_of(plan.gates)),
+        gates=lambda wildcards: results(paths_of(plan.gates)),
     output:
         **makes(crate="provenance/ro-crate-metadata.json", snakefile="provenance/Snakefile"),
     log:

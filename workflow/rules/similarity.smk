@@ -8,7 +8,7 @@ rule similarity:
     input:
         **made(
             images="images/attack.h5",
-            clean=[f"clean/{model}.h5" for model in study.used],
+            clean=clean_of_all,
             tiles=lambda wildcards: paths_of(plan.used_tiles_of(variant_of(wildcards))),
         ),
     output:

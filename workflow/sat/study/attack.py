@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator, model_validator
@@ -21,6 +22,7 @@ from sat.units import check_known, declarations
 from sat.units.attack import Attack, Norm
 
 
+@lru_cache
 def grey_levels(value: str | float, most: int | None = 1) -> Fraction:
     """Read a size in pixels of [0, 1], such as "8/255" or 0.1, as grey levels.
 

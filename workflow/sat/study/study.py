@@ -459,7 +459,8 @@ def _check_columns(study: Study, where: str, tables: str) -> None:
     """Columns of the model table that the config names."""
     config = study.config
     rows = [study.model[name] for name in study.used]
-    free = {column: [row.groups.get(column, "") for row in rows] for row in rows for column in row.groups}
+    columns = dict.fromkeys(column for row in rows for column in row.groups)
+    free = {column: [row.groups.get(column, "") for row in rows] for column in columns}
     known = ["family"] if config.matrix else list(known_columns())
     if config.groups != ["family"]:
         cells = {column: list(study.cells(column).values()) for column in known} | free
