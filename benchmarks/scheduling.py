@@ -43,7 +43,7 @@ def run(repeats: int) -> list[Table]:
 
 
 def _thousand(project: Project) -> Table:
-    """What a thousand models take, once each: five minutes of an idle processor."""
+    """What a thousand models take, once each: seven minutes of an idle processor."""
     rows = [
         _spent(project, 32, 0, finish=True),
         _spent(project, 32, LANDMARKS, finish=False),
