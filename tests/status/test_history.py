@@ -49,6 +49,38 @@ def test_a_run_without_an_end_and_a_line_that_was_cut(tmp_path: Path):
     assert max(map(len, [*first.splitlines(), *second.splitlines()])) <= 80
 
 
+FORGED = [
+    {"event": "start", "run": "x", "time": "2026-01-01T00:00:00+00:00"},
+    {"git": "commit"},
+    {"planned": {"attack": "many"}},
+    {"planned": ["attack"]},
+    {"devices": {"cpus": 2}},
+    {"machine": None},
+    {"time": "yesterday"},
+    {"time": 5},
+    {"time": "2026-01-01T00:00:00"},
+    {"devices": {"cpus": 2, "gpus": [1]}},
+    {"event": "elsewhere"},
+    {"event": ["start"]},
+    {"run": ["x"], "command": 1},
+    [],
+    "start",
+]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_line_that_no_run_has_written_is_left_out(tmp_path: Path, forged: object):
+    write(tmp_path, 1)
+    path = tmp_path / HISTORY
+    start, end = path.read_text().splitlines()
+    whole = isinstance(forged, dict) and len(forged) < 3
+    wrong = {**json.loads(start), "run": "x", **forged} if whole else forged
+    path.write_text("\n".join([start, json.dumps(wrong), end, json.dumps({**json.loads(end), "how": "somehow"})]))
+    (run,) = read_history(tmp_path)
+    assert run.start == json.loads(start) and run.end == json.loads(end)
+    assert tell_history(tmp_path).count("UTC: finished after") == 1
+
+
 @pytest.mark.slow
 def test_a_run_is_recorded_and_a_dry_run_is_not(finished: Project, project: Project):
     history = project.results / HISTORY

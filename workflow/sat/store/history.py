@@ -28,6 +28,19 @@ HISTORY = "provenance/history.jsonl"
 """Path below the folder of a study's results."""
 FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
 """How a run ended: all jobs are done, a job failed, or somebody stopped it."""
+LINES: Mapping[str, Mapping[str, Any]] = {
+    "start": {
+        "command": str,
+        "planned": Mapping,
+        "devices": {"cpus": int, "gpus": list},
+        "machine": {"host": str, "cpu": str},
+        "git": {"commit": str | None, "dirty": bool | None},
+        "packages": Mapping,
+        "python": str,
+    },
+    "end": {"how": str, "ran": Mapping, "failed": Mapping},
+}
+"""What a line holds beside its event, run and time, by its event: types by key."""
 
 
 class Recorder:
@@ -130,13 +143,31 @@ def read_history(results: Path) -> list[PastRun]:
 
 
 def parse_history(text: str) -> list[PastRun]:
-    """Find the runs in the text of a history, in the order of their starts; damaged lines are left out."""
+    """Find the runs in the text of a history, in the order of their starts.
+
+    Lines that are damaged, or that no run of ours has written, are left out: a history may come with an archive.
+    """
     starts: dict[str, Mapping[str, Any]] = {}
     ends: dict[str, Mapping[str, Any]] = {}
     for line in text.splitlines():
         try:
             event = json.loads(line)
-            (starts if event["event"] == "start" else ends)[event["run"]] = event
+            if datetime.fromisoformat(event["time"]).tzinfo and _has(event, LINES[event["event"]]):
+                (starts if event["event"] == "start" else ends)[str(event["run"])] = event
         except (ValueError, KeyError, TypeError):
             continue
     return [PastRun(start, ends.get(run)) for run, start in starts.items()]
+
+
+def _has(value: Mapping[str, Any], shape: Mapping[str, Any]) -> bool:
+    """Say whether a line has values of the right types. Counts are whole numbers, and an end is one that we know."""
+    for key, kind in shape.items():
+        if not isinstance(value[key], Mapping if isinstance(kind, Mapping) else kind):
+            return False
+        if isinstance(kind, Mapping) and not _has(value[key], kind):
+            return False
+        if key == "gpus" and not all(isinstance(name, str) for name in value[key]):
+            return False
+        if key in ("planned", "ran", "failed") and not all(isinstance(count, int) for count in value[key].values()):
+            return False
+    return value.get("how", FINISHED) in (FINISHED, FAILED, STOPPED)
