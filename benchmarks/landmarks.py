@@ -38,7 +38,6 @@ def _row(project: Project, count: int) -> tuple[object, ...]:
     write_thousand(table, count)
     project.add_imagenet69(study, models=str(table), tile_size=TILE)
     plan = Plan(load_study([project.config(study)]))
-    others = MODELS - count if count else 0
     tiles = [plan.tile(*pair) for pair in plan.used_tiles]
     forecast = Forecast(plan)
     disk = sum(map(forecast.disk, tiles)) / 1e9
@@ -46,8 +45,8 @@ def _row(project: Project, count: int) -> tuple[object, ...]:
     jobs = re.search(r"^total\s+(\d+)$", spent.printed, re.MULTILINE)
     if not jobs:
         raise RuntimeError(f"{study}: no table of jobs:\n{spent.printed[-2000:]}")
-    pairs = MODELS**2 - others * (others - 1 if others else 0)
-    return count or "none", f"{pairs:,}", f"{len(tiles):,}", f"{int(jobs[1]):,}", f"{disk:.1f}", f"{spent.seconds:.0f}"
+    counts = (f"{number:,}" for number in (plan.n_pairs, len(tiles), int(jobs[1])))
+    return count or "none", *counts, f"{disk:.1f}", f"{spent.seconds:.0f}"
 
 
 def write_thousand(path: Path, count: int) -> None:

@@ -34,10 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the plan."""
     from sat.cli.tools import plan_of, results_folder, study_of
     from sat.errors import SatError
-    from sat.status.landmarks import about_landmarks
     from sat.status.outlook import outlook
     from sat.study.expected import Device, this_device
-    from sat.text import wrapped
 
     study, wanted = study_of(arguments), arguments.sat_error
     if wanted is not None and not 0 < wanted < math.inf:
@@ -51,7 +49,4 @@ def run(arguments: argparse.Namespace) -> None:
             f"{device.path}: this is the speed of a device of kind {device.kind}, and the study computes on {kind}; "
             "name a file of that kind, or change compute.device."
         )
-    plan, results = plan_of(study), results_folder(study)
-    print(outlook(plan, results, device))
-    if (wanted or study.landmarks) and (said := about_landmarks(plan, results, wanted, device)):
-        print("", *(line for text in said for line in wrapped(text)), sep="\n")
+    print(outlook(plan_of(study), results_folder(study), device, wanted))

@@ -42,7 +42,8 @@ def without_compiler() -> Iterator[None]:
         yield
         return
     stand_ins = [
-        # timm's Kron sets a limit of the compiler. It is no optimiser of ours, and its limit is lost.
+        # While timm is imported, its optimiser Kron sets a limit of the compiler. The limit is lost, which does not
+        # matter: we offer no Kron.
         _StandIn(COMPILER, disable=_disable, graph_break=lambda: None, config=SimpleNamespace()),
         _StandIn(UTILS, is_compile_supported=_is_compile_supported),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sat.similarity.landmarks import draw_further, landmarks_for
 from sat.status.load import Load
-from sat.status.verify import Finding, verify
+from sat.status.verify import Finding
 from sat.study.expected import Device, Expected
 from sat.study.forecast import Forecast
 from sat.study.plan import Plan
@@ -22,15 +22,26 @@ FURTHEST = 4
 """The errors of K landmarks are continued to this many times K, and no further."""
 
 
-def about_landmarks(plan: Plan, results: Path, wanted: float | None, device: Device | None = None) -> list[str]:
+def about_landmarks(
+    plan: Plan,
+    results: Path,
+    sidecars: Mapping[str, Mapping[str, Any]],
+    findings: Mapping[str, Finding],
+    wanted: float | None = None,
+    device: Device | None = None,
+) -> list[str]:
     """Say how large the errors of a study's estimates are, and what a wanted error takes.
 
     Parameters
     ----------
     plan : Plan
-        Of a study of models, not of a matrix.
+        Plan of a study that has models. Where a study starts from a matrix, there are no pairs to measure.
     results : Path
         Folder of the study's results.
+    sidecars : mapping of str to mapping
+        Sidecars of what is made, by path.
+    findings : mapping of str to Finding
+        What is not as the study asks, by path.
     wanted : float, optional
         Root mean square error of SAT that is wanted.
     device : Device, optional
@@ -42,8 +53,6 @@ def about_landmarks(plan: Plan, results: Path, wanted: float | None, device: Dev
         Paragraphs; empty if nothing is wanted and nothing is known.
     """
     study = plan.study
-    sidecars: dict[str, Mapping[str, Any]] = {}
-    findings = {str(finding.path): finding for finding in verify(plan, results, known=sidecars)}
     own = _own_errors(study, results, sidecars, findings)
     lines = []
     if own:
@@ -57,7 +66,7 @@ def about_landmarks(plan: Plan, results: Path, wanted: float | None, device: Dev
             lines[0] += " 'sat plan --sat-error E' says how many an error of E needs."
     if wanted is None:
         return lines
-    if own and wanted >= max(own.items())[1]:
+    if own and wanted >= error:
         return [*lines, f"An error of {wanted:g} needs no more landmarks."]
     basis = (
         "this study's errors, continued"
@@ -120,18 +129,17 @@ def _left(
     forecast = Forecast(plan, results)
     expected = Expected(forecast, results, sidecars, device)
     load, tiles = Load(), [plan.tile(*pair) for pair in plan.used_tiles]
-    paths = {str(results / tile.path) for tile in tiles}
-    # What is in no finding is as it should be, if the plan that was verified has it.
+    paths = (str(results / tile.path) for tile in tiles)
+    # The plan that was verified may lack tiles of this one; they have neither finding nor sidecar.
     missing = {path: Finding(Path(path), "missing", "") for path in paths if path not in sidecars}
+    lacking = {**missing, **findings}
     for tile in tiles:
-        load.add([tile], results, {**missing, **findings}, forecast, expected)
+        load.add([tile], results, lacking, forecast, expected)
     left, known = load.counts["to do"] + load.counts["again"], load.counted.total()
-    others = len(plan.study.used) - len(plan.study.landmarks) if plan.study.landmarks else 0
-    pairs = len(plan.study.used) ** 2 - others * (others - 1)
     if not left:
-        return f"{pairs:,} ordered pairs, all tried"
+        return f"{plan.n_pairs:,} ordered pairs, all tried"
     time = f", expected {duration(sum(load.expected.values()))}" if known == left else ""
     return (
-        f"{pairs:,} ordered pairs; {left:,} of {len(tiles):,} tiles are left{time}, with time limits of {load.limits} "
-        f"h in sum and {size(load.disk_left)} of disk"
+        f"{plan.n_pairs:,} ordered pairs; {left:,} of {len(tiles):,} tiles are left{time}, with time limits of "
+        f"{load.limits} h in sum and {size(load.disk_left)} of disk"
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sat.status.landmarks import about_landmarks
 from sat.status.load import Load
 from sat.status.upgrade import upgrade
 from sat.status.verify import Finding, verify
@@ -16,7 +17,7 @@ from sat.study.plan import Artefact, Plan
 from sat.text import shortened, wrapped
 
 
-def outlook(plan: Plan, results: Path, device: Device | None = None) -> str:
+def outlook(plan: Plan, results: Path, device: Device | None = None, wanted: float | None = None) -> str:
     """Describe what a study takes and how far it is.
 
     The sidecars say what is done. Snakemake is not called, and nothing runs.
@@ -28,6 +29,8 @@ def outlook(plan: Plan, results: Path, device: Device | None = None) -> str:
         Folder of the study's results.
     device : Device, optional
         Measured speed of a device, for stages of which no job is finished.
+    wanted : float, optional
+        Wanted error of the estimates of SAT; see `sat.status.landmarks.about_landmarks`.
 
     Returns
     -------
@@ -88,6 +91,8 @@ def outlook(plan: Plan, results: Path, device: Device | None = None) -> str:
                 lines += wrapped(f"{stage}, {count:,} job(s): {reason}", "  ", "    ")
             if len(found_reasons) > 5:
                 lines += wrapped(f"{stage}: {len(found_reasons) - 5} more reasons; see sat verify", "  ", "    ")
+    if (wanted or study.landmarks) and (said := about_landmarks(plan, results, known, findings, wanted, device)):
+        lines += ["", *(line for text in said for line in wrapped(text))]
     return "\n".join(lines)
 
 
@@ -95,11 +100,10 @@ def _about_pairs(plan: Plan) -> str:
     n_models, size = len(plan.study.used), plan.config.tile_size
     if plan.config.matrix:
         return f", {n_models * (n_models - 1) // 2:,} pairs."
-    count, of_all = n_models**2, ""
-    if others := n_models - len(plan.study.landmarks) if plan.study.landmarks else 0:
-        of_all = f" of {count:,}, those with one of {len(plan.study.landmarks)} landmarks,"
-        count -= others * (others - 1)
-    return f", {count:,} ordered pairs{of_all} in {len(plan.used_tiles):,} tiles of up to {size} x {size}."
+    of_all = ""
+    if plan.study.landmarks:
+        of_all = f" of {n_models**2:,}, those with one of {len(plan.study.landmarks)} landmarks,"
+    return f", {plan.n_pairs:,} ordered pairs{of_all} in {len(plan.used_tiles):,} tiles of up to {size} x {size}."
 
 
 def _about_images(plan: Plan, forecast: Forecast) -> list[str]:

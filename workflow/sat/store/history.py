@@ -15,8 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
+
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 
 from sat.errors import SatError
 from sat.store.environment import environment
@@ -28,19 +30,6 @@ HISTORY = "provenance/history.jsonl"
 """Path below the folder of a study's results."""
 FINISHED, FAILED, STOPPED = "finished", "failed", "stopped"
 """How a run ended: all jobs are done, a job failed, or somebody stopped it."""
-LINES: Mapping[str, Mapping[str, Any]] = {
-    "start": {
-        "command": str,
-        "planned": Mapping,
-        "devices": {"cpus": int, "gpus": list},
-        "machine": {"host": str, "cpu": str},
-        "git": {"commit": str | None, "dirty": bool | None},
-        "packages": Mapping,
-        "python": str,
-    },
-    "end": {"how": str, "ran": Mapping, "failed": Mapping},
-}
-"""What a line holds beside its event, run and time, by its event: types by key."""
 
 
 class Recorder:
@@ -104,6 +93,50 @@ def _gpus() -> list[str]:
     return [line.partition(" (UUID")[0] for line in nvidia_smi().splitlines() if line.startswith("GPU ")]
 
 
+class _Devices(BaseModel):
+    cpus: int
+    gpus: list[str]
+
+
+class _Machine(BaseModel):
+    host: str
+    cpu: str
+
+
+class _Git(BaseModel):
+    commit: str | None
+    dirty: bool | None
+
+
+class _Start(BaseModel):
+    """What a line about a start must hold. It may hold more."""
+
+    event: Literal["start"]
+    run: str
+    time: AwareDatetime
+    command: str
+    planned: dict[str, int]
+    devices: _Devices
+    machine: _Machine
+    git: _Git
+    packages: dict[str, str]
+    python: str
+
+
+class _End(BaseModel):
+    """What a line about an end must hold."""
+
+    event: Literal["end"]
+    run: str
+    time: AwareDatetime
+    how: Literal["finished", "failed", "stopped"]
+    ran: dict[str, int]
+    failed: dict[str, int]
+
+
+LINE: TypeAdapter[_Start | _End] = TypeAdapter(Annotated[_Start | _End, Field(discriminator="event")])
+
+
 @dataclass(frozen=True)
 class PastRun:
     """What the history says of one run."""
@@ -151,23 +184,8 @@ def parse_history(text: str) -> list[PastRun]:
     ends: dict[str, Mapping[str, Any]] = {}
     for line in text.splitlines():
         try:
-            event = json.loads(line)
-            if datetime.fromisoformat(event["time"]).tzinfo and _has(event, LINES[event["event"]]):
-                (starts if event["event"] == "start" else ends)[str(event["run"])] = event
-        except (ValueError, KeyError, TypeError):
+            written = LINE.validate_json(line, strict=True)
+        except ValidationError:
             continue
+        (starts if isinstance(written, _Start) else ends)[written.run] = json.loads(line)
     return [PastRun(start, ends.get(run)) for run, start in starts.items()]
-
-
-def _has(value: Mapping[str, Any], shape: Mapping[str, Any]) -> bool:
-    """Say whether a line has values of the right types. Counts are whole numbers, and an end is one that we know."""
-    for key, kind in shape.items():
-        if not isinstance(value[key], Mapping if isinstance(kind, Mapping) else kind):
-            return False
-        if isinstance(kind, Mapping) and not _has(value[key], kind):
-            return False
-        if key == "gpus" and not all(isinstance(name, str) for name in value[key]):
-            return False
-        if key in ("planned", "ran", "failed") and not all(isinstance(count, int) for count in value[key].values()):
-            return False
-    return value.get("how", FINISHED) in (FINISHED, FAILED, STOPPED)

@@ -421,6 +421,14 @@ class Plan:
         return [self.tile(*pair, attacked) for pair in self.used_tiles]
 
     @property
+    def n_pairs(self) -> int:
+        """Number of ordered pairs of models in use that are measured, each model with itself included."""
+        used = len(self.study.used)
+        others = used - len(self.study.landmarks) if self.study.landmarks else 0
+        # Of the models that are not landmarks, each is measured against itself alone.
+        return used**2 - others * (others - 1)
+
+    @property
     def students(self) -> tuple[tuple[str, int], ...]:
         """Pairs (teacher, seed) of all students trained for `distillation`; students without a teacher come first."""
         asked = self.config.distillation

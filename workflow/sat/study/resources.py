@@ -26,8 +26,8 @@ from functools import cache
 # --- memory, in MB of 10^6 bytes; measured with torch 2.12.1 and timm 1.0.31 on one thread of an AMD EPYC
 BASE_MB = 700
 """Python with torch, timm and h5py imported, without torch's compiler: measured 605."""
-COMPILER_MB = 100
-"""Torch's compiler, which training imports beside that: measured 735 with it."""
+TRAINING_MB = 100
+"""Margin of a training. Its imports are measured: 16 more than those of other jobs. The rest was not told apart."""
 THREAD_MB = 64
 """Memory of every further thread: its stack, its scratch memory and its own heap. A second thread took 53."""
 CUDA_MB = 4000
@@ -281,7 +281,7 @@ def training_needs(
     """
     held = min(_canvas_mb(images, canvas), HELD_IMAGES_MB) + _canvas_mb(batch * CANVAS_BYTES, canvas)
     net = _Net.of(model, canvas)
-    memory = _base_mb(device, threads) + COMPILER_MB + held + TRAINING_COPIES * net.weights_mb
+    memory = _base_mb(device, threads) + TRAINING_MB + held + TRAINING_COPIES * net.weights_mb
     if device != "cuda":
         memory += GRADIENT_MB + TRAINING_FACTOR * batch * net.gradient_mb
     passes = TRAINING_STEPS * GRADIENT_FORWARDS * epochs * images

@@ -100,7 +100,7 @@ class Variances:
     """Variance over pairs of nets, in two parts."""
 
     nets: float
-    """Variance between pairs of nets, whatever their trainings."""
+    """Variance between pairs of nets, without the differences between trainings of the same pair."""
     trainings: float
     """Variance between two trainings of the same pair of nets."""
 
