@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sat.status.landmarks import about_landmarks
 from sat.status.load import Load
 from sat.status.upgrade import upgrade
 from sat.status.verify import Finding, verify
@@ -91,8 +90,11 @@ def outlook(plan: Plan, results: Path, device: Device | None = None, wanted: flo
                 lines += wrapped(f"{stage}, {count:,} job(s): {reason}", "  ", "    ")
             if len(found_reasons) > 5:
                 lines += wrapped(f"{stage}: {len(found_reasons) - 5} more reasons; see sat verify", "  ", "    ")
-    if (wanted or study.landmarks) and (said := about_landmarks(plan, results, known, findings, wanted, device)):
-        lines += ["", *(line for text in said for line in wrapped(text))]
+    if wanted or study.landmarks:
+        from sat.status.landmarks import about_landmarks  # needs pandas, which other studies do not wait for
+
+        if said := about_landmarks(plan, results, known, findings, wanted, device):
+            lines += ["", *(line for text in said for line in wrapped(text))]
     return "\n".join(lines)
 
 
