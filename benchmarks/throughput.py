@@ -134,9 +134,9 @@ def tables(found: list[Found], left_out: list[str], repeats: int, device: str) -
             "attack",
             f"PGD with eps {EPS}/255, step {STEP}/255 and no random start. Ours reads images from a file that is in "
             "memory, attacks and packs perturbations, as the stage does. The bound and the libraries have all images "
-            "on the device as float32. A bare loop: forward and input gradient alone, as many times as there are steps, "
-            "and one forward pass that says which images are fooled. The bound: the same with our gradient, which takes "
-            "less work on a CPU. Ours and foolbox also run that pass. For the "
+            "on the device as float32. A bare loop: forward and input gradient alone, as many times as there are "
+            "steps, and one forward pass that says which images are fooled. The bound: the same with our gradient, "
+            "which takes less work on a CPU. Ours and foolbox also run that last pass. For the "
             "same work, its time is added to those of torchattacks and torchattack. Loop: our attack alone, on images "
             "in memory as grey levels, without reading and packing. Speed of ours relative to each: above 1 ours is "
             f"faster. Each runs once to warm up, and then in turn, up to {repeats} time(s). Frozen parameters, "
