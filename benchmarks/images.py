@@ -32,7 +32,7 @@ from sat.statistics.intervals import sat_interval
 
 Floats = NDArray[np.float64]
 EPS_S, CORRECT, CORRELATION = 0.01, 0.8, 0.3
-"""Floor within SAT's logarithm, share of clean images that all models get right, and correlation of the factor model."""
+"""Floor within SAT's logarithm, share of images that all models get right, and correlation of the factor model."""
 SIZES, DEMO_SIZES = (250, 500, 1000, 2000, 5000), (50, 100, 200, 400, 719)
 STARTS = 50
 """Starts of k-means."""
@@ -40,7 +40,8 @@ LEAST, MOST = 125, 4000
 """Numbers of images from which, and up to which, images are doubled."""
 HEADER = (
     *("images", "half-width of SAT", "rank correlation of SAT", "of affinity", "adjusted Rand of SAT", "of affinity"),
-    *("same most similar by SAT", "by affinity", "largest difference of a contrast", "largest contrast"),
+    *("same most similar by SAT", "by affinity", "mean SAT within minus across groups, difference"),
+    *("largest difference of a contrast", "largest contrast"),
 )
 
 
@@ -60,6 +61,10 @@ class Measured:
         self.half_width = float((table["sat_high"] - table["sat_low"])[scores.first != scores.second].median() / 2)
         n, forth, back = weighted_counts(scores, every)[:, 0]
         half = matrix((log_odds(forth, n) + log_odds(back, n)) / 2)
+        label = {model: name for name, members in groups.items() for model in members}
+        same = np.array([label.get(a, a) == label.get(b, b) for a, b in combinations(names, 2)])
+        values = self.sat.to_numpy()[self.off]
+        self.within = float(values[same].mean() - values[~same].mean())
         self.contrasts = np.array([contrast(half, groups[a], groups[b]) for a, b in combinations(groups, 2)])
         self.clusters = [
             spectral_clusters(weights, k, STARTS).table["cluster"] for weights in (self.sat, odds_ratios(self.affinity))
@@ -72,6 +77,7 @@ class Measured:
         found += [spearmanr(*(square.to_numpy()[self.off] for square in pair)).statistic for pair in both]
         found += [adjusted_rand_score(*pair) for pair in zip(self.clusters, other.clusters, strict=True)]
         found += [float((_nearest(a) == _nearest(b)).mean()) for a, b in both]
+        found.append(abs(self.within - other.within))
         return np.array([*found, np.abs(self.contrasts - other.contrasts).max(), np.abs(other.contrasts).max()])
 
 
@@ -151,6 +157,7 @@ def stopping(matrix: Path, repeats: int) -> Table:
     """Images are doubled until a rule is content: what the intervals hold then, and how far SAT is off."""
     rates = _rates(matrix)
     rules: dict[str, tuple[int, Callable[[Scores, pd.DataFrame], bool], int | None]] = {
+        "none, always 1,000": (12, lambda scores, _: scores.both.shape[1] >= 1000, None),
         "half-width .25": (12, lambda _, table: _median(table) <= 0.25, None),
         "half-width .18": (12, lambda _, table: _median(table) <= 0.18, None),
         "half-width .2": (4, lambda _, table: _median(table) <= 0.2, None),

@@ -34,5 +34,5 @@ def test_the_same_images_say_the_same(images):
     one = images.Measured(
         images.simulate(names, rates, 500, np.random.default_rng(0)), {"x": names[:3], "y": names[3:]}, 2
     )
-    half_width, *same, largest, _ = one.beside(one)
-    assert half_width > 0 and same == pytest.approx([1] * 6) and largest == 0
+    half_width, *same, within, largest, _ = one.beside(one)
+    assert half_width > 0 and same == pytest.approx([1] * 6) and within == largest == 0
