@@ -25,6 +25,7 @@ sys.path.insert(0, f"{CLONE}/workflow")
 from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
+from sat.store.files import forbidden
 from sat.store.history import Recorder
 from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
 from sat.store.step import ALONE
@@ -114,6 +115,10 @@ try:
         mark_unrecorded(Path(".snakemake"), steps, lambda path: not is_made(path, steps[path]))
 except SatError as error:
     raise WorkflowError(str(error)) from None
+except OSError as error:
+    if not (said := forbidden(error)):
+        raise
+    raise WorkflowError(said) from None
 
 own_analyses = [name for name in plan.analyses if f"analyses/{name}" in study.units.code]
 forecast = Forecast(plan, Path(RESULTS))
