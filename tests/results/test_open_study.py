@@ -244,3 +244,13 @@ def test_tables_need_neither_torch_nor_snakemake(finished):
     assert done.stdout.split("\n")[:2] == ["[]", "[]"]
     with pytest.raises(AttributeError, match="no attribute 'open_studies'"):
         _ = library.open_studies
+
+
+@pytest.mark.slow
+def test_a_study_is_compared_with_the_path_of_another_as_with_the_study(finished, results):
+    by_path = results.compare(finished.results, draws=9)
+    opened = results.compare(library.open_study(finished.results), draws=9)
+    assert by_path.models == opened.models and by_path.n_images == opened.n_images > 0
+    pd.testing.assert_frame_equal(by_path.sat.pairs, opened.sat.pairs)
+    with pytest.raises(SatError, match="nowhere: is neither a folder of results"):
+        results.compare("nowhere")
