@@ -1,6 +1,6 @@
 """Which run works on a study: locks that the kernel releases, and what a killed run leaves in .snakemake.
 
-The main process of a run holds one lock of the study's results. The shells of its jobs share another (common.smk),
+The main process of a run holds one lock of the study's results. The shells of its jobs share another (rules/job.sh),
 which everything that they start inherits. The kernel releases both however a process ends. So a new run knows whether
 an earlier one, or a job that outlived it, is still at work, whichever folder or host it was started from. Where the
 file system has no locks, there is a warning.
