@@ -9,7 +9,9 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 
 from sat.logs import log
@@ -19,6 +21,59 @@ from sat.study.study import FILES, merged_config
 CLONE = Path(__file__).resolve().parents[3]
 CORES = re.compile(r"-[cj].*|--(cores|jobs|profile)(=.*)?")
 """Words that say how many jobs run at once."""
+LOOKS = [
+    "dryrun",
+    "touch",
+    "lint",
+    "list_target_rules",
+    "list_rules",
+    "print_compilation",
+    "containerize",
+    "generate_unit_tests",
+    "dag",
+    "rulegraph",
+    "filegraph",
+    "d3dag",
+    "unlock",
+    "cleanup_metadata",
+    "conda_cleanup_envs",
+    "conda_create_envs_only",
+    "list_conda_envs",
+    "cleanup_shadow",
+    "container_cleanup_images",
+    "list_changes",
+    "list_input_changes",
+    "list_params_changes",
+    "list_untracked",
+    "summary",
+    "detailed_summary",
+    "archive",
+    "deploy_sources",
+]
+"""Options with which Snakemake neither runs jobs nor deletes results, by the names that its parser gives to them."""
+
+
+def runs_jobs(words: Sequence[str]) -> bool:
+    """Say whether a command of Snakemake may run jobs or delete results; otherwise, it only looks.
+
+    Snakemake's own parser says what the words mean: some options begin like others, and may be abbreviated. The
+    options of a profile are not read.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Words of the command, without the program's name.
+    """
+    from snakemake.cli import get_argument_parser
+
+    parser = get_argument_parser()
+    try:
+        with redirect_stderr(StringIO()):
+            asked = parser.parse_args(list(words))
+    except SystemExit:
+        return True  # words of another program, which uses Snakemake as a library
+    reports = (asked.report or asked.reporter) and not asked.report_after_run
+    return not reports and all(getattr(asked, name, None) == parser.get_default(name) for name in LOOKS)
 
 
 def call_snakemake(arguments: argparse.Namespace, words: Sequence[str] = ()) -> None:
