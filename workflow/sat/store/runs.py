@@ -69,6 +69,24 @@ def hold_run(results: Path) -> None:
     atexit.register(os.ftruncate, run, 0)
 
 
+def check_dead(folder: Path) -> None:
+    """Check that no run is at work on any study of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder where Snakemake runs.
+
+    Raises
+    ------
+    SatError
+        If one is.
+    """
+    for lock in sorted(folder.glob(f"results/*/{RUN}")):
+        if is_running(lock.parent):
+            raise _another(lock.parent.relative_to(folder))
+
+
 def at_work(results: Path) -> str:
     """Say who is at work on a study's results, without taking a lock; empty if nobody is.
 
