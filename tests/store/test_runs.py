@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from conftest import ROOT
 from sat.errors import SatError
-from sat.store.runs import RUN, at_work, hold_run, is_running
+from sat.store.runs import RUN, at_work, forget_studies, hold_run, is_running
 
 START = f"""
 import os, sys
@@ -85,3 +86,16 @@ def test_without_locks_a_run_on_this_host_is_noticed(tmp_path: Path, monkeypatch
             hold_run(tmp_path)
     assert not is_running(tmp_path)
     hold_run(tmp_path)
+
+
+def test_studies_of_earlier_runs_go_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [Path(".snakemake/studies", name) for name in ("tiny/used.json", "tiny/old.json", "tiny-2/old.json")]
+    files.append(Path(".snakemake/studies/tiny/new.json"))
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for file in files[:3]:
+        os.utime(file, (0, 0))
+    forget_studies(Path(".snakemake"), "tiny", [files[0].absolute()])
+    assert [file.exists() for file in files] == [True, False, True, True]

@@ -27,7 +27,7 @@ from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
 from sat.store.history import Recorder
-from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
+from sat.store.runs import JOBS, forget_dead_runs, forget_studies, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
 from sat.study.code import CONSENT, COPIES, FOLDER, KEY, check_consent, consents, give_consent, keep_code
@@ -75,13 +75,14 @@ def go_on(plan):
         try:
             jobs = left(Path.cwd()) if shutil.which("squeue") else []
         except SatError as error:
-            jobs = []
             print(f"SLURM does not answer, so jobs of the earlier run may be left: {error}", file=sys.stderr)
+            return
         if jobs:
             raise SatError(
                 f"{len(jobs)} SLURM jobs of a run that was killed are waiting or running. 'sat resume' cancels them "
                 "and goes on; with --wait, it lets them finish."
             )
+    forget_studies(snakemake, plan.study.name, files)
 
 
 try:

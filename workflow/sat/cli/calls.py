@@ -10,12 +10,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from hashlib import sha256
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
 from sat.logs import log
 from sat.store.files import replacing
+from sat.store.runs import STUDIES
 from sat.study.study import FILES, merged_config
 
 CLONE = Path(__file__).resolve().parents[3]
@@ -125,7 +127,8 @@ def write_study(arguments: argparse.Namespace) -> Path:
 
     Snakemake runs code in YAML files, and none in JSON. The file is written in the folder of the call: the study's own
     folder may be read-only, and two projects may use it. The file names the study's files, from which paths start, so
-    every job is the same as with those files.
+    every job is the same as with those files. It is named by its content: jobs of a cluster read it when they start,
+    so another call, which may be refused, must not change it. A later run removes it (`sat.store.runs`).
 
     Parameters
     ----------
@@ -145,7 +148,8 @@ def write_study(arguments: argparse.Namespace) -> Path:
     study = study_of(arguments)
     files = [Path(file) for file in arguments.study]
     content = {FILES: [str(file.absolute()) for file in files], **merged_config(files)}
-    path = Path(".snakemake/studies") / f"{study.name}.json"
+    text = json.dumps(content, indent=1, default=str) + "\n"
+    path = Path(".snakemake", STUDIES, study.name, f"{sha256(text.encode()).hexdigest()[:16]}.json")
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return path

@@ -30,6 +30,8 @@ RUN, JOBS = ".run.lock", ".jobs.lock"
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 LOOKING, ENDING, PAUSE = 1.0, 3.0, 0.05
 """Seconds that others may only look at a lock, that jobs which are being stopped may take to end, and between tries."""
+STUDIES, OLD = "studies", 86_400.0
+"""Folder in .snakemake of the studies that `sat run` has written, and the seconds after which a dry run needs none."""
 STALE = '{"external_jobid": null, "stale": true}'
 """Content of our own marks in .snakemake/incomplete."""
 _held: list[int] = []
@@ -206,6 +208,24 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
     if kept:
         log.warning("finished, although the earlier run did not record it: %s", ", ".join(sorted(kept)))
     return stale
+
+
+def forget_studies(snakemake: Path, study: str, used: Collection[Path]) -> None:
+    """Remove what `sat run` wrote of a study for earlier runs. Only call this if no job of theirs is left.
+
+    Parameters
+    ----------
+    snakemake : Path
+        The folder .snakemake.
+    study : str
+        The study's name.
+    used : collection of Path
+        Config files of this run, which stay, as do files of the last day: a dry run may be about to read them.
+    """
+    kept = {file.resolve() for file in used}
+    for file in snakemake.glob(f"{STUDIES}/{study}/*.json"):
+        if file.resolve() not in kept and time.time() - file.stat().st_mtime > OLD:
+            file.unlink(missing_ok=True)
 
 
 def mark_unrecorded(snakemake: Path, files: Collection[str], stale: Callable[[str], bool]) -> None:
