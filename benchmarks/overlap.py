@@ -44,11 +44,10 @@ AIMS = {"clean": 0.9, "evaluate, 1 target": 0.9, "evaluate, 8 targets": 0.9, "at
 class Device(Line):
     """A device that takes its time for each image, and leaves the CPU alone meanwhile, as a GPU does.
 
-    Work is queued and takes place one after the other; whoever fetches a result waits until it is done. What is sent
-    arrives on PyTorch's device "meta", where arithmetic costs nothing.
+    Work is queued and takes place one after the other; whoever fetches a result waits until it is done. Of an image
+    that is sent, one pixel arrives, so the device's arithmetic costs the CPU next to nothing.
     """
 
-    device = "meta"
     threads = 2
 
     def __init__(self, milliseconds: float) -> None:
@@ -60,7 +59,8 @@ class Device(Line):
 
     def send(self, room: Tensor, count: int | None = None) -> Sent:
         """See `Line`."""
-        return Sent(len(room) if count is None else count, room.to(self.device), device=self.device)
+        arrived = room[:, :1, :1, :1].clone() if room.ndim == 4 else room
+        return Sent(len(room) if count is None else count, arrived)
 
     def fetch(self, values: Tensor) -> Callable[[], NDArray[Any]]:
         """See `Line`."""

@@ -1,7 +1,8 @@
 """Items of a stored array, such as images, read and unpacked outside of HDF5.
 
 HDF5 lets one thread at a time read, and unpacks within its lock. Our files hold one item a chunk. So the place of
-every chunk is looked up once, and after that each thread reads the bytes of a chunk itself and unpacks them itself.
+every chunk is looked up once, by the thread that reads first. After that each thread reads the bytes of a chunk itself
+and unpacks them itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import repeat
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import h5py
@@ -80,14 +82,22 @@ class Chunks:
             self.dtype: np.dtype[Any] = data.dtype
             self._filters = _filters(data)
             self._ours = ours(data)
-            self._start = np.zeros(len(data), np.int64)
-            self._size = np.zeros(len(data), np.int64)
-            if self._ours:
-                data.id.chunk_iter(self._note)
+        self._looking = Lock()
+        self._places: NDArray[np.int64] | None = None
 
-    def _note(self, chunk: Any) -> None:
-        row = chunk.chunk_offset[0]
-        self._start[row], self._size[row] = chunk.byte_offset, chunk.size
+    def _look_up(self) -> NDArray[np.int64]:
+        """Where each item starts in the file, and its number of bytes; shape (n, 2). One thread looks, others wait."""
+        with self._looking:
+            if self._places is None:
+                found = np.zeros((self.shape[0], 2), np.int64)
+
+                def note(chunk: Any) -> None:
+                    found[chunk.chunk_offset[0]] = chunk.byte_offset, chunk.size
+
+                with hdf5.reading(self._path) as file:
+                    file[self._name].id.chunk_iter(note)
+                self._places = found
+            return self._places
 
     def read(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
         """See `Items`. The file is opened each time, so that no process or thread shares a handle.
@@ -102,19 +112,20 @@ class Chunks:
             return
         # Zstandard unpacks what it packed apart in one call. gzip does not.
         together = 1 if GZIP in self._filters else max(1, TOGETHER // max(1, out[:1].nbytes))
+        places = self._look_up()[rows]
         with Path(self._path).open("rb", buffering=0) as file:
             for first in range(0, len(rows), together):
                 part = slice(first, first + together)
-                self._unpack(file.fileno(), rows[part], out[part])
+                self._unpack(file.fileno(), rows[part], places[part], out[part])
 
-    def _unpack(self, file: int, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
-        sizes = self._size[rows]
+    def _unpack(self, file: int, rows: NDArray[np.integer], places: NDArray[np.int64], out: NDArray[Any]) -> None:
+        starts, sizes = places.T
         stored = sizes > 0
         out[~stored] = 0
         if not stored.any():
             return
         try:
-            packed = map(os.pread, repeat(file), sizes.tolist(), self._start[rows].tolist())
+            packed = map(os.pread, repeat(file), sizes.tolist(), starts.tolist())
             raw = _unpack(b"".join(packed), int(stored.sum()) * out[0].nbytes, self._filters)
             out[... if stored.all() else stored] = np.frombuffer(raw, self.dtype).reshape(-1, *out.shape[1:])
         except (OSError, ValueError, zlib.error) as error:
@@ -122,7 +133,8 @@ class Chunks:
                 raise hdf5.damaged(self._path, f"item {rows[0]} of {self._name!r}: {error}") from None
             # One by one, to say which of them is damaged.
             for place in range(len(rows)):
-                self._unpack(file, rows[place : place + 1], out[place : place + 1])
+                one = slice(place, place + 1)
+                self._unpack(file, rows[one], places[one], out[one])
 
     def _read_with_hdf5(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
         """Read an array that is stored in another way than ours."""
