@@ -27,6 +27,9 @@ IN_MEMORY = 2**30
 """Largest number of bytes of images that are read at once and kept in memory."""
 TOGETHER = 2**20
 """Largest number of bytes of items that one call unpacks. A call costs as much as unpacking tens of kilobytes."""
+LOOKING = Lock()
+"""Held by the thread that looks places up, so that the others do not look for the same ones. HDF5 would let them wait
+in any case, and a lock for each file could not be pickled."""
 GZIP = 1
 """Number of gzip among the filters of HDF5. Files of earlier versions are packed with it."""
 
@@ -82,12 +85,11 @@ class Chunks:
             self.dtype: np.dtype[Any] = data.dtype
             self._filters = _filters(data)
             self._ours = ours(data)
-        self._looking = Lock()
         self._places: NDArray[np.int64] | None = None
 
     def _look_up(self) -> NDArray[np.int64]:
-        """Where each item starts in the file, and its number of bytes; shape (n, 2). One thread looks, others wait."""
-        with self._looking:
+        """Where each item starts in the file, and its number of bytes; shape (n, 2)."""
+        with LOOKING:
             if self._places is None:
                 found = np.zeros((self.shape[0], 2), np.int64)
 
