@@ -88,13 +88,14 @@ class Chunks:
         self._places: NDArray[np.int64] | None = None
 
     def _look_up(self) -> NDArray[np.int64]:
-        """Where each item starts in the file, and its number of bytes; shape (n, 2)."""
+        """Where each item starts in the file, and its number of bytes; shape (2, n)."""
         with LOOKING:
             if self._places is None:
-                found = np.zeros((self.shape[0], 2), np.int64)
+                starts, sizes = found = np.zeros((2, self.shape[0]), np.int64)
 
                 def note(chunk: Any) -> None:
-                    found[chunk.chunk_offset[0]] = chunk.byte_offset, chunk.size
+                    row = chunk.chunk_offset[0]
+                    starts[row], sizes[row] = chunk.byte_offset, chunk.size
 
                 with hdf5.reading(self._path) as file:
                     file[self._name].id.chunk_iter(note)
@@ -114,14 +115,14 @@ class Chunks:
             return
         # Zstandard unpacks what it packed apart in one call. gzip does not.
         together = 1 if GZIP in self._filters else max(1, TOGETHER // max(1, out[:1].nbytes))
-        places = self._look_up()[rows]
+        places = self._look_up()[:, rows]
         with Path(self._path).open("rb", buffering=0) as file:
             for first in range(0, len(rows), together):
                 part = slice(first, first + together)
-                self._unpack(file.fileno(), rows[part], places[part], out[part])
+                self._unpack(file.fileno(), rows[part], places[:, part], out[part])
 
     def _unpack(self, file: int, rows: NDArray[np.integer], places: NDArray[np.int64], out: NDArray[Any]) -> None:
-        starts, sizes = places.T
+        starts, sizes = places
         stored = sizes > 0
         out[~stored] = 0
         if not stored.any():
@@ -136,7 +137,7 @@ class Chunks:
             # One by one, to say which of them is damaged.
             for place in range(len(rows)):
                 one = slice(place, place + 1)
-                self._unpack(file, rows[one], places[one], out[one])
+                self._unpack(file, rows[one], places[:, one], out[one])
 
     def _read_with_hdf5(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
         """Read an array that is stored in another way than ours."""
