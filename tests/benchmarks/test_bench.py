@@ -59,7 +59,7 @@ def test_one_command_measures_all_parts_and_writes_tables_json_and_the_devices_s
     ]
     for row in found["attack"]:
         ratios = [value for name, value in row.items() if "to the " in name or name.startswith("to ")]
-        assert len(ratios) == 7
+        assert len(ratios) == 8
         assert all(float(ratio.split()[0]) > 0 for ratio in ratios), row
     # Four programs that attack in other ways end at the same pixels, where rounding is fine enough to tell signs.
     assert float(found["attack"][0]["equal pixels"]) > 0.99
