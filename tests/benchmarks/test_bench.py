@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -104,6 +105,28 @@ def test_a_wrong_command_line_is_refused(bench, monkeypatch, capsys, words, says
     with pytest.raises(SystemExit):
         bench.main()
     assert says in capsys.readouterr().err
+
+
+def test_every_call_of_snakemake_is_named_before_it_starts(bench, capfd):
+    from harness import Project
+
+    with pytest.raises(RuntimeError, match="failed"):
+        Project().snakemake("tiny", "--dry-run", program=("-c", "raise SystemExit(1)"))
+    assert capfd.readouterr().err == "  snakemake --cores 1 --configfile tiny.yaml --dry-run ...\n"
+
+
+def test_a_table_is_printed_before_the_next_one_is_measured(bench, monkeypatch, capsys):
+    from harness import Table
+
+    def measured(repeats):
+        yield Table("first", "", ("seconds",), [("1",)])
+        raise RuntimeError("the second cannot be measured")
+
+    monkeypatch.setitem(sys.modules, "pairs", SimpleNamespace(run=measured))
+    monkeypatch.setattr(sys, "argv", ["run.py", "pairs"])
+    with pytest.raises(RuntimeError, match="second"):
+        bench.main()
+    assert tables(capsys.readouterr().out) == {"first": [{"seconds": "1"}]}
 
 
 def test_make_passes_the_device_on():
