@@ -16,7 +16,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from conftest import ROWS, TINY
-from projects import LAST, ROOT, Project, locked_copy
+from projects import LAST, ROOT, Project, locked_copy, unwrapped
 from sat import open_study
 
 pytestmark = pytest.mark.slow
@@ -65,6 +65,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def project(own: Project, tmp_path: Path) -> Project:
     return own.copy(tmp_path / "a copy")
+
+
+def test_growing_attacks_all_images_again_where_the_attack_does_not_declare_them_independent(project: Project) -> None:
+    done = project.sat("grow", "--half-width", "0.01")
+    assert "The next run attacks all images with nesterov again" in unwrapped(done.stdout), done.stdout + done.stderr
+    assert "are kept" not in done.stdout and not (project.results / ".shorter").exists()
 
 
 def test_the_attack_keeps_within_its_ball_and_fools_its_net(own: Project) -> None:

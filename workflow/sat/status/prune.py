@@ -20,7 +20,7 @@ KILLED = "left by jobs that were killed"
 FINISHED = "parts of jobs that are finished"
 UNWANTED = "parts of jobs whose result the study does not ask for"
 SHORTER = "results on fewer images, whose longer ones are finished"
-_PARTS = re.compile(r"\.(.+)\.(?:parts|checkpoints)-[0-9a-f]{16}")
+_PARTS = re.compile(r"\.(.+)\.(?:parts|checkpoints)-[0-9a-f]{16}(?:-[0-9a-f]{8})?")
 
 
 @dataclass(frozen=True)
