@@ -8,9 +8,6 @@ import pytest
 from projects import Project, unwrapped
 from sat.store import hdf5
 from sat.store.artefact import SEAL, content_account, read_sidecar, write_sidecar
-from sat.store.shorter import keep
-from sat.study.plan import Plan
-from sat.study.study import load_study
 
 pytestmark = pytest.mark.slow
 
@@ -87,19 +84,3 @@ def test_what_cannot_grow_is_said(finished: Project) -> None:
     assert "write 96 there" in said("--half-width", "0.01", "--config", "images={attack_images: 48}")
     assert "is missing or stale; run snakemake first" in said("--half-width", "0.01", "--config", "eps_s=0.02")
     assert not (finished.results / ".shorter").exists()
-
-
-def test_a_set_whose_images_depend_on_each_other_is_not_continued(project: Project) -> None:
-    """AutoAttack seeds 16 images together: of an older `sat grow`, a set of 20 images may lie there still."""
-    pytest.importorskip("pyautoattack")
-    path, method = "adversarial/vit.h5", {"method": "autoattack", "eps": "8/255"}
-    for count in (20, 40):
-        project.configure(attack=method, images={**project.config["images"], "attack_images": count})
-        plan = Plan(load_study([project.folder / "config.yaml"]))
-        project.run(f"results/tiny/{path}")
-        if count == 20:
-            assert keep(project.results, {path: plan.artefacts()[path].step}) == 1
-    assert "all images are computed (an image's result may depend on other images)" in log(project, "attack/vit")
-    assert "continued" not in read_sidecar(project.results / path)["facts"]
-    again = project.sat("rerun", f"results/tiny/{path}")
-    assert again.returncode == 0 and "the same" in again.stdout, again.stdout + again.stderr
