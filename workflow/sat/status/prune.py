@@ -79,8 +79,8 @@ def unneeded(plans: Sequence[Plan], results: Path, kept: Collection[Path] = ()) 
         model = sidecar["params"].get("model")
         if model and any(_may_come_back(model, artefact.relative_to(results), plan) for plan in plans):
             continue
-        asked = not model or model in models
-        reason = f"{sidecar['stage']}: the study does not ask for it" if asked else f"model {model} is not in the table"
+        gone = model and model not in models
+        reason = f"model {model} is not in the table" if gone else f"{sidecar['stage']}: the study does not ask for it"
         found[reason] |= {artefact, sidecar_path(artefact)}
     parts = [folder for folder in results.rglob(".*") if folder.is_dir() and _PARTS.fullmatch(folder.name)]
     for folder in parts:
