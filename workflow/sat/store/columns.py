@@ -221,8 +221,8 @@ TABLES = {
             "published_top1": "accuracy that the weights' authors state, in per cent; only where a model has one",
             "published_gap": "accuracy minus published_top1, in percentage points",
             "off_published": "whether the gap is larger than the study's `max_published_gap`",
-            "above_published": "whether accuracy is so far above published_top1 that the evaluation images may be images "
-            "that the model was trained on",
+            "above_published": "whether accuracy is so far above published_top1 that the evaluation images may be "
+            "images that the model was trained on",
         },
     ),
 }
