@@ -57,7 +57,7 @@ def test_another_attack_is_named_and_its_shift_of_sat_is_that_of_the_tables(proj
     done = project.sat("diff", "before", "results/tiny")
     said = " ".join(done.stdout.split())
     assert done.returncode == 1 and "attack.steps: 3 | 1" in said and "measured with steps 1 instead of 3" in said
-    assert max(map(len, done.stdout.splitlines())) < 80
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
     old, new = (pd.read_csv(folder / "similarity/sat.csv", index_col=0) for folder in (kept, project.results))
     upper = np.triu(np.ones(old.shape, bool), 1)
