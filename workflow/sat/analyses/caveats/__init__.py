@@ -1,4 +1,4 @@
-"""Possible confounders: how SAT and affinity correlate with the attack's success and with accuracy."""
+"""Possible confounders: how transfer correlates with the attack's success, accuracy, and errors under noise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNIT = Analysis(
 
 
 def run(given: Given) -> Answer:
-    """Correlate SAT and affinity with their possible confounders, and warn where a correlation is strong.
+    """Correlate SAT, affinity and rates with their possible confounders, and warn where a correlation is strong.
 
     Parameters
     ----------
@@ -39,9 +39,10 @@ def run(given: Given) -> Answer:
     from sat.analyses.caveats.confounders import above_published, caveats
 
     models, pairs = given["models"].set_index("model"), given["pairs"]
-    rate = pairs[pairs["source"] != pairs["target"]].groupby("source")["rate"].mean()
-    success, accuracy = (models[column].to_dict() for column in ("whitebox", "accuracy"))
-    table = caveats(given["sat"], given["affinity"], rate.to_dict(), success, accuracy)
+    different = pairs[pairs["source"] != pairs["target"]]
+    source, target = (different.groupby(role)["rate"].mean().to_dict() for role in ("source", "target"))
+    success, accuracy, noise = (models[column].to_dict() for column in ("whitebox", "accuracy", "noise_rate"))
+    table = caveats(given["sat"], given["affinity"], source, target, success, accuracy, noise)
     if "above_published" in models:
         table.loc[len(table)] = above_published(models)
     for warning in (warnings := [text for text in table["warning"] if text]):

@@ -5,5 +5,10 @@ from collections.abc import Mapping
 from sat.units.chart import Chart, Column, Rows
 
 CHARTS: Mapping[str, Chart] = {
-    "caveats": (Rows(label=("of", "quantity"), values=(Column("r", "Pearson's correlation"),)),),
+    "caveats": (
+        Rows(
+            label=("of", "quantity"),
+            values=(Column("r", "Pearson's correlation"), Column("spearman", "correlation of ranks")),
+        ),
+    ),
 }

@@ -197,11 +197,9 @@ def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str,
 
 def _notes(failed: int, dropped: Sequence[str]) -> list[str]:
     """Explain the star, and name the models that were left out."""
-    notes = (
-        [f"* low white-box success ({failed} models): a stronger attack would raise their rates as sources"]
-        if failed
-        else []
-    )
+    models = "1 model" if failed == 1 else f"{failed} models"
+    star = f"* low white-box success ({models}): rates as a source depend on the attack's settings"
+    notes = [star] if failed else []
     return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
 
 

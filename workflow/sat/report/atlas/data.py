@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sat.report.atlas.charts import charts, used_tables
 from sat.report.atlas.results import Results
+from sat.report.wording import measure_words
 from sat.units.analysis import Shown
 
 PIPELINE = {
@@ -203,8 +204,8 @@ def pairs(results: Results) -> list[dict[str, Any]]:
     for name in ("measures_pairs", "mistakes"):
         frame = tables.get(name)
         for column in () if frame is None else _measures(name, frame):
-            title = {"same_share": "same wrong class", "excess": "same wrong class, beyond chance"}.get(column, column)
-            add(f"{name}:{column}", title.replace("_", " "), from_pairs(frame, column), measure=True)
+            words = {"same_share": "same wrong class", "excess": "same wrong class, beyond chance"}
+            add(f"{name}:{column}", words.get(column) or measure_words(column), from_pairs(frame, column), measure=True)
     return found
 
 

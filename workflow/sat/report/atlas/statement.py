@@ -17,7 +17,7 @@ class Statement:
     open: bool = False
     """Whether it says what could not be said."""
     margin: float = 0.0
-    """How far its numbers are beyond what it needs. Compares statements of one topic."""
+    """Of statements of one topic, the one with the largest number is said first."""
 
 
 def p_words(p: float) -> str:
