@@ -17,25 +17,27 @@ ACCURACY = dict(zip(NAMES, [0.9, 0.7, 0.8, 0.75, 0.95, 0.6, 0.85, 0.65], strict=
 
 
 RATE = dict(zip(NAMES, [0.1, 0.3, 0.2, 0.6, 0.5, 0.4, 0.8, 0.7], strict=True))
-FOOLED = dict(zip(NAMES, [0.4, 0.1, 0.8, 0.3, 0.7, 0.2, 0.6, 0.5], strict=True))
+FRAGILITY = dict(zip(NAMES, [-0.1, -0.4, 0.4, -0.2, 0.3, -0.3, 0.2, 0.1], strict=True))
 NOISE = dict(zip(NAMES, [0.03, 0.02, 0.0, 0.07, 0.01, 0.04, 0.05, 0.06], strict=True))
 
 
-def table_of(sat, affinity=None, rate=RATE, fooled=FOOLED, whitebox=WHITEBOX, accuracy=ACCURACY, noise=NOISE, **more):
-    found = caveats(sat, sat if affinity is None else affinity, rate, fooled, whitebox, accuracy, noise, **more)
+def table_of(
+    sat, affinity=None, rate=RATE, fragility=FRAGILITY, whitebox=WHITEBOX, accuracy=ACCURACY, noise=NOISE, **more
+):
+    found = caveats(sat, sat if affinity is None else affinity, rate, fragility, whitebox, accuracy, noise, **more)
     return found.set_index(["of", "quantity"])
 
 
 MEAN, APART = ("sat", "mean_whitebox"), ("sat", "accuracy_difference")
 REST, SOURCE = ("affinity", "accuracy_difference"), ("source_rate", "whitebox")
-TARGET = ("target_rate", "noise_rate")
+FRAGILE = ("fragility", "noise_rate")
 CEILING = ("sat", "at_ceiling")
 
 
 def test_sat_that_follows_attack_strength_warns():
     success = list(WHITEBOX.values())
     table = table_of(matrix_of(lambda i, j: success[i] + success[j], NAMES))
-    assert table.index.tolist() == [MEAN, APART, REST, SOURCE, TARGET, CEILING]
+    assert table.index.tolist() == [MEAN, APART, REST, SOURCE, FRAGILE, CEILING]
     assert table.loc[MEAN, "r"] == pytest.approx(1)
     assert table["n"].tolist() == [28, 28, 28, 8, 8, 28]
     assert table.loc[MEAN, "warning"] == (
@@ -69,16 +71,16 @@ def test_models_that_err_under_noise_and_are_easily_fooled_warn_also_where_one_m
     rates = [0.31, 0.3, 0.29, 0.28, 0.27, 0.26, 0.25, 0.9]
     table = table_of(
         matrix_of(lambda i, j: i + j, NAMES),
-        fooled=dict(zip(NAMES, rates, strict=True)),
+        fragility=dict(zip(NAMES, rates, strict=True)),
         noise=dict(zip(NAMES, [*np.linspace(0, 0.01, 7), 0.4], strict=True)),
     )
     # All ranks but one run the other way: 1 - 6 * sum(d^2) / (n (n^2 - 1)), with seven of them reversed.
-    assert table.loc[TARGET, "spearman"] == pytest.approx(1 - 6 * 112 / (8 * 63))
-    assert table.loc[TARGET, "r"] == pytest.approx(np.corrcoef(rates, [*np.linspace(0, 0.01, 7), 0.4])[0, 1])
-    assert table.loc[TARGET, "warning"].startswith(
-        "models that err more under random noise are fooled more by others' images (r = 0.9"
+    assert table.loc[FRAGILE, "spearman"] == pytest.approx(1 - 6 * 112 / (8 * 63))
+    assert table.loc[FRAGILE, "r"] == pytest.approx(np.corrcoef(rates, [*np.linspace(0, 0.01, 7), 0.4])[0, 1])
+    assert table.loc[FRAGILE, "warning"].startswith(
+        "models that err more under random noise are more easily fooled by others' images (r = 0.9"
     )
-    assert table.loc[TARGET, "warning"].endswith("of ranks -0.33, over 8 models)")
+    assert table.loc[FRAGILE, "warning"].endswith("of ranks -0.33, over 8 models)")
 
 
 def test_against_numpy_and_threshold():

@@ -50,7 +50,7 @@ def test_a_reference_agrees_only_with_a_small_adjusted_p_and_a_positive_correlat
         "SAT correlates positively with SAT of the reference (Pearson's correlation 0.90)."
     ]
     assert "rank correlation 0.80 over 66 pairs" in sure[0].sure.lower() and "p = 0.040" in sure[0].sure
-    assert [one.text for one in unsure] == ["affinity is not shown to agree with affinity of the reference."]
+    assert [one.text for one in unsure] == ["Affinity is not shown to agree with affinity of the reference."]
     assert of({"reference": pd.DataFrame([{**row, "pearson": -0.9}])}, "reference")[0] == []
 
 
@@ -81,7 +81,7 @@ def test_gain_and_similarity_are_related_only_after_adjustment():
     rows = {"of": ["sat", "affinity"], "group": "all", "n_teachers": 11, "spearman": [-0.7, 0.6], "p": [0.02, 0.03]}
     sure, unsure = of({"distillation_relation": pd.DataFrame(rows)}, "distillation_relation")
     assert sure[0].text.startswith("Less similar teachers give more gain, by SAT (rank correlation -0.70")
-    assert "p = 0.040" in sure[0].sure and unsure[0].text.startswith("affinity of teacher and student is not shown")
+    assert "p = 0.040" in sure[0].sure and unsure[0].text.startswith("Affinity of teacher and student is not shown")
 
 
 def test_statements_of_these_analyses_reach_the_finding():

@@ -118,6 +118,10 @@ def test_the_most_fragile_model_stands_out_or_is_open():
     sure, unsure = of({"effects": table}, "effects")
     assert [one.text.split(" ")[0] for one in sure] == ["a"]
     assert "overlaps with b" in unsure[0].sure
+    for rates, said in (([0.059, 0.02], True), ([0.02, 0.02], False), ([0.01, 0.02], False)):
+        models = pd.DataFrame({"model": ["a", "b"], "noise_rate": rates})
+        sure, _ = of({"effects": table, "models": models}, "effects")
+        assert ("most errors under random noise of the same size (5.9 %)" in sure[0].sure) == said
 
 
 def test_white_box_success_below_the_threshold_names_the_models():

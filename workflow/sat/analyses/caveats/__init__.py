@@ -37,12 +37,13 @@ def run(given: Given) -> Answer:
     Answer
     """
     from sat.analyses.caveats.confounders import above_published, caveats
+    from sat.similarity.affinity import directed_log_odds, fit_levels
 
     models, pairs = given["models"].set_index("model"), given["pairs"]
-    different = pairs[pairs["source"] != pairs["target"]]
-    source, target = (different.groupby(role)["rate"].mean().to_dict() for role in ("source", "target"))
+    rate = pairs[pairs["source"] != pairs["target"]].groupby("source")["rate"].mean()
+    fragility = fit_levels(directed_log_odds(pairs, list(given["sat"].index))).fragility
     success, accuracy, noise = (models[column].to_dict() for column in ("whitebox", "accuracy", "noise_rate"))
-    table = caveats(given["sat"], given["affinity"], source, target, success, accuracy, noise)
+    table = caveats(given["sat"], given["affinity"], rate.to_dict(), fragility.to_dict(), success, accuracy, noise)
     if "above_published" in models:
         table.loc[len(table)] = above_published(models)
     for warning in (warnings := [text for text in table["warning"] if text]):

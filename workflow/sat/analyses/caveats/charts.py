@@ -9,6 +9,8 @@ CHARTS: Mapping[str, Chart] = {
         Rows(
             label=("of", "quantity"),
             values=(Column("r", "Pearson's correlation"), Column("spearman", "correlation of ranks")),
+            axis="correlation; a warning needs Pearson's beyond 0.5",
+            marks=(-0.5, 0.0, 0.5),
         ),
     ),
 }

@@ -7,7 +7,7 @@ COLUMNS = {
         "One row for each possible confounder.",
         {
             "of": "what is correlated: `sat` or `affinity` over pairs, or over models `source_rate` (mean rate at "
-            "which a model's images fool others) or `target_rate` (mean rate at which others' images fool it)",
+            "which a model's images fool others) or `fragility` (how easily others' images fool it)",
             "quantity": "with what: `mean_whitebox`, `accuracy_difference`, `whitebox`, `noise_rate`; `at_ceiling` is "
             "no correlation",
             "n": "number of pairs or models",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sat.statistics.correlation import pearson, spearman
 from sat.statistics.published import REMARK
+from sat.units.analysis import SIMILARITIES
 
 COLUMNS = ("of", "quantity", "n", "r", "spearman", "share", "warning")
 CEILING = 90.0
@@ -48,7 +49,7 @@ def caveats(
     sat: pd.DataFrame,
     affinity: pd.DataFrame,
     source_rate: Mapping[str, float],
-    target_rate: Mapping[str, float],
+    fragility: Mapping[str, float],
     whitebox: Mapping[str, float],
     accuracy: Mapping[str, float],
     noise_rate: Mapping[str, float],
@@ -66,8 +67,8 @@ def caveats(
         Symmetric. Every pair of different models counts once.
     source_rate : mapping of str to float
         Mean rate at which each model's adversarial images fool the others.
-    target_rate : mapping of str to float
-        Mean rate at which the others' adversarial images fool each model.
+    fragility : mapping of str to float
+        How easily the others' adversarial images fool each model, in log-odds; see `sat.similarity.affinity.Levels`.
     whitebox : mapping of str to float
         White-box success, a share.
     accuracy : mapping of str to float
@@ -81,7 +82,7 @@ def caveats(
     Returns
     -------
     DataFrame
-        of (sat, affinity: over pairs; source_rate, target_rate: over models), quantity (mean_whitebox: mean of the two
+        of (sat, affinity: over pairs; source_rate, fragility: over models), quantity (mean_whitebox: mean of the two
         models' white-box success; accuracy_difference: absolute difference of their accuracies; whitebox, noise_rate:
         the model's own; at_ceiling), n (pairs or models), r (Pearson's correlation; NaN where either side is constant
         or n is below 3, and at_ceiling has none), spearman (the same of ranks), share (of pairs whose mean transfer is
@@ -90,9 +91,9 @@ def caveats(
     """
     models = [str(model) for model in sat.index]
     first, second = np.triu_indices(len(models), 1)
-    source, target, success, correct, noise = (
+    source, fragile, success, correct, noise = (
         np.array([values.get(model, np.nan) for model in models], float)
-        for values in (source_rate, target_rate, whitebox, accuracy, noise_rate)
+        for values in (source_rate, fragility, whitebox, accuracy, noise_rate)
     )
     difference = np.abs(correct[first] - correct[second])
     pairs = sat.to_numpy(float)[first, second]
@@ -100,21 +101,19 @@ def caveats(
     rows = []
     mean, level = (success[first] + success[second]) / 2, ("higher", "lower")
     apart = "pairs whose accuracies differ more have a {}"
-    own, noisy = (
-        "models that {} their own attack are the stronger sources",
-        "models that err more under random noise are",
-    )
+    own = "models that {} their own attack are the stronger sources"
+    noisy = "models that err more under random noise are {} easily fooled by others' images"
     # With the words for a positive correlation, and for a negative one.
     for of, quantity, words, ways, one, two in (
         ("sat", "mean_whitebox", "pairs with more white-box success have a {} SAT", level, pairs, mean),
         ("sat", "accuracy_difference", f"{apart} SAT", level, pairs, difference),
         ("affinity", "accuracy_difference", f"{apart} affinity", level, rest, difference),
         ("source_rate", "whitebox", own, ("give way to", "resist"), source, success),
-        ("target_rate", "noise_rate", f"{noisy} fooled {{}} by others' images", ("more", "less"), target, noise),
+        ("fragility", "noise_rate", noisy, ("more", "less"), fragile, noise),
     ):
         r, ranks = pearson(one, two), spearman(one, two)
         n = int((~np.isnan(one) & ~np.isnan(two)).sum())
-        over = f"{n} {'models' if of.endswith('_rate') else 'pairs'}"
+        over = f"{n} {'pairs' if of in SIMILARITIES else 'models'}"
         said = f"{words.format(ways[int(r < 0)])} (r = {r:.2f}, of ranks {ranks:.2f}, over {over})"
         rows.append((of, quantity, n, r, ranks, np.nan, said if abs(r) > threshold and n >= FEWEST else ""))
     known = pairs[~np.isnan(pairs)]

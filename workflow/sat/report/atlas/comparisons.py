@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sat.report.atlas.statement import Statement, listed, p_words
+from sat.report.atlas.statement import Statement, listed, opening, p_words
 from sat.units.analysis import SIMILARITIES
 
 Tables = Mapping[str, pd.DataFrame]
@@ -27,16 +27,16 @@ def _retraining(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
         if high < HALF:
             yield Statement(
                 "retraining",
-                f"{name} differs more between nets than between trainings of the same nets: the seeds of the training "
-                f"make {100 * share:.0f} % of its variance.",
+                f"{opening(name)} differs more between nets than between trainings of the same nets: the seeds of the "
+                f"training make {100 * share:.0f} % of its variance.",
                 f"{numbers[:1].upper()}{numbers[1:]}." + _wider(row["widening"]),
                 margin=HALF - high,
             )
         elif low > HALF:
             yield Statement(
                 "retraining",
-                f"{name} differs more between trainings of the same nets than between nets: the seeds of the training "
-                f"make {100 * share:.0f} % of its variance.",
+                f"{opening(name)} differs more between trainings of the same nets than between nets: the seeds of the "
+                f"training make {100 * share:.0f} % of its variance.",
                 f"{numbers[:1].upper()}{numbers[1:]}." + _wider(row["widening"]),
                 margin=low - HALF,
             )
@@ -65,7 +65,7 @@ def _reference(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]
         if p <= 1 - config["confidence"] and row["pearson"] > 0:
             yield Statement(
                 "reference",
-                f"{name} correlates positively with {name} of the reference (Pearson's correlation "
+                f"{opening(name)} correlates positively with {name} of the reference (Pearson's correlation "
                 f"{row['pearson']:.2f}).",
                 f"{told}; {p_words(p)}, one-sided, from permutations of models"
                 + (f", adjusted for {len(rows)} tests." if len(rows) > 1 else "."),
@@ -74,7 +74,7 @@ def _reference(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]
         else:
             yield Statement(
                 "reference",
-                f"{name} is not shown to agree with {name} of the reference.",
+                f"{opening(name)} is not shown to agree with {name} of the reference.",
                 f"{told}; {p_words(p)}.",
                 open=True,
             )
@@ -97,8 +97,8 @@ def _ablation(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
             which = "the one other attack" if len(rows) == 1 else f"{known.sum()} of {len(rows)} other attacks"
             yield Statement(
                 "ablation",
-                f"{name} of {which} correlates positively with {name} of the study's attack: the rank correlation over "
-                f"pairs of models is {worst['spearman']:.2f}{' or more' if len(agree) > 1 else ''}.",
+                f"{opening(name)} of {which} correlates positively with {name} of the study's attack: the rank "
+                f"correlation over pairs of models is {worst['spearman']:.2f}{' or more' if len(agree) > 1 else ''}.",
                 f"Lowest for {worst['variant']}; largest {p_words(adjusted[known].max())}, from permutations of models"
                 + (f", adjusted for {len(rows)} attacks." if len(rows) > 1 else "."),
                 margin=float(worst["spearman"]),
@@ -106,8 +106,8 @@ def _ablation(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         if not known.all():
             yield Statement(
                 "ablation",
-                f"{name} of {listed([str(one) for one in rows.loc[~known, 'variant']])} is not shown to agree with "
-                f"{name} of the study's attack.",
+                f"{opening(name)} of {listed([str(one) for one in rows.loc[~known, 'variant']])} is not shown to agree "
+                f"with {name} of the study's attack.",
                 f"Smallest {p_words(adjusted[~known].min())}, adjusted.",
                 open=True,
             )
@@ -154,7 +154,7 @@ def _distillation(tables: Tables, config: Mapping[str, Any]) -> Iterator[Stateme
         else:
             yield Statement(
                 "distillation_relation",
-                f"{name} of teacher and student is not shown to say how much the student gains.",
+                f"{opening(name)} of teacher and student is not shown to say how much the student gains.",
                 f"Rank correlation {row['spearman']:.2f} over {row['n_teachers']:.0f} teachers; {p_words(p)}.",
                 open=True,
             )

@@ -137,12 +137,13 @@ def _clusters(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         least = mates.min(axis=1)
         choice = tables["choose_k"]
         firm, choices = support(choice[choice["of"] == of].set_index("k"), k, bool((least >= STEADY).all()))
+        alone = ", or it stays alone as often" if (clusters[column].value_counts() == 1).any() else ""
         if firm.startswith("firm:"):
             yield Statement(
                 "clusters",
                 f"The {k} clusters of {name} (k = {k}, as configured) are stable over {' and '.join(draws)}.",
-                f"On average, at least {100 * least.min():.0f} % of a model's cluster mates stay with it, and a model "
-                f"that is alone stays alone as often ({firm.partition(': ')[2]}). Number of clusters: {choices}. This "
+                f"On average, at least {100 * least.min():.0f} % of a model's cluster mates stay with it{alone} "
+                f"({firm.partition(': ')[2]}). Number of clusters: {choices}. This "
                 "does not say what other trainings of the models would give.",
                 margin=least.min() - STEADY,
             )
@@ -225,7 +226,7 @@ def _effects(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
                 "effects",
                 sure.format(top["model"]),
                 f"Its {quantity} is {top[quantity]:.2f} (interval {low:.2f} to {high:.2f}); no other interval goes "
-                f"beyond {highest:.2f}.",
+                f"beyond {highest:.2f}." + (_noisiest(tables, top["model"]) if quantity == "fragility" else ""),
                 margin=low - highest,
             )
         else:
@@ -236,6 +237,17 @@ def _effects(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
                 f"{top['model']} is ahead, but its interval overlaps with {listed(rivals)}.",
                 open=True,
             )
+
+
+def _noisiest(tables: Tables, model: str) -> str:
+    """Say of a fragile model that it errs most under noise, too; empty if it does not."""
+    models = tables.get("models")
+    if models is None or "noise_rate" not in models:
+        return ""
+    rate = models.set_index("model")["noise_rate"]
+    if not (rate[model] > rate.drop(model)).all():
+        return ""
+    return f" It also makes the most errors under random noise of the same size ({100 * rate[model]:.1f} %)."
 
 
 def _components(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:

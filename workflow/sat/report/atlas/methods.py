@@ -63,13 +63,15 @@ def methods(results: Results) -> str:
             f"For a pair of models, only images count that both classify correctly ({_span(common, 0)} per pair).",
             f"SAT is the natural logarithm of the percentage of adversarial images that fool the other model, averaged "
             f"over both directions, with a floor of {floor} %.",
-            f"Intervals are Wilson's at {confidence}; they cover the choice of images only.",
+            f"Intervals of rates and of SAT are Wilson's at {confidence}, SAT's with the number of trials that both "
+            "directions are worth together; they cover the choice of images only.",
             "As a control, every model was also evaluated on the images under random noise of the attack's size.",
         ]
     if "effects" in tables:
         said.append(
-            "Affinity is similarity beyond what the two models' own strength and fragility predict, on the log-odds of "
-            "the directed transfer rates."
+            "Affinity is similarity beyond what the two models' own strength and fragility predict within this pool: "
+            "the rest of a least-squares fit of one effect of each model to the log-odds of transfer"
+            + ("." if config.get("matrix") else f"; its intervals at {confidence} come from a bootstrap over images.")
         )
     if "clusters" in tables:
         asked = config["clusters"]

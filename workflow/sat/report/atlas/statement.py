@@ -25,6 +25,11 @@ def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
+def opening(words: str) -> str:
+    """Write words as the first of a sentence."""
+    return words[:1].upper() + words[1:]
+
+
 def listed(names: list[str], most: int = 6) -> str:
     """Write names as a list of at most a few."""
     if len(names) > most:
