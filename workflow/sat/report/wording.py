@@ -121,8 +121,8 @@ def cautions(
         both = int((similar["above_noise"] & (similar["directions_above"] == 2)).sum())
         kept = int((similar["noise_p_holm"] <= (1 - confidence) / 2).sum())
         warnings.append(
-            f"without adjustment, {both} of {len(similar)} pairs are above random noise of the same size in both "
-            f"directions, {one} in one and {len(similar) - both - one} in none; after Holm's adjustment for the number "
-            f"of pairs, {kept} are above it over both directions together"
+            f"{both} of {len(similar)} pairs are above random noise of the same size in both directions, {one} in one "
+            f"and {len(similar) - both - one} in none, if each pair is tested by itself; after Holm's adjustment for "
+            f"the number of pairs, {kept} are above it"
         )
     return warnings

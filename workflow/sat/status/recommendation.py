@@ -240,6 +240,9 @@ def _points(row: dict[str, Any], key: str) -> str:
     if math.isnan(row[key]):
         return "unknown"
     value, low, high = (round(100 * row[name], 2) + 0.0 for name in (key, f"{key}_low", f"{key}_high"))
+    if value == low == high == 0:
+        # The same set, or sets that are right on the same images.
+        return "the same"
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 

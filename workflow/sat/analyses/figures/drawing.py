@@ -318,5 +318,10 @@ def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
     values = distance.to_numpy(float)
     parts = [(values[mask], words) for mask, words in ((same & other, "within"), (~same, "across")) if mask.any()]
     means = ", ".join(f"{part.mean():.2f} {words}" for part, words in parts)
-    head(figure, f"Mean distance of two models: {means} clusters", "A dark block off the diagonal: unlike clusters.")
+    head(
+        figure,
+        f"Mean distance of two models: {means} clusters",
+        "A dark block off the diagonal means that the two clusters differ. K-means makes distances within clusters "
+        "small, so a difference of the means does not show clusters.",
+    )
     return figure

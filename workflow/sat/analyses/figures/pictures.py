@@ -66,7 +66,12 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     ]
     shapes = {words[family]: dot(GREY, words[family], marker[family]) for family in marker}
     legends_below(figure, foot, {"colour: cluster": handles, "shape: family": list(shapes.values())})
-    head(figure, _agreement(data), "t-SNE of the spectral features; distances between clusters mean nothing.")
+    head(
+        figure,
+        _agreement(data),
+        "t-SNE of the spectral features; distances between clusters mean nothing. Tables of stability say whether "
+        "clusters of SAT are reliable.",
+    )
     size = 5.5 if len(data) <= 40 else 4.8
     room = 72**2 * page_width() * height
     names = shorts(data["model"], 24)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
+from sat.report.atlas.statement import opening
 from sat.report.wording import STEADY, measure_words
 from sat.units.analysis import SIMILARITIES
 
@@ -155,7 +156,7 @@ def _separation(table: pd.DataFrame) -> str:
     if best is None:
         return ""
     return (
-        f"{measure_words(best['measure'])} has the largest AUC ({best['roc_auc']:.2f}"
+        f"{opening(measure_words(best['measure']))} has the largest AUC ({best['roc_auc']:.2f}"
         f"{', levels taken out' if best['rest'] else ''}; {best['n_within']} pairs within families). Differences "
         "between measures are not tested."
     )

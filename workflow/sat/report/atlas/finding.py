@@ -171,8 +171,9 @@ def _groups(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
                 "groups_overall",
                 f"In this pool, models of the same {column} are more alike than models of different ones, beyond what "
                 "their own levels predict.",
-                f"Half the mean contrast is {value:.2f} in log-odds, interval {row['low']:.2f} to {row['high']:.2f}; "
-                f"{p_words(p)}, adjusted for all groupings ({row['n_models']} models, {row['n_values']} groups)."
+                f"Half the mean contrast is {value:.2f} in log-odds, interval {row['low']:.2f} to {row['high']:.2f} "
+                f"over models; {p_words(p)}, adjusted for all groupings ({row['n_models']} models, {row['n_values']} "
+                "groups)."
                 + _equally(row)
                 + " Such models may share other things, such as settings of their training: this does not tell which "
                 "of these makes them alike.",
