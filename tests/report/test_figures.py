@@ -55,7 +55,7 @@ def test_cluster_map_names_every_model_and_how_sure_it_is(tmp_path, n):
     text = said(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
     for name in matrix.index:
         assert text.count(name) >= 2
-    assert f"Half-widths of the 95% intervals: {'0.50' if n == 2 else '0.25'} to 0.50" in text
+    assert f"Half-widths of the 95 % intervals: {'0.50' if n == 2 else '0.25'} to 0.50" in text
     assert "f0" in text
 
 
@@ -160,7 +160,7 @@ def test_affinity_map_is_centred_and_says_what_it_cannot_tell(tmp_path, n):
     assert colours.norm.vmin == -colours.norm.vmax == -np.nanmax(np.abs(affinity.to_numpy()))
     text = said(figure, tmp_path / "a.svg")
     assert all(text.count(name) >= 2 for name in affinity.index)
-    assert "0 does not mean unrelated" in text and "Half-widths of the 95% intervals: 0.25 to 0.25" in text
+    assert "0 does not mean unrelated" in text and "Half-widths of the 95 % intervals: 0.25 to 0.25" in text
     assert "Half-width" not in text_of(
         affinity_map(affinity, families, pairs.assign(affinity_low=np.nan)), tmp_path / "b.svg"
     )

@@ -178,7 +178,7 @@ def _half_widths(low: pd.Series, high: pd.Series, confidence: float) -> str:
     half = ((high - low) / 2).dropna()
     if half.empty:
         return ""
-    return f"Half-widths of the {confidence:.0%} intervals: {half.min():.2f} to {half.max():.2f}"
+    return f"Half-widths of the {100 * confidence:.0f} % intervals: {half.min():.2f} to {half.max():.2f}"
 
 
 def _below_noise(pairs: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ def mistakes_figure(pairs: pd.DataFrame, models: pd.DataFrame, pool: pd.DataFram
     _bars(bars, ordered, 72 * side / len(names))
     _map(figure, square, pairs, names, 72 * side / len(names))
     expected = [
-        f"{total[f'expected_by_{kind}'] / total['fooled']:.0%} {why}"
+        f"{100 * total[f'expected_by_{kind}'] / total['fooled']:.0f} % {why}"
         for kind, why in (("class", "from the true class"), ("image", "from other models' mistakes on the image"))
         if np.isfinite(total[f"expected_by_{kind}"])
     ]
@@ -55,7 +55,7 @@ def mistakes_figure(pairs: pd.DataFrame, models: pd.DataFrame, pool: pd.DataFram
     )
     head(
         figure,
-        f"{total['same'] / total['fooled']:.0%} of fooled targets make the source's mistake",
+        f"{100 * total['same'] / total['fooled']:.0f} % of fooled targets make the source's mistake",
         f"Expected: {', '.join(expected)}." if expected else "",
         "Map: excess of pairs over what is expected, above the diagonal from the true class, below it from the image. "
         "1 is the largest possible excess, 0 is as expected.",

@@ -89,7 +89,7 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     others[np.arange(len(names)), nearest] = np.nan
     rival = np.fmax.reduce(others, 1, initial=-np.inf)
     settled = low[np.arange(len(names)), nearest] > rival
-    level = f"{config['confidence']:.0%}".replace("%", " %")
+    level = f"{100 * config['confidence']:g} %"
     for one, other in enumerate(nearest):
         if one < other and nearest[other] == one and settled[one] and settled[other] and sound[one, other]:
             highest = max(rival[one], rival[other])

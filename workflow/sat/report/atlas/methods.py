@@ -27,7 +27,14 @@ def attack_words(config: Mapping[str, Any]) -> str:
     declared = units.declarations("attacks").get(attack["method"])
     if declared is None:
         return f"{attack['method']}, eps {attack['eps']}"
-    settings = [f"{key.replace('_', ' ')} {_word(attack[key])}" for key in declared.keys if key in attack]
+    steps = {"steps", "step"} <= {key for key in declared.keys if key in attack}
+    settings = [f"{attack['steps']} steps of {attack['step']}"] if steps else []
+    for key in declared.keys:
+        if key in attack and not (steps and key in ("steps", "step")):
+            words, value = key.replace("_", " "), attack[key]
+            settings.append(
+                f"{'with' if value else 'without'} {words}" if isinstance(value, bool) else f"{words} {value}"
+            )
     size = f"{attack['eps']} pixels" if declared.norm == "patch" else f"eps {attack['eps']}"
     return ", ".join([f"{attack['method']} ({declared.summary})", f"{NORMS[declared.norm]} norm, {size}", *settings])
 
@@ -112,10 +119,6 @@ def bibtex(citation: Path = CITATION) -> str:
         f"  version = {{{given['version']}}}\n"
         "}\n"
     )
-
-
-def _word(value: Any) -> str:
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
 def _span(values: Any, digits: int) -> str:
