@@ -155,13 +155,13 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
             labelspacing=0.3,
         )
     best = max(found, key=lambda name: found[name][0] - found[name][1])
-    share, chance = (f"{100 * part:.0f} %" for part in found[best])
+    alike, random = (f"{100 * part:.0f} %" for part in found[best])
     head(
         figure,
         f"{best.replace('_', ' ').capitalize()} sorts the models best: "
-        f"{share} of nearest neighbours share it (by chance {chance})"
+        f"{alike} of nearest neighbours share it (by chance {random})"
         if len(columns) > 1
-        else f"{share} of nearest neighbours share the {best.replace('_', ' ')} (by chance {chance})",
+        else f"{alike} of nearest neighbours share the {best.replace('_', ' ')} (by chance {random})",
         "t-SNE of the spectral features, once for each column of the model table. In percent: models whose nearest "
         "neighbour in this picture has the same value.",
     )

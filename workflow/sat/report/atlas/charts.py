@@ -222,7 +222,9 @@ def _heat(logarithms: bool = False) -> Any:
     plot.image("image", "x", "y", "dw", "dh", source=ColumnDataSource(cells, name="chart-cells"), color_mapper=mapper)
     marks = _source("chart-marks", "left", "right", "top", "bottom")
     outline(plot, marks)
-    named = {"formatter": CustomJSTickFormatter(code="return window.satAtlas.percent(tick)")} if logarithms else {}
+    named: dict[str, Any] = (
+        {"formatter": CustomJSTickFormatter(code="return window.satAtlas.percent(tick)")} if logarithms else {}
+    )
     plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=12, **named), "right")
     for event, call in {"mousemove": "moved(cb_obj)", "tap": "tapped(cb_obj)"}.items():
         plot.js_on_event(event, CustomJS(code=f"window.satAtlas.charts.{call}"))

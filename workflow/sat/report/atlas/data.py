@@ -201,15 +201,15 @@ def pairs(results: Results) -> list[dict[str, Any]]:
             ("above_noise", "direction above random noise (1) or not (0)", True, False),
         ):
             square = _square(directed, "source", "target", column, names)
-            scale = {"scale": "log"} if column == "rate" else {}
-            add(f"directed_{column}", title, square, directed=True, shown=shown, share=share, **scale)
+            scale = "log" if column == "rate" else ""
+            add(f"directed_{column}", title, square, directed=True, shown=shown, share=share, scale=scale)
     for name in ("measures_pairs", "mistakes"):
         frame = tables.get(name)
         for column in () if frame is None else _measures(name, frame):
             words = {"same_share": "same wrong class", "excess": "same wrong class, beyond chance"}
-            scale = {"scale": "diverging"} if column == "excess" else {}
+            scale = "diverging" if column == "excess" else ""
             title = words.get(column) or measure_words(column)
-            add(f"{name}:{column}", title, from_pairs(frame, column), measure=True, **scale)
+            add(f"{name}:{column}", title, from_pairs(frame, column), measure=True, scale=scale)
     return found
 
 
