@@ -162,7 +162,9 @@ class Project:
         return self.spend(*arguments, program=program).printed
 
     def spend(self, *arguments: str, program: Sequence[str] = SNAKEMAKE) -> Spent:
-        """Run a Snakemake command, and say what it took and what it printed."""
+        """Run a Snakemake command, and return what it took and what it printed."""
+        # Some take minutes, so each is named before it starts.
+        say(f"  snakemake {' '.join(arguments)}".replace(f"{self.folder}/", ""))
         command = [sys.executable, *program, *arguments]
         process = subprocess.Popen(
             command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -56,10 +56,11 @@ def main() -> None:
         if not arguments.names:
             harness.DEADLINE = time.monotonic() + (end - time.monotonic()) * share / sum(shares.values())
         found = import_module(name).run(arguments.repeats)
-        shares.pop(name)
-        for table in found if isinstance(found, list) else [found]:
+        # A benchmark may yield its tables one by one, and each is printed once it is there.
+        for table in [found] if isinstance(found, harness.Table) else found:
             tables.append(table)
             print(table, flush=True)
+        shares.pop(name)
     if arguments.write:
         write(heading, settings, tables)
 

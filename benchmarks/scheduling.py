@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +22,7 @@ TOUCHING = (
 )
 
 
-def run(repeats: int) -> list[Table]:
+def run(repeats: int) -> Iterator[Table]:
     project = tiny_project()
     # The benchmark `pairs` leaves tiles of another size behind.
     project.snakemake("tiny")
@@ -32,14 +32,14 @@ def run(repeats: int) -> list[Table]:
         project.add_imagenet69(study, tile_size=size)
         _pretend_finished(project, study)
         rows.append(_time(project, study, 69, size, repeats))
-    small = Table(
+    yield Table(
         "scheduling",
         "Seconds of a dry run where nothing is made yet, and of a run where all is made, "
         "each with its ratio to `snakemake --version`, which is start-up alone.",
         ("models", "tile_size", "jobs", "start-up, s", "dry run, s", "to start-up", "no-op, s", "to start-up"),
         rows,
     )
-    return [small, _thousand(project)]
+    yield _thousand(project)
 
 
 def _thousand(project: Project) -> Table:

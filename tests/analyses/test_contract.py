@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
 from sat import units
+from sat.report.atlas.charts import OWN
+from sat.report.atlas.data import PIPELINE
 from sat.study.config import Core
 from sat.study.plan import Plan
 from sat.study.study import load_study
@@ -29,6 +32,25 @@ def test_what_is_shown_has_a_caption(name: str):
             assert place is None or any(path.is_file() for path in captions), what
             if place:
                 assert place.section and place.title and not place.title.endswith(".")
+
+
+def test_no_two_entries_of_the_page_share_a_title():
+    """A table and a figure of one name are one entry, and the table's title heads it."""
+    outputs = [PIPELINE, *(unit.outputs for unit in units.declarations("analyses").values())]
+    places = {Path(path).stem: place for one in outputs for path, place in reversed(one.items()) if place}
+    assert {
+        title: n for title, n in Counter((one.section, one.title) for one in places.values()).items() if n > 1
+    } == {}
+
+
+def test_no_two_views_of_a_chart_share_a_title():
+    """A reader chooses a view by its title."""
+    for chart in [
+        *OWN.values(),
+        *(one for unit in units.declarations("analyses").values() for one in unit.charts.values()),
+    ]:
+        titles = [view.title for view in chart]
+        assert len(set(titles)) == len(titles), titles
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_one_command_measures_all_parts_and_writes_tables_json_and_the_devices_s
     ]
     for row in found["attack"]:
         ratios = [value for name, value in row.items() if "to the " in name or name.startswith("to ")]
-        assert len(ratios) == 7
+        assert len(ratios) == 8
         assert all(float(ratio.split()[0]) > 0 for ratio in ratios), row
     # Four programs that attack in other ways end at the same pixels, where rounding is fine enough to tell signs.
     assert float(found["attack"][0]["equal pixels"]) > 0.99
@@ -104,6 +105,28 @@ def test_a_wrong_command_line_is_refused(bench, monkeypatch, capsys, words, says
     with pytest.raises(SystemExit):
         bench.main()
     assert says in capsys.readouterr().err
+
+
+def test_every_call_of_snakemake_is_named_before_it_starts(bench, capfd):
+    from harness import Project
+
+    with pytest.raises(RuntimeError, match="failed"):
+        Project().snakemake("tiny", "--dry-run", program=("-c", "raise SystemExit(1)"))
+    assert capfd.readouterr().err == "  snakemake --cores 1 --configfile tiny.yaml --dry-run ...\n"
+
+
+def test_a_table_is_printed_before_the_next_one_is_measured(bench, monkeypatch, capsys):
+    from harness import Table
+
+    def measured(repeats):
+        yield Table("first", "", ("seconds",), [("1",)])
+        raise RuntimeError("the second cannot be measured")
+
+    monkeypatch.setitem(sys.modules, "pairs", SimpleNamespace(run=measured))
+    monkeypatch.setattr(sys, "argv", ["run.py", "pairs"])
+    with pytest.raises(RuntimeError, match="second"):
+        bench.main()
+    assert tables(capsys.readouterr().out) == {"first": [{"seconds": "1"}]}
 
 
 def test_make_passes_the_device_on():

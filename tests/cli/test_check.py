@@ -101,7 +101,7 @@ def test_five_mistakes_are_all_named(write_study, tmp_path):
         "models.csv, row 2, column 'architecture': timm",
         "models.csv, row 3, column 'weights': there is no file",
         "class1/2.png (its format is not known",
-        "model 'other': tells 5 classes apart, and the images have 3",
+        "model 'other': has 5 classes, and the images have 3",
     ):
         assert problems.count(words) == 1, (words, done.stdout)
     assert "5 problem(s)." in problems
@@ -216,7 +216,7 @@ def test_weights_of_the_hub_are_looked_for_in_the_cache(write_study, tmp_path, o
 def test_models_of_the_hub_need_the_classes_of_the_images(write_study, tmp_path):
     write_study([row("one", "test_resnet.r160_in1k", "hub"), row("two")])
     done = check(tmp_path, "study.yaml", HF_HUB_CACHE=str(tmp_path / "none"), HF_HUB_OFFLINE="")
-    assert done.returncode == 1 and "model 'one': tells 1000 classes apart, and the images have 10" in done.stdout
+    assert done.returncode == 1 and "model 'one': has 1000 classes, and the images have 10" in done.stdout
 
 
 def test_a_matrix_that_is_none(tmp_path):

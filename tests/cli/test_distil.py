@@ -41,7 +41,7 @@ def test_a_teacher_of_other_classes_is_named(tmp_path: Path, capsys: pytest.Capt
     words += ["--teacher", str(teacher), "--out", str(tmp_path / "0.safetensors")]
     assert call("distil", step.json, words=words) == 1
     said = capsys.readouterr().err
-    assert "teacher 'big': tells 7 classes apart, and the student 4" in said and "distillation.teachers" in said
+    assert "teacher 'big': has 7 classes, and the student 4" in said and "distillation.teachers" in said
     assert not (tmp_path / "0.safetensors").exists()
 
 

@@ -99,6 +99,18 @@ def test_a_failed_job_with_the_end_of_its_log(project):
 
 
 @pytest.mark.slow
+def test_an_older_log_is_not_taken_for_that_of_a_quiet_run(project):
+    assert "Snakemake's last run ended" in status(project)
+    project.run("--quiet", "--forcerun", "crate")
+    text = status(project)
+    assert "Nothing is left to do." in text and ".snakemake/log" not in text
+    assert re.search(
+        r"names a job of the last run \(with --quiet, none does\)\. It finished after \d+ s\.", unwrapped(text)
+    )
+    assert "\n  snakemake --quiet --forcerun crate\n" in text.replace(" --cores 2", "")
+
+
+@pytest.mark.slow
 def test_during_a_run_and_after_kills(project):
     project.configure(training={"epochs": 5000, "batch_size": 64, "learning_rate": 0.002})
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -265,10 +265,14 @@ def test_procrustes_of_leading_components(monkeypatch):
     cut = []
     for z in (x, y):
         u, s, _ = np.linalg.svd(z - z.mean(0), full_matrices=False)
-        cut.append(u[:, :3] * s[:3] / np.linalg.norm(s))
+        cut.append(u[:, :3] * s[:3] / np.linalg.norm(s[:3]))
     expected = np.linalg.norm(cut[0].T @ cut[1], "nuc")
     assert similarity("procrustes", x, y) == pytest.approx(expected, abs=1e-12)
     assert expected == pytest.approx(whole, abs=0.02), "what is cut is nearly nothing"
+    # What is cut of features of equal variances is much, and a rotation still changes nothing.
+    x = np.random.default_rng(0).normal(size=(200, 30))
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(30, 30)))[0]
+    assert similarity("procrustes", x, x @ rotation) == pytest.approx(1, abs=1e-9)
 
 
 def test_mutual_neighbours_against_a_slow_loop(monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 
 from crates import fill_cache, issues
 from projects import Project
-from sat.store.history import Recorder
+from sat.store.history import Recorder, join_history
 
 pytestmark = pytest.mark.slow
 STUDY = "studies/tiny/study.yaml"
@@ -95,6 +95,10 @@ def test_an_imported_study_keeps_the_runs_of_those_who_made_it(finished: Project
     failing.start(["snakemake", "--cores", "9"], {"attack": 2})
     failing.end({"attack": 1}, {"attack": 1}, whole=False)
     Recorder(lab.results).start(["snakemake"], {"attack": 1})
+    third = Recorder(tmp_path / "third")
+    third.start(["snakemake", "--cores", "5"], {"attack": 1})
+    third.end({"attack": 1}, {}, whole=True)
+    join_history(lab.results, tmp_path / "third", {"study": "third", "archive": "third.sat.zip"})
     # The crate that was made here knows no adversarial set. Now there are some, as `sat restore` brings them.
     for path in finished.results.glob("adversarial/*.h5"):
         (lab.results / "adversarial").mkdir(exist_ok=True)
@@ -102,13 +106,14 @@ def test_an_imported_study_keeps_the_runs_of_those_who_made_it(finished: Project
     crate = exported(lab, tmp_path / "again", STUDY, "--with", "attacks")
     assert "results/tiny/adversarial/vit.h5" in files(crate, tmp_path / "again")
     assert "#file/images/attack.h5" in crate
-    first, second, failed, killed = runs(crate)
+    first, second, failed, killed, joined = runs(crate)
     assert [first] == before
     assert second["description"].endswith("(ran 1 of 1 job: 1 crate)") and "error" not in second
     assert failed["name"].startswith("Run 3 failed after")
     assert failed["description"] == "snakemake --cores 9 (ran 1 of 2 jobs: 1 attack; failed 1 attack)"
     assert killed["error"] == "The run did not end. It was killed, or its host failed." and "endTime" not in killed
+    assert joined["description"].endswith("(ran 1 of 1 job: 1 attack; of study third, joined from third.sat.zip)")
     assert {failed["actionStatus"], killed["actionStatus"]} == {"http://schema.org/FailedActionStatus"}
     said = lab.sat("history", STUDY).stdout
-    assert said.count("command   ") == 4 and all(run["startTime"].replace("T", " ")[:19] in said for run in runs(crate))
+    assert said.count("command   ") == 5 and all(run["startTime"].replace("T", " ")[:19] in said for run in runs(crate))
     assert issues(tmp_path / "again", fill_cache(tmp_path / "http"))[1] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from conftest import ROWS
 from projects import Project
 from sat.errors import SatError
 from sat.status.history import tell_history
-from sat.store.history import HISTORY, Recorder, read_history
+from sat.store.history import HISTORY, Recorder, join_history, read_history
 
 
 def write(results: Path, times: int) -> None:
@@ -52,6 +53,8 @@ def test_a_run_without_an_end_and_a_line_that_was_cut(tmp_path: Path):
 FORGED = [
     {"event": "start", "run": "x", "time": "2026-01-01T00:00:00+00:00"},
     {"git": "commit"},
+    {"joined": "tiny"},
+    {"joined": {"study": "tiny"}},
     {"planned": {"attack": "many"}},
     {"planned": ["attack"]},
     {"devices": {"cpus": 2}},
@@ -79,6 +82,37 @@ def test_a_line_that_no_run_has_written_is_left_out(tmp_path: Path, forged: obje
     (run,) = read_history(tmp_path)
     assert run.start == json.loads(start) and run.end == json.loads(end)
     assert tell_history(tmp_path).count("UTC: finished after") == 1
+
+
+def dated(results: Path, time: str, run: str) -> None:
+    """Give the last run of a history another start and a name."""
+    *before, start, end = (results / HISTORY).read_text().splitlines()
+    lines = [{**json.loads(start), "time": time, "run": run}, {**json.loads(end), "run": run}]
+    (results / HISTORY).write_text("\n".join([*before, *map(json.dumps, lines)]) + "\n")
+
+
+def test_the_runs_of_a_joined_study_stand_between_those_of_the_study(tmp_path: Path):
+    ours, theirs, third = (tmp_path / name for name in ("ours", "theirs", "third"))
+    for results, day in ((ours, "01"), (ours, "03"), (theirs, "02"), (theirs, "04"), (third, "05")):
+        write(results, 1)
+        dated(results, f"2026-01-{day}T00:00:00+00:00", f"run{day}")
+    # Whoever makes an archive can write anything into it.
+    with (theirs / HISTORY).open("a") as stream:
+        stream.write((ours / HISTORY).read_text().replace('"xxx', '"yyy') + '{"event": "start", "joined": 5}\n')
+    before = (ours / HISTORY).read_bytes()
+    assert join_history(theirs, third, {"study": "third", "archive": "third.zip"}) == 1
+    assert join_history(ours, theirs, {"study": "tiny", "archive": "tiny.zip"}) == 3
+    assert (ours / HISTORY).read_bytes().startswith(before), "what was written stays as it is"
+    runs = read_history(ours)
+    assert [run.start["run"] for run in runs] == ["run01", "run02", "run03", "run04", "run05"]
+    assert [run.start.get("joined", {}).get("study") for run in runs] == [None, "tiny", None, "tiny", "third"]
+    assert runs[1] == replace(runs[1], end=read_history(theirs)[1].end) and "yyy" not in runs[0].start["command"]
+    said = tell_history(ours).split("\n\n")
+    assert ["of study  tiny, joined from tiny.zip" in each for each in said] == [False, True, False, True, False]
+
+    # A study without a history gives none, and takes over what there is.
+    assert join_history(ours, tmp_path / "nothing", {"study": "none", "archive": "none.zip"}) == 0
+    assert join_history(tmp_path / "new", theirs, {"study": "tiny", "archive": "tiny.zip"}) == 5
 
 
 @pytest.mark.slow

@@ -200,6 +200,26 @@ ascend(classifier, images, np.zeros(16, np.int64), eps=8, step=2, steps=2)
 print(json.dumps({"clean": predicted, "attack": peak()}))
 """
 
+# A training as its job runs it, with what it imports.
+TRAIN = """
+import sys
+import numpy as np
+import sat.stages.train, sat.stages.common, sat.store.checkpoint, sat.store.chunks, sat.models.precision
+import torch
+from sat.models.classifier import plan_blueprint, save_classifier
+from sat.models.training import train
+from sat.study.training import Training
+
+torch.set_num_threads(1)
+draws = np.random.default_rng(0)
+images, labels = draws.integers(0, 256, (256, 3, 32, 32), np.uint8), draws.integers(0, 10, 256)
+blueprint = plan_blueprint("test_nfnet", num_classes=10, input_size=32)
+trained = train(blueprint, images, labels, Training(epochs=2, batch_size=64), seed=(0,))
+save_classifier(trained.classifier, sys.argv[1])
+line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(line.split()[1]) * 1024 / 1e6)
+"""
+
 # None of these five decided a constant of the bound by three numbers.
 MEASURED = {
     "resnext50_32x4d": Size(25_028_904, 4.23, 224),
@@ -208,6 +228,36 @@ MEASURED = {
     "poolformer_s12": Size(11_915_176, 1.81, 224),
     "sehalonet33ts": Size(13_691_712, 3.53, 256),
 }
+
+
+def _printed(code: str, path: Path) -> str:
+    """What a process prints that has a job's environment."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "workflow"),
+        "OMP_NUM_THREADS": "1",
+        # As jobs have them, from workflow/rules/job.sh.
+        "MALLOC_MMAP_THRESHOLD_": "33554432",
+        "MALLOC_TRIM_THRESHOLD_": "1073741824",
+        "MALLOC_TOP_PAD_": "67108864",
+    }
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+def test_the_estimate_of_a_training_is_above_its_peak_and_not_far_above(tmp_path: Path) -> None:
+    from sat.models.classifier import load_classifier
+    from sat.models.sizes import size_facts
+
+    peak = float(_printed(TRAIN, tmp_path / "net.safetensors"))
+    counted = Size(**size_facts(load_classifier(tmp_path / "net.safetensors")))
+    for size in (Size(counted.n_parameters, counted.gmacs, counted.input_size), counted):
+        asked = training_needs(size, 256, 32, 64, 2).mem_mb
+        assert peak <= asked <= 2.5 * peak, f"{peak:.0f} MB measured, {asked} estimated"
 
 
 @pytest.mark.slow
@@ -224,19 +274,7 @@ def test_estimates_are_above_the_peak_and_not_far_above(architecture: str, tmp_p
     counted = Size(**size_facts(net))
     assert counted.gmacs == pytest.approx(row.gmacs, rel=0.01)
     del net
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT / "workflow"),
-        "OMP_NUM_THREADS": "1",
-        # As jobs have them, from workflow/rules/common.smk.
-        "MALLOC_MMAP_THRESHOLD_": "33554432",
-        "MALLOC_TRIM_THRESHOLD_": "1073741824",
-        "MALLOC_TOP_PAD_": "67108864",
-    }
-    command = [sys.executable, "-c", MEASURE, str(tmp_path / "net.safetensors")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    peaks = json.loads(done.stdout)
+    peaks = json.loads(_printed(MEASURE, tmp_path / "net.safetensors"))
     for size, most in ((row, 4), (counted, 2.5)):
         estimates = {
             "clean": clean_needs(size, 16, 224, 16).mem_mb,

@@ -248,7 +248,7 @@ def test_without_class_map_a_thousand_outputs_are_refused(project: Project) -> N
     done = project.run_offline(check=False)
     log = (project.results / "logs/clean/fetched.log").read_text()
     assert done.returncode != 0
-    assert "tells 1000 classes apart, and the images have 10" in log and "class_map" in log
+    assert "has 1000 classes, and the images have 10" in log and "class_map" in log
 
 
 def test_changed_folder_is_refused_until_it_is_listed_again(project: Project) -> None:

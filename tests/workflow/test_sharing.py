@@ -16,6 +16,7 @@ from conftest import ADDED, ROWS, TINY
 from projects import ADDED_JOBS, Project, unwrapped
 from sat.store.artefact import SEAL, write_sidecar
 from sat.store.bag import Bag, Entry, write_bag
+from sat.store.history import read_history
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +80,11 @@ def test_an_imported_study_runs_what_is_new_alone_and_another_lab_finds_the_same
     before = contents(other)
     said = sat(other, "import", str(archive), "--study", "config.yaml")
     assert "3 models of study tiny added: " in unwrapped(said)
+    # Those who trained and attacked them stay known.
+    runs = read_history(other.results)
+    (made,) = read_history(finished.results)
+    assert [run.start.get("joined", {}).get("study") for run in runs] == ["tiny", None] and runs[0].end == made.end
+    assert f"of study  tiny, joined from {archive.name}" in sat(other, "history")
     assert sat(other, "plan")
     planned = other.planned("results/mine/similarity/sat.csv")
     assert {rule: [name.removeprefix("results/mine/") for name in names] for rule, names in planned.items()} == {

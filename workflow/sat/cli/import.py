@@ -50,6 +50,7 @@ def _join(arguments: argparse.Namespace, path: Path) -> list[str]:
     from sat.sharing.contents import read_rows
     from sat.sharing.merging import join, take_back, take_over
     from sat.sharing.unpacking import unpacked
+    from sat.store.history import join_history
     from sat.store.runs import hold_run
     from sat.store.user_tables import append_rows
 
@@ -64,11 +65,14 @@ def _join(arguments: argparse.Namespace, path: Path) -> list[str]:
         except BaseException:
             take_back(done)
             raise
+        origin = {"study": found.name, **{key: found.origin[key] for key in ("archive", "manifest_sha256")}}
+        runs = join_history(results, found.results, origin)
     again = [f"These are made again, as your settings ask: {', '.join(joined.rerun)}."] if joined.rerun else []
     return [
         f"{table}: {len(joined.rows)} models of study {found.name} added: "
         f"{', '.join(row['model'] for row in joined.rows)}; {len(done)} files are in {results}",
         *again,
+        *([f"{runs} run(s) of study {found.name} added to what 'sat history' lists."] if runs else []),
         "What will run:",
         f"  sat plan {shlex.join(arguments.study)}",
     ]

@@ -26,8 +26,8 @@ def run(arrays: Sequence[Any], labels: Any) -> Floats:
     measure is NaN for a model with the same features for all images. With fewer images than features, it is large for
     any two models, so only compare values of the same images and of similar numbers of features.
 
-    If there are more than 512 features, only the 512 leading principal components are kept. 69 models and
-    5,000 images take about five minutes on one core, and 2 GB.
+    If there are more than 512 features, the 512 leading principal components are compared, scaled to unit norm in
+    their place. 69 models and 5,000 images take about five minutes on one core, and 2 GB.
 
     Parameters
     ----------
@@ -63,6 +63,8 @@ def _shape(features: Floats) -> Floats:
     if shape.shape[1] > MOST:
         _, vectors = np.linalg.eigh(shape.T @ shape)
         shape = shape @ vectors[:, -MOST:]
+        # Else the variance that is cut would count as unlike, and wide models would seem less similar than narrow ones.
+        shape /= np.linalg.norm(shape)
     return shape
 
 

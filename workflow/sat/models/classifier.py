@@ -409,7 +409,7 @@ def check_classes(model: str, outputs: int, largest: int, n_classes: int, named:
     """
     if outputs <= largest or (named and outputs != n_classes):
         raise SatError(
-            f"model {model!r}: tells {outputs} classes apart, and the images have {n_classes} (largest label "
+            f"model {model!r}: has {outputs} classes, and the images have {n_classes} (largest label "
             f"{largest}). Use images of the model's own classes, or say with images.class_map which output stands for "
             "which class, or give weights for these classes (a checkpoint, or train)."
         )

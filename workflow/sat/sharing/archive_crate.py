@@ -124,6 +124,8 @@ def _run(number: int, run: PastRun, history: str, at_work: bool) -> tuple[str, E
     start, end = run.start, run.end
     at_work = at_work and end is None
     did = "; ".join(f"{head} {words}" for head, words in what_ran(run))
+    if joined := start.get("joined"):
+        did += f"; of study {joined['study']}, joined from {joined['archive']}"
     entity: Entity = {
         "@type": "ActivateAction",
         "name": f"Run {number} {how_it_ended(run, at_work)}",

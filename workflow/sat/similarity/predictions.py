@@ -102,18 +102,25 @@ def read_tiles(
         Class that the target predicts; -1 where the source did not attack the image.
     """
     for file in tiles:
-        targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
         prediction = file["prediction"][:, :, :count]
-        noise = file["noise_prediction"][:, :count] if "noise_prediction" in file else None
-        for row, target in enumerate(targets):
-            if target not in models:
-                continue
-            if noise is not None:
-                yield None, target, noise[row]
-            for column, source in enumerate(sources):
-                # Where a study has landmarks, a tile may have only each model against itself.
-                if source in models and (source == target or not file.attrs.get("diagonal", False)):
-                    yield source, target, prediction[row, column]
+        if "noise_prediction" in file:
+            noise = file["noise_prediction"][:, :count]
+            for row, target in enumerate(file["target"].asstr()[:]):
+                if target in models:
+                    yield None, target, noise[row]
+        for source, target, row, column in pairs_of(file, models):
+            yield source, target, prediction[row, column]
+
+
+def pairs_of(tile: h5py.File, models: Container[str]) -> Iterator[tuple[str, str, int, int]]:
+    """Source, target, row and column of each pair of models in use that a tile holds."""
+    # Where a study has landmarks, a tile may have only each model against itself.
+    only_itself = tile.attrs.get("diagonal", False)
+    targets, sources = tile["target"].asstr()[:], tile["source"].asstr()[:]
+    for row, target in enumerate(targets):
+        for column, source in enumerate(sources):
+            if source in models and target in models and (source == target or not only_itself):
+                yield str(source), str(target), row, column
 
 
 def predictions_of(given: Given) -> Predictions:

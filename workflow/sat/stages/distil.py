@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         distillation = Distillation(**options)
         if teacher.blueprint.num_classes != n_classes:
             raise SatError(
-                f"teacher {name!r}: tells {teacher.blueprint.num_classes} classes apart, and the student {n_classes}; "
+                f"teacher {name!r}: has {teacher.blueprint.num_classes} classes, and the student {n_classes}; "
                 "leave it out of distillation.teachers."
             )
     with_whom = f"with {name}" if name else "without a teacher"

@@ -47,6 +47,8 @@ def _lines(number: int, run: PastRun, at_work: bool) -> Iterator[str]:
     began = datetime.fromisoformat(start["time"])
     yield from wrapped(f"{began:%Y-%m-%d %H:%M:%S} UTC: {how_it_ended(run, at_work)}", f"{number}. ", "   ")
     yield from _paragraph("command", start["command"])
+    if joined := start.get("joined"):
+        yield from _paragraph("of study", f"{joined['study']}, joined from {joined['archive']}")
     gpus = ", ".join(devices["gpus"]) or "no GPU"
     yield from _paragraph("on", f"{machine['host']}, {machine['cpu']}, {devices['cpus']} CPUs, {gpus}")
     code = f"commit {git['commit']}" if git["commit"] else "no git repository"

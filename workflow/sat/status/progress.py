@@ -2,8 +2,9 @@
 
 Only files are read, so the result is the same on any machine that shares the disk. Sidecars say what is done.
 Snakemake's own log of its newest run of the study says what runs and what has failed. If it says nothing about a
-job, the job's log is used. Files do not show whether a main process was killed or whether its jobs are silent. So
-after `QUIET` seconds without a sign of life, its jobs are taken to be stopped.
+job, the job's log is used. With --quiet, no job stands in Snakemake's log, so only the history knows of such a run.
+Files do not show whether a main process was killed or whether its jobs are silent. So after `QUIET` seconds without a
+sign of life, its jobs are taken to be stopped.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+from sat.errors import SatError
 from sat.status.accuracies import about_accuracies
+from sat.status.history import how_it_ended
 from sat.store.artefact import is_made, sidecar_path
+from sat.store.history import PastRun, read_history
+from sat.store.runs import is_running
 from sat.study.expected import benchmark_seconds
 from sat.study.forecast import Forecast
 from sat.study.plan import Artefact, Plan
@@ -57,7 +63,7 @@ class Run:
         return not self.ended and now - self.alive < QUIET
 
 
-def newest_run(snakemake: Path, results: Path) -> Run | None:
+def newest_run(snakemake: Path, results: Path, since: float = 0.0) -> Run | None:
     """Find Snakemake's newest run that has started a job of the study.
 
     Parameters
@@ -66,9 +72,13 @@ def newest_run(snakemake: Path, results: Path) -> Run | None:
         The folder .snakemake.
     results : Path
         Folder of the study's results, as the rules call it.
+    since : float
+        Time, in seconds since 1970, at which the newest run began. A log that ends before that is of an earlier one.
     """
     # The names of logs begin with the start time. Dry runs write no log; reports write a log without jobs.
     for path in sorted((snakemake / "log").glob("*.snakemake.log"), reverse=True):
+        if _written(path) < since:
+            return None
         run = _read_run(path, f"{results.as_posix()}/logs/")
         if run.states:
             under_way = [name for name, state in run.states.items() if state == "started"]
@@ -76,6 +86,14 @@ def newest_run(snakemake: Path, results: Path) -> Run | None:
             run.alive = max(run.written, *logs, 0.0)
             return run
     return None
+
+
+def _last_of_history(results: Path) -> PastRun | None:
+    """The newest run of the history that was one of this study."""
+    try:
+        return next((run for run in reversed(read_history(results)) if not run.start.get("joined")), None)
+    except SatError:
+        return None
 
 
 def _read_run(path: Path, logs: str) -> Run:
@@ -164,6 +182,8 @@ class Progress:
     now: float
     remarks: list[str] = field(default_factory=list)
     """What is to be said of the models' accuracies."""
+    unlogged: list[str] = field(default_factory=list)
+    """What the history says of the newest run, where `run` is None."""
 
     def __str__(self) -> str:
         total = {state: sum(stage.jobs[state] for stage in self.stages) for state in STATES}
@@ -187,7 +207,7 @@ class Progress:
     def _about_run(self) -> list[str]:
         run = self.run
         if not run:
-            return ["No log of Snakemake names this study's jobs."]
+            return self.unlogged or ["No log of Snakemake names this study's jobs."]
         since = duration(self.now - (run.written if run.ended else run.alive))
         # The path stands on its own line, so that it can be copied.
         if run.ended:
@@ -273,7 +293,8 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
     """
     now = time.time() if now is None else now
     # The log is read before the sidecars, so that a job that ends in between is found done and not lost.
-    run = newest_run(snakemake, results)
+    last = _last_of_history(results)
+    run = newest_run(snakemake, results, datetime.fromisoformat(last.start["time"]).timestamp() if last else 0.0)
     forecast = Forecast(plan, results)
     stages: dict[str, StageProgress] = {}
     jobs = []
@@ -290,7 +311,15 @@ def progress(plan: Plan, results: Path, snakemake: Path = Path(".snakemake"), no
             needs = forecast.needs(artefacts[0])
             account.limits += 60 * needs.minutes if needs else 0
     remarks = about_accuracies(plan, results)
-    return Progress(plan.study.name, list(stages.values()), jobs, run, now, remarks)
+    unlogged = _unlogged(last, results) if last and not run else []
+    return Progress(plan.study.name, list(stages.values()), jobs, run, now, remarks, unlogged)
+
+
+def _unlogged(last: PastRun, results: Path) -> list[str]:
+    """Say what the history has of a run of which there is no log."""
+    ended = how_it_ended(last, is_running(results))
+    said = f"No log of Snakemake names a job of the last run (with --quiet, none does). It {ended}"
+    return [*wrapped(said), *wrapped(last.start["command"], "  ")]
 
 
 def _job(name: str, artefacts: Sequence[Artefact], results: Path, run: Run | None, now: float) -> JobProgress:

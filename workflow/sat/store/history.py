@@ -1,8 +1,8 @@
 """The history of a study's runs: one line of JSON for every start and every end of a run, never rewritten.
 
-Snakemake's main process writes the lines (onstart, onsuccess and onerror in the Snakefile). Each is one write to a file
-that is open for appending, so lines of several processes do not mix. A run without a line about its end was killed, or
-is still at work.
+Snakemake's main process writes the lines (onstart, onsuccess and onerror in the Snakefile), and `sat import --study`
+adds those of the archive. Each is one write to a file that is open for appending, so lines of several processes do not
+mix. A run without a line about its end was killed, or is still at work.
 """
 
 from __future__ import annotations
@@ -74,18 +74,22 @@ class Recorder:
 
     def _append(self, event: str, **more: Any) -> None:
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        line = json.dumps({"event": event, "run": self.run, "time": time, **more}) + "\n"
+        _append(self.path, [{"event": event, "run": self.run, "time": time, **more}])
+
+
+def _append(path: Path, events: Sequence[Mapping[str, Any]]) -> None:
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                os.write(descriptor, line.encode())
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            # A run is worth more than the line about it.
-            log.warning("%s: cannot be written (%s); the history lacks this run.", self.path, error.strerror)
+            os.write(descriptor, lines.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # A run, or an import, is worth more than the lines about it.
+        log.warning("%s: cannot be written (%s); the history is not complete.", path, error.strerror)
 
 
 def _gpus() -> list[str]:
@@ -108,6 +112,13 @@ class _Git(BaseModel):
     dirty: bool | None
 
 
+class _Joined(BaseModel):
+    """Where a run of another study has come from."""
+
+    study: str
+    archive: str
+
+
 class _Start(BaseModel):
     """What a line about a start must hold. It may hold more."""
 
@@ -121,6 +132,7 @@ class _Start(BaseModel):
     git: _Git
     packages: dict[str, str]
     python: str
+    joined: _Joined | None = None
 
 
 class _End(BaseModel):
@@ -188,4 +200,35 @@ def parse_history(text: str) -> list[PastRun]:
         except ValidationError:
             continue
         (starts if isinstance(written, _Start) else ends)[written.run] = json.loads(line)
-    return [PastRun(start, ends.get(run)) for run, start in starts.items()]
+    # The runs of a study that was joined stand behind those that were there before.
+    runs = [PastRun(start, ends.get(run)) for run, start in starts.items()]
+    return sorted(runs, key=lambda run: datetime.fromisoformat(run.start["time"]))
+
+
+def join_history(results: Path, other: Path, joined: Mapping[str, str]) -> int:
+    """Add the runs of another study to the history of a study.
+
+    Parameters
+    ----------
+    results, other : Path
+        Folders of the results of the study and of the other one, which need not have a history.
+    joined : mapping of str to str
+        Where the runs have come from: `study`, `archive`, and what else is to be recorded. A run that the other study
+        has from a third one keeps what it says.
+
+    Returns
+    -------
+    int
+        Number of runs that are new. A run that is there already stays as it is.
+    """
+    ours, theirs = (
+        {run.start["run"]: run for run in parse_history(path.read_text(encoding="utf-8", errors="replace"))}
+        if (path := folder / HISTORY).is_file()
+        else {}
+        for folder in (results, other)
+    )
+    new = [run for name, run in theirs.items() if name not in ours]
+    marked = [({**run.start, "joined": run.start.get("joined") or joined}, run.end) for run in new]
+    if marked:
+        _append(results / HISTORY, [event for events in marked for event in events if event])
+    return len(new)

@@ -155,6 +155,6 @@ def check_image_folder(root: Path, mapped: bool, where: str) -> None:
         )
     if folders and not deeper and not mapped:
         raise SatError(
-            f"{start} one class alone, the folder {folders[0]!r}; models that tell classes apart need at least two, "
+            f"{start} one class alone, the folder {folders[0]!r}; a classifier needs at least two, "
             "each in a folder of its own."
         )

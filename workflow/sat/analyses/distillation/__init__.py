@@ -45,7 +45,7 @@ UNIT = Analysis(
     },
     tables={
         "distillation": Shown("Distillation", "gain with each teacher"),
-        "distillation_relation": Shown("Distillation", "gain and similarity"),
+        "distillation_relation": Shown("Distillation", "correlation of gain and similarity"),
     },
     figures={"distillation": Shown("Distillation", "gain and similarity")},
     charts=CHARTS,

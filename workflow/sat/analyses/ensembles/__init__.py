@@ -51,7 +51,7 @@ UNIT = Analysis(
     },
     tables={
         "ensembles": None,
-        "ensembles_relation": Shown("Ensembles", "gain and similarity"),
+        "ensembles_relation": Shown("Ensembles", "correlation of gain and similarity"),
         "ensembles_clusters": Shown("Ensembles", "gain by number of clusters"),
     },
     figures={"ensembles": Shown("Ensembles", "gain and similarity")},

@@ -33,8 +33,8 @@ class Resampling(Section):
     replicates: Annotated[int, Field(ge=20)] = 200
     """Number of bootstrap samples of the attack images. Each is drawn with replacement, jointly for all models."""
     correlation: Share = 0.95
-    """Target for the rank correlation of two matrices from different images. The report says how many images reach
-    it."""
+    """Target for the mean rank correlation of two matrices from different images. `sat grow` says whether all attack
+    images reach it. The figure of the stability also says from which number on 95 % of the draws reach it."""
 
 
 class Settings(Section):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sat.similarity.predictions import pairs_of
 from sat.store import hdf5
 
 KINDS = ("both", "source")
@@ -98,16 +99,10 @@ def _pairs(
 ) -> Iterator[tuple[str, str, NDArray[np.integer], NDArray[np.floating] | None]]:
     """Read source, target, predictions and, where they are recorded, probabilities of each pair of models in use."""
     for file in hdf5.one_by_one(tiles):
-        targets, sources = file["target"].asstr()[:], file["source"].asstr()[:]
         prediction = file["prediction"][:]
         confidence = file["confidence"][:] if "confidence" in file else None
-        for row, target in enumerate(targets):
-            for column, source in enumerate(sources):
-                # Where a study has landmarks, a tile may have only each model against itself.
-                measured = source == target or not file.attrs.get("diagonal", False)
-                if source in models and target in models and measured:
-                    sure = None if confidence is None else confidence[row, column]
-                    yield str(source), str(target), prediction[row, column], sure
+        for source, target, row, column in pairs_of(file, models):
+            yield source, target, prediction[row, column], None if confidence is None else confidence[row, column]
 
 
 def choose(matrix: pd.DataFrame, found: Iterable[Found]) -> list[Found]:
