@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from projects import unwrapped
 from sat.cli.commands import FOLDERS, GROUPS, commands
 
 PACKAGE = ROOT / "workflow/sat"
@@ -187,6 +188,10 @@ def test_in_the_wrong_folder(told, write_study, tmp_path, words):
     assert f"results/tiny: is not in this folder ({tmp_path})" in never.stderr
     assert "where snakemake ran" in never.stderr
     (home / "results/tiny").mkdir(parents=True)
+    (home / "results/tiny/study.json").touch()
+    # A dry run of an earlier version left this where it was called.
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/registered.json").write_text("{}")
     # The study says where, from the side and from below.
     for folder in (tmp_path, other):
         elsewhere = told(*words, "--study", study, cwd=folder)
@@ -196,9 +201,22 @@ def test_in_the_wrong_folder(told, write_study, tmp_path, words):
     assert f"there is no config.yaml in this folder ({tmp_path})" in nothing_named.stderr
 
 
+def test_a_plan_in_the_wrong_folder_says_where_the_results_are(told, write_study, tmp_path):
+    study, other = str(write_study()), tmp_path / "other"
+    other.mkdir()
+    assert not told("plan", study, cwd=other).stderr, "there are none anywhere"
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/study.json").touch()
+    said = unwrapped(told("plan", study, cwd=other).stderr)
+    assert f"this folder ({other}) has no results/tiny, so everything would be made anew" in said
+    assert f"has results in {tmp_path}: call sat there" in said
+    assert not told("plan", study, cwd=tmp_path).stderr
+
+
 def test_summary_of_an_unfinished_study_names_what_is_missing(told, write_study, tmp_path):
     write_study()
     (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/study.json").touch()
     done = told("summary", "study.yaml", cwd=tmp_path)
     assert done.returncode == 1
     assert "results/tiny/similarity/sat.csv: is not there yet; run snakemake first." in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from sat.errors import SatError
 from sat.store.user_files import register
 from sat.study.code import give_consent
+from sat.study.places import places_of_results
 from sat.study.plan import Plan
 from sat.study.spelling import did_you_mean
 from sat.study.study import Study, examine_study, load_study
@@ -172,16 +174,25 @@ def existing_results(arguments: argparse.Namespace, study: Study) -> Path:
         where it is, if it is found above that folder or beside the study.
     """
     results, here = results_folder(study), Path.cwd()
-    if results.is_dir():
+    places = places_of_results(study.name, Path(arguments.study[0]))
+    if here in places:
         return results
-    beside = Path(arguments.study[0]).resolve().parent
-    elsewhere = [folder for folder in (*here.parents, beside, *beside.parents) if (folder / results).is_dir()]
     advice = (
-        f"It is in {elsewhere[0]}: call sat there"
-        if elsewhere
+        f"It is in {places[0]}: call sat there"
+        if places
         else "Call sat in the folder where snakemake ran; if it has not run yet, 'sat plan' says what it will do"
     )
     raise SatError(f"{results}: is not in this folder ({here}). {advice}.")
+
+
+def say_elsewhere(arguments: argparse.Namespace, study: Study) -> None:
+    """Say on standard error if a study has results in another folder and none here, for commands that need none."""
+    here, places = Path.cwd(), places_of_results(study.name, Path(arguments.study[0]))
+    if places and here not in places:
+        _caution(
+            f"this folder ({here}) has no {results_folder(study)}, so everything would be made anew. The study has "
+            f"results in {places[0]}: call sat there to use them."
+        )
 
 
 def there(path: Path) -> Path:
@@ -199,14 +210,15 @@ def there(path: Path) -> Path:
 
 def say_earlier(paths: Iterable[Path]) -> None:
     """Say on standard error which versions have changed since results were made; standard output stays as it was."""
-    import sys
-
     from sat.status.upgrade import earlier_in_words, earlier_versions
 
     found = {change for path in paths for change in earlier_versions(path)}
     if found:
-        text = f"Caution, {earlier_in_words(sorted(found, key=str))}."
-        print("\n".join(wrapped(text, "", "  ")), file=sys.stderr)
+        _caution(f"{earlier_in_words(sorted(found, key=str))}.")
+
+
+def _caution(text: str) -> None:
+    print("\n".join(wrapped(f"Caution, {text}", "", "  ")), file=sys.stderr)
 
 
 def tables_of(arguments: argparse.Namespace, study: Study) -> list[Path]:
