@@ -198,7 +198,15 @@ def test_in_the_wrong_folder(told, write_study, tmp_path, words):
         assert elsewhere.returncode == 1 and f"It is in {home}: call sat there." in elsewhere.stderr
     nothing_named = told(*words, cwd=tmp_path)
     assert nothing_named.returncode == 1
-    assert f"there is no config.yaml in this folder ({tmp_path})" in nothing_named.stderr
+    assert f"there is no config.yaml or study.yaml in this folder ({tmp_path})" in nothing_named.stderr
+
+
+def test_the_study_that_init_writes_need_not_be_named_in_its_folder(told, write_study, tmp_path):
+    study = write_study()
+    assert told("plan", cwd=tmp_path).stdout.startswith("Study tiny: 3 models")
+    # A config.yaml comes first, as it always did.
+    (tmp_path / "config.yaml").write_text(study.read_text().replace("study: tiny", "study: other"))
+    assert told("plan", cwd=tmp_path).stdout.startswith("Study other: 3 models")
 
 
 def test_a_plan_in_the_wrong_folder_says_where_the_results_are(told, write_study, tmp_path):

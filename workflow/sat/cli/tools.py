@@ -21,6 +21,8 @@ from sat.text import wrapped
 
 DEFAULT = ["config.yaml"]
 """The study of a command line that names no study."""
+OF_INIT = "study.yaml"
+"""What such a command takes where there is no config.yaml: the study that `sat init` writes."""
 
 
 class _NameStudy(argparse.Action):
@@ -51,7 +53,9 @@ def add_study(parser: argparse.ArgumentParser, positional: bool = True) -> None:
         Whether the study may also be named without ``--study``. A command with
         other positional arguments does not allow that.
     """
-    about = "config file(s) of the study; a later file overrides those before it (default: config.yaml)"
+    about = (
+        "config file(s) of the study; a later file overrides those before it (default: config.yaml, or else study.yaml)"
+    )
     if positional:
         parser.add_argument("study", nargs="*", default=DEFAULT, action=_NameStudy, metavar="STUDY", help=about)
     parser.add_argument(
@@ -110,7 +114,7 @@ def study_of(arguments: argparse.Namespace) -> Study:
     SatError
         If there is no study, or it is not valid.
     """
-    _check_named(arguments)
+    _find_study(arguments)
     return load_study(arguments.study, overrides_of(arguments.config))
 
 
@@ -122,16 +126,20 @@ def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
     SatError
         If there is no study.
     """
-    _check_named(arguments)
+    _find_study(arguments)
     return examine_study(arguments.study, overrides_of(arguments.config))
 
 
-def _check_named(arguments: argparse.Namespace) -> None:
-    if arguments.study is DEFAULT and not Path(DEFAULT[0]).exists():
+def _find_study(arguments: argparse.Namespace) -> None:
+    """Take the study of the current folder if the command names none."""
+    if arguments.study is not DEFAULT or Path(DEFAULT[0]).exists():
+        return
+    if not Path(OF_INIT).exists():
         raise SatError(
-            f"there is no {DEFAULT[0]} in this folder ({Path.cwd()}), and the command names no other study; "
-            "write --study FILE, or call sat in the folder of the study."
+            f"there is no {DEFAULT[0]} or {OF_INIT} in this folder ({Path.cwd()}), and the command names no other "
+            "study; write --study FILE, or call sat in the folder of the study."
         )
+    arguments.study = [OF_INIT]
 
 
 def overrides_of(words: Sequence[str]) -> dict[str, Any]:
