@@ -44,11 +44,10 @@ AIMS = {"clean": 0.9, "evaluate, 1 target": 0.9, "evaluate, 8 targets": 0.9, "at
 class Device(Line):
     """A device that takes its time for each image, and leaves the CPU alone meanwhile, as a GPU does.
 
-    Work is queued and takes place one after the other; whoever fetches a result waits until it is done. What is sent
-    arrives on PyTorch's device "meta", where arithmetic costs nothing.
+    Work is queued and takes place one after the other; whoever fetches a result waits until it is done. Of an image
+    that is sent, one pixel arrives, so the device's arithmetic costs the CPU next to nothing.
     """
 
-    device = "meta"
     threads = 2
 
     def __init__(self, milliseconds: float) -> None:
@@ -60,7 +59,8 @@ class Device(Line):
 
     def send(self, room: Tensor, count: int | None = None) -> Sent:
         """See `Line`."""
-        return Sent(len(room) if count is None else count, room.to(self.device), device=self.device)
+        arrived = room[:, :1, :1, :1].clone() if room.ndim == 4 else room
+        return Sent(len(room) if count is None else count, arrived)
 
     def fetch(self, values: Tensor) -> Callable[[], NDArray[Any]]:
         """See `Line`."""
@@ -121,8 +121,9 @@ def _ratios(what: str, milliseconds: float, images: Path, sets: list[Path], repe
             _forget(path)
         device = Device(milliseconds)
         begun, used = time.perf_counter(), time.process_time()
-        read = [Front(path, "perturbation", many) for path in sets]
-        count, bound = WORK[what](device, Front(images, "image", many), read)
+        work, number = WORK[what]
+        read = [Front(path, "perturbation", many) for path in sets[:number]]
+        count, bound = work(device, Front(images, "image", many), read)
         seconds = time.perf_counter() - begun
         ratios.append(bound / seconds)
         speeds.append(count / seconds)
@@ -147,15 +148,20 @@ class Front:
         self._items.read(rows, out)
 
 
-def _clean(device: Device, images: Front, sets: list[Front]) -> tuple[int, float]:
+Work = Callable[[Device, Front, list[Front]], tuple[int, float]]
+"""Function of a device, images and adversarial sets; it returns the number of predictions, or of attacked images, and
+the seconds that the device needs for them."""
+
+
+def _clean(device: Device, images: Front, _: list[Front]) -> tuple[int, float]:
     predict(cast(Classifier, StandIn(device)), images, BATCH, device)
     return len(images), len(images) * device.seconds
 
 
-def _evaluate(targets: int) -> Callable[[Device, Front, list[Front]], tuple[int, float]]:
+def _evaluate(targets: int) -> Work:
     def work(device: Device, images: Front, sets: list[Front]) -> tuple[int, float]:
         nets = {f"target{number}": cast(Classifier, StandIn(device)) for number in range(targets)}
-        sources = [Source(one, np.ones(len(one), bool)) for one in (sets if targets == 1 else sets[:1])]
+        sources = [Source(one, np.ones(len(one), bool)) for one in sets]
         count = sum(len(found.rows) for found in evaluate(nets, images, sources, BATCH, device))
         return count, count * device.seconds
 
@@ -197,11 +203,12 @@ def _attack(device: Device, images: Front, sets: list[Front]) -> tuple[int, floa
 
 
 WORK = {
-    "clean": _clean,
-    "evaluate, 1 target": _evaluate(1),
-    "evaluate, 8 targets": _evaluate(8),
-    "attack": _attack,
+    "clean": (_clean, 0),
+    "evaluate, 1 target": (_evaluate(1), SOURCES),
+    "evaluate, 8 targets": (_evaluate(8), 1),
+    "attack": (_attack, 1),
 }
+"""What runs, and the number of adversarial sets that it reads."""
 
 
 def _forget(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import shlex
@@ -16,10 +17,12 @@ from sat import units
 from sat.__main__ import main
 from sat.results.files import columns_of, undeclared
 from sat.store.artefact import Job, read_sidecar
+from sat.store.columns import texts_of
 from sat.store.step import Step, group_recipe
 
 SOURCE = Step("similarity", 1)
 """Stands for whatever made an input."""
+NOT_WORDS = ("True", "False", "inf", "-inf")
 
 
 def results_in(folder: Path) -> Path:
@@ -73,7 +76,20 @@ def check_columns(name: str, results: Path) -> None:
     declared = columns_of(name)
     for table in units.declarations("analyses")[name].tables:
         columns = list(pd.read_csv(results / f"analysis/{table}.csv", nrows=0))
+        check_texts(results / f"analysis/{table}.csv")
         assert table in declared and not (missing := undeclared(declared[table], columns)), f"{table}: {missing}"
+
+
+def check_texts(path: Path) -> None:
+    """Assert that every column with words is declared as text: in another study it may hold names like 18 or true.
+
+    Settings of variants are excepted: the user names their columns.
+    """
+    if path.stem != "ablation":
+        with path.open(newline="") as stream:
+            for row in csv.DictReader(stream):
+                words = {name for name, cell in row.items() if cell not in NOT_WORDS and re.search("[A-Za-df-z]", cell)}
+                assert words <= texts_of(path.stem), path
 
 
 def call(command: str, *lines: str, words: Sequence[str | Path] = ()) -> int:

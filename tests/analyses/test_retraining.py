@@ -211,6 +211,18 @@ def test_models_that_differ_in_their_seed_alone(write_study):
     assert study.trained_again == {"a": "a", "b": "a", "c": "a", "v1": "v1", "v2": "v1"}
 
 
+def test_nets_of_one_function_with_other_arguments_are_other_nets(write_study, tmp_path):
+    (tmp_path / "my_nets.py").write_text("def small(num_classes, width=8):\n    raise NotImplementedError\n")
+    widths = {"narrow": 16, "narrow_again": 16, "wide": 32, "wide_again": 32, "hundred": 16}
+    rows = [
+        row(name, "my_nets:small", **{"option.width": str(width), "classes": "100" if name == "hundred" else ""})
+        for name, width in widths.items()
+    ]
+    study = load_study([write_study(rows, code="my_nets.py")])
+    alike = {"narrow": "narrow", "narrow_again": "narrow", "wide": "wide", "wide_again": "wide"}
+    assert study.trained_again == alike
+
+
 @pytest.mark.parametrize(("architectures", "wanted"), [(2, False), (3, True)])
 def test_wanted_where_three_nets_were_trained_again(write_study, architectures, wanted):
     from sat.study.plan import Plan

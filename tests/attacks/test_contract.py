@@ -48,8 +48,8 @@ def scene(method: str, count: int):
     return net, images, predict(net, images, 32).argmax(1)
 
 
-def attack_in_batches(net, images, labels, given, size):
-    ids = np.arange(100, 100 + len(images))
+def attack_in_batches(net, images, labels, given, size, first=100):
+    ids = np.arange(first, first + len(images))
     parts = [
         attack(net, images[i : i + size], labels[i : i + size], ids[i : i + size], given)
         for i in range(0, len(images), size)
@@ -163,6 +163,23 @@ def test_slices_of_sixteen_depend_on_nothing_else(case):
     for size in (16, 32):
         sliced, _ = attack_in_batches(net, images, labels, params(method), size)
         assert (sliced == change).all()
+
+
+def test_an_image_depends_on_no_other_where_the_declaration_says_so(case):
+    """As when a study grows: the images that follow are in other slices, beside other images."""
+    method, net, images, labels, (change, _) = case
+    if not ATTACKS[method].independent:
+        pytest.skip(f"{method} does not say so, so 'sat grow' attacks all images again")
+    for first in (5, 30):
+        alone, _ = attack_in_batches(net, images[first:], labels[first:], params(method), 16, 100 + first)
+        assert (alone == change[first:]).all()
+
+
+def test_autoattack_does_not_say_that_images_are_independent():
+    net, images, labels = scene("autoattack", 24)
+    whole, _ = attack_in_batches(net, images, labels, params("autoattack"), 16)
+    alone, _ = attack_in_batches(net, images[10:], labels[10:], params("autoattack"), 16, 110)
+    assert (alone != whole[10:]).any() and not ATTACKS["autoattack"].independent
 
 
 def test_white_box_success_before_rounding_is_told_where_something_is_rounded(case):

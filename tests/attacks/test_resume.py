@@ -112,3 +112,17 @@ def test_parts_of_other_settings_are_not_taken(everything_right: Project) -> Non
     assert done.returncode == 0, done.stderr
     assert not stale.exists()
     assert digest(project, out)["facts"]["n_resumed"] == 0
+
+
+def test_parts_of_another_number_of_threads_are_not_joined(everything_right: Project) -> None:
+    project, out = everything_right, "results/tiny/killed.h5"
+    environment = {**os.environ, "PYTHONPATH": str(project.folder / "workflow"), "OMP_NUM_THREADS": "1"}
+    given = step(project, 2)
+    done = project.call(sys.executable, "-c", KILLED, *words(out), environment=environment, given=given)
+    assert done.returncode == -signal.SIGKILL and len(parts(project, out)) == 1, done.stderr
+    done = project.sat(*words(out), "--threads", "2", given=given)
+    assert done.returncode == 0, done.stderr
+    assert "had another threads (1, now 2)" in done.stderr
+    made = digest(project, out)
+    assert made["facts"]["n_resumed"] == 0 and made["run"]["threads"] == 2
+    assert not list(project.results.glob(".*parts*"))

@@ -78,6 +78,23 @@ def test_files_of_a_model_that_left_the_table_go_and_those_of_a_retired_one_stay
     assert "model vit is not in the table" in said
 
 
+def test_the_sets_of_a_variant_that_was_removed_go_and_those_of_a_variant_that_is_there_stay(project: Project):
+    weak = {"weak": {"attack": {"eps": "12/255", "step": "4/255"}}}
+    project.configure(variants=weak)
+    project.run("results/tiny/variants/weak/adversarial/vit.h5", "results/tiny/study.json")
+    rows = [{**row, "use": "no"} if row["model"] == "vit" else dict(row) for row in ROWS]
+    project.write_table(rows)
+    assert "variants/weak" not in project.sat("prune", "--files").stdout, "vit may come back"
+    project.configure(variants={})
+    project.run("--until", "study")
+    sets = {"variants/weak/adversarial/vit.h5", "variants/weak/adversarial/vit.h5.json"}
+    for table in (rows, ROWS):
+        project.write_table(table)
+        said = project.sat("prune", "--files").stdout
+        assert {name for name in listed(said) if name.startswith("variants/")} == sets
+        assert "tiny: attack: the study does not ask for it" in said
+
+
 def test_what_the_last_run_needed_stays_and_nothing_goes_while_a_run_is_at_work(project: Project):
     from sat.store.runs import hold_run
 

@@ -80,6 +80,22 @@ def test_the_rest_of_the_table_stays_as_it_was_and_undo_brings_it_back(sat, writ
     assert set(cells(study).values()) == {(True, ())}
 
 
+def test_a_table_is_found_where_the_study_finds_it(sat, write_study, tmp_path, monkeypatch):
+    """In the user's home, and for a study that is called from the folder of its table."""
+    home, beside = tmp_path / "home", tmp_path / "beside"
+    monkeypatch.setenv("HOME", str(home))
+    for folder, written in ((home, "~/models.csv"), (beside, "models.csv")):
+        study = write_study(models=written)
+        folder.mkdir()
+        table = (tmp_path / "models.csv").rename(folder / "models.csv")
+        assert sat(folder, "check", str(study)).returncode == 0
+        for words in (["retire", "byobnet"], ["add", "test_convnext", "--weights", "train"]):
+            before = table.read_text()
+            done = sat(folder, *words, "--study", str(study))
+            assert done.returncode == 0, done.stderr
+            assert table.read_text() != before
+
+
 @pytest.mark.parametrize(
     ("words", "advice"),
     [

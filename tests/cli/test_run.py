@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from argparse import Namespace
 from pathlib import Path
 
@@ -165,6 +166,18 @@ def test_a_dry_run_makes_no_results_and_a_run_from_the_wrong_folder_says_so(tmp_
     assert not (other / "results").exists()
 
 
+def test_another_call_leaves_the_file_of_a_run_as_it_is(write_study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = write_study().name
+    first = write_study_of([study])
+    text = first.read_text()
+    assert write_study_of([study]) == first, "a run that goes on has the same"
+    write_study(attack={**TINY["attack"], "steps": 4})
+    second = write_study_of([study])
+    assert second != first and first.read_text() == text
+    assert [load_study([file]).config.attack.steps for file in (first, second)] == [3, 4]
+
+
 def write_study_of(words: list[str]) -> Path:
     return write_study(Namespace(study=words, config=[]))
 
@@ -217,17 +230,26 @@ def test_sat_run_and_snakemake_take_over_from_each_other(project):
         environment = {**ENVIRONMENT, "PYTHONPATH": str(project.folder / "workflow")}
         return project.call(sys.executable, "-m", "sat", "run", mine, *words, environment=environment)
 
+    # Of earlier runs: one that is long over, and one that a dry run may be about to read.
+    earlier = [project.folder / f".snakemake/studies/tiny/{name}.json" for name in ("old", "new")]
+    earlier[0].parent.mkdir(parents=True)
+    for file, age in zip(earlier, (25, 1), strict=True):
+        file.write_text("{}")
+        os.utime(file, (time.time() - age * 3600,) * 2)
+    assert run("-n").returncode == 0 and all(map(Path.exists, earlier))
     done = run("-c1")
     assert done.returncode == 0 and "Nothing to be done" in done.stdout + done.stderr, done.stderr[-3000:]
+    assert [file.exists() for file in earlier] == [False, True]
     call = re.search(r"snakemake --snakefile .*", done.stderr)[0]
-    assert call.endswith(" -c1 --configfile .snakemake/studies/tiny.json")
+    assert " -c1 --configfile .snakemake/studies/tiny/" in call
+    written = call.rpartition(" ")[2]
     # What one makes, the other takes over.
     done = run("--config", "confidence=0.9", "-c1", "--until", "--", "study")
     assert done.returncode == 0, done.stderr[-3000:]
     (project.folder / "default").rename(project.folder / "away")
     again = project.planned("--configfile", mine, "--config", "confidence=0.9")
     assert "study" not in again and again, "only the analyses that it did not make"
-    assert project.planned("--configfile", ".snakemake/studies/tiny.json", "--config", "confidence=0.9") == again
+    assert project.planned("--configfile", written, "--config", "confidence=0.9") == again
 
 
 @pytest.mark.slow

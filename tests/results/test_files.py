@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysed import check_columns
+from analysed import check_columns, check_texts
 from conftest import ROOT
 from sat import units
 from sat.results.files import columns_of, document, tables, undeclared
 from sat.store import hdf5, layout
-from sat.store.columns import Table
+from sat.store.columns import TEXTS, Table
 from sat.units.analysis import wildcards_of
 
 
@@ -55,6 +55,18 @@ def test_every_column_of_a_study_is_declared(finished):
     for name, unit in units.declarations("analyses").items():
         if all((finished.results / f"analysis/{table}.csv").exists() for table in unit.tables):
             check_columns(name, finished.results)
+
+
+def test_every_column_with_words_is_declared_as_text(finished):
+    paths = list(finished.results.rglob("*.csv"))
+    assert len(paths) > 20
+    for path in paths:
+        check_texts(path)
+
+
+def test_every_column_of_text_is_one_of_a_table():
+    declared = {column for table in tables().values() for column in table.columns}
+    assert declared >= TEXTS
 
 
 @pytest.mark.parametrize("name", units.names("analyses"))

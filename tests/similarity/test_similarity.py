@@ -7,6 +7,7 @@ import pytest
 
 from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
 from sat.statistics.intervals import wilson
+from sat.store.columns import TABLES
 
 EPS_S = 0.01
 
@@ -238,7 +239,9 @@ def test_models_off_their_published_accuracy_are_flagged_either_way():
     accuracy = {"m0": 0.80, "m1": 0.80, "m2": 0.80, "m3": 0.80}
     published = {"m0": 81.9, "m1": 82.1, "m2": 77.9}
     counts = dict.fromkeys(names, 1000)
-    table = model_table(pairs, dict.fromkeys(names, "f"), accuracy, 0.9, published, 2.0, counts).set_index("model")
+    table = model_table(pairs, dict.fromkeys(names, "f"), accuracy, 0.9, published, 2.0, counts)
+    assert list(table) == list(TABLES["similarity/models.csv"].columns), "docs/files.md says what each column holds"
+    table = table.set_index("model")
     assert table["off_published"].to_dict() == {"m0": False, "m1": True, "m2": True, "m3": False}
     assert table["published_gap"].round(6).to_dict() == pytest.approx(
         {"m0": -1.9, "m1": -2.1, "m2": 2.1, "m3": math.nan}, nan_ok=True

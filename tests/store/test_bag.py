@@ -8,6 +8,7 @@ import shutil
 import stat
 import struct
 import subprocess
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,8 @@ def link(opened: zipfile.ZipFile) -> None:
         (lambda opened: opened.writestr("s.sat/data/results/s/A.csv", "x"), "stands twice"),
         (lambda opened: opened.writestr("s.sat/data/results/s/more.csv", "x"), "has no checksum"),
         (lambda opened: opened.writestr("other/x", "x"), "not in one folder"),
+        (lambda opened: opened.writestr(".", "x"), "truncated or damaged"),
+        (lambda opened: opened.writestr("./", "x"), "truncated or damaged"),
     ],
 )
 def test_members_that_would_lead_elsewhere_are_refused_before_anything_is_written(
@@ -137,3 +140,42 @@ def test_members_that_would_lead_elsewhere_are_refused_before_anything_is_writte
     with pytest.raises(SatError, match=words):
         Bag(hostile)
     assert set(tmp_path.rglob("*")) == before
+
+
+def bomb(path: Path, name: str, megabytes: int) -> Path:
+    """An archive with a text that takes a thousandth of its size as long as it is packed."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        if name != "tagmanifest-sha256.txt":
+            opened.writestr("s/tagmanifest-sha256.txt", f"{'0' * 64}  {name}\n")
+        with opened.open(f"s/{name}", "w") as stream:
+            for _ in range(megabytes):
+                stream.write(b"0" * 2**20)
+    return path
+
+
+@pytest.mark.parametrize("name", ["tagmanifest-sha256.txt", "manifest-sha256.txt", "README.txt"])
+def test_a_text_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path: Path, name: str) -> None:
+    path = bomb(tmp_path / "bomb.zip", name, 100)
+    assert path.stat().st_size < 200_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(SatError, match=f"its {name} has 105 MB when it is unpacked"):
+            Bag(path)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_text_that_lies_about_its_size_fills_no_memory(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "bomb.zip", "tagmanifest-sha256.txt", 100)
+    raw = path.read_bytes()
+    true, false = struct.pack("<I", 100 * 2**20), struct.pack("<I", 1000)
+    assert raw.count(true) == 2, "in the member's own header and in the list at the end"
+    path.write_bytes(raw.replace(true, false))
+    tracemalloc.start()
+    try:
+        with pytest.raises(SatError, match="is damaged"):
+            Bag(path)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()

@@ -10,8 +10,8 @@ from sat.store.step import Step
 STATE = {"net": {"weight": torch.arange(4.0)}, "history": [{"epoch": 1, "loss": 0.5}]}
 
 
-def job(epochs=3, sha="a" * 64):
-    made = Job(Step("train", 1, {"epochs": epochs}, {"images": "recipe"}))
+def job(epochs=3, sha="a" * 64, **run):
+    made = Job(Step("train", 1, {"epochs": epochs}, {"images": "recipe"}), run)
     made.inputs["images"] = {"path": "images.h5", "sha256": sha, "recipe": "recipe"}
     return made
 
@@ -37,11 +37,22 @@ def test_that_of_another_step_or_input_is_removed(tmp_path, other):
     assert Checkpoint(tmp_path / "b.safetensors", job()).read()
 
 
+def test_that_of_another_device_waits_for_a_job_on_its_own(tmp_path, caplog):
+    Checkpoint(tmp_path / "a.safetensors", job(device="cuda", device_name="A100")).write(STATE)
+    with caplog.at_level(logging.INFO, "sat"):
+        other = Checkpoint(tmp_path / "a.safetensors", job(device="cuda", device_name="V100"))
+    assert other.read() is None and "another device_name (A100, now V100)" in caplog.text
+    again = Checkpoint(tmp_path / "a.safetensors", job(device="cuda", device_name="A100"))
+    assert again.read()
+    again.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
 def test_a_damaged_one_is_ignored_with_a_line_in_the_log(tmp_path, damage, caplog):
     first = Checkpoint(tmp_path / "a.safetensors", job())
     first.write({**STATE, "net": {"weight": torch.ones(5000)}})
-    file = next(first.folder.iterdir())
+    file = first.folder / "state.pt"
     raw = bytearray(file.read_bytes())
     if damage == "flipped":
         raw[len(raw) // 2] ^= 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import h5py
 import numpy as np
 import pytest
@@ -58,6 +61,27 @@ def test_items_are_the_same_however_many_are_unpacked_together(tmp_path, monkeyp
     Chunks(tmp_path / "a.h5", "image").read(rows, found)
     assert (found == values[rows]).all()
     Chunks(tmp_path / "a.h5", "image").read(rows[:0], found[:0])
+
+
+def test_threads_that_begin_together_read_the_same_items_and_look_their_places_up_once(tmp_path, monkeypatch):
+    values = RANDOM.integers(0, 9, (64, 3, 8, 8)).astype(np.uint8)
+    with hdf5.writing(tmp_path / "a.h5") as file:
+        hdf5.image_dataset(file, "image", values.shape, np.uint8)[:] = values
+    items, opened, together = Chunks(tmp_path / "a.h5", "image"), [], Barrier(4)
+    original = hdf5.reading
+    monkeypatch.setattr(hdf5, "reading", lambda path: (opened.append(path), original(path))[1])
+
+    def read(rows):
+        found = np.empty((len(rows), 3, 8, 8), np.uint8)
+        together.wait()
+        items.read(rows, found)
+        return found
+
+    parts = np.split(RANDOM.permutation(64), 4)
+    with ThreadPoolExecutor(4) as pool:
+        for rows, found in zip(parts, pool.map(read, parts), strict=True):
+            assert (found == values[rows]).all()
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])

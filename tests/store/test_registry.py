@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from sat.errors import SatError
+from sat.sharing.merging import Joined, take_over
 from sat.store import user_files as registry
-from sat.store.user_files import register
+from sat.store.user_files import not_here, register
 
 
 def sha(content):
@@ -64,6 +65,20 @@ def test_a_damaged_registry_is_written_anew(checkpoint, tmp_path):
     (results / "registered.json").write_text("{")
     assert register({"m": checkpoint}, results) == {"m": sha(b"weights")}
     assert json.loads((results / "registered.json").read_text())["m"]["sha256"] == sha(b"weights")
+
+
+def test_files_of_an_archive_are_added_to_a_damaged_registry_too(checkpoint, tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "registered.json").write_text("{")
+    take_over(Joined([], {}, {"theirs": sha(b"their weights")}, []), tmp_path / "archive", results)
+    assert not_here(results) == {"theirs"}
+    register({"m": checkpoint}, results)
+    known = json.loads((results / "registered.json").read_text())
+    assert {name: entry["sha256"] for name, entry in known.items()} == {
+        "theirs": sha(b"their weights"),
+        "m": sha(b"weights"),
+    }
 
 
 @pytest.mark.parametrize("damage", ["flipped", "list", "entry"])

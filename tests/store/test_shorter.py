@@ -31,8 +31,8 @@ def results(tmp_path):
     return tmp_path
 
 
-def found(results, job, out=PLACE):
-    return find_shorter(job, results / "images/attack.h5", results / out)
+def found(results, job, out=PLACE, independent=True):
+    return find_shorter(job, results / "images/attack.h5", results / out, independent)
 
 
 def test_what_is_kept_takes_no_space_and_outlives_its_place(results):
@@ -61,6 +61,18 @@ def test_what_is_kept_takes_no_space_and_outlives_its_place(results):
 )
 def test_nothing_but_the_images_may_differ(results, other):
     assert found(results, other) is None
+
+
+def test_images_that_may_depend_on_each_other_are_attacked_again(results, caplog):
+    with caplog.at_level("INFO", "sat"):
+        assert found(results, job(), independent=False) is None
+    assert "all images are computed (an image's result may depend on other images)" in caplog.text
+
+
+def test_the_log_says_what_differs(results, caplog):
+    with caplog.at_level("INFO", "sat"):
+        assert found(results, job(threads=2, precision={"mode": "tf32"})) is None
+    assert "(other threads (1, now 2), precision.mode (float32, now tf32))" in caplog.text
 
 
 @pytest.mark.parametrize("name", [PLACE, f"{PLACE}.json"])
@@ -107,4 +119,4 @@ def test_parts_follow_the_items_that_are_there_already(tmp_path):
     again = parts(20)
     assert again.stop == 36 and [where.start for where, _ in again.read()] == [20]
     # If the shorter result is gone, they are no use: there is nothing before them.
-    assert parts(0).stop == 0 and not list(again.folder.glob("*"))
+    assert parts(0).stop == 0 and not list(again.folder.glob("*.part"))

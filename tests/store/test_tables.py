@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sat.store.tables import read_matrix, read_table, write_csv
+from sat.store import columns
+from sat.store.tables import as_written, read_matrix, read_table, write_csv
 
 FORMULAS = [
     "=1+1",
@@ -94,3 +95,39 @@ def test_a_category_and_a_matrix_are_guarded_too(tmp_path):
     assert "'=x" in (tmp_path / "m.csv").read_text()
     found = read_matrix(tmp_path / "m.csv")
     assert list(found.index) == list(found.columns) == names and np.array_equal(found, matrix)
+
+
+LOOK_ALIKES = [
+    *(["18", "34", "50"], ["001", "1", "01"], ["1e5", "1E5", "100000.0"], ["true", "True", "TRUE"]),
+    *(["NA", "nan", "None"], ["inf", "-inf", "Infinity"], ["0x10", "1_000", "1.50"], ["False", "null", "NULL"]),
+    ["123456789012345678901234567890", "12345678901234567890123456789", "0.1000000000000000055"],
+]
+
+
+@pytest.mark.parametrize("names", LOOK_ALIKES)
+def test_names_that_look_like_numbers_or_truth_values_stay_text(tmp_path, names):
+    table = pd.DataFrame({**dict.fromkeys(sorted(columns.TEXTS), names), "sat": [0.5, np.nan, -1]})
+    write_csv(table, tmp_path / "groups.csv")
+    found = read_table(tmp_path / "groups.csv")
+    assert all(found[column].tolist() == names for column in columns.TEXTS) and found["sat"].dtype == float
+    square = np.random.default_rng(0).normal(size=(3, 3))
+    write_csv(pd.DataFrame(square, names, names).rename_axis("model").reset_index(), tmp_path / "sat.csv")
+    matrix = read_matrix(tmp_path / "sat.csv")
+    assert list(matrix.index) == list(matrix.columns) == names and np.array_equal(matrix, square)
+    assert read_table(tmp_path / "sat.csv")["model"].tolist() == names
+
+
+@pytest.mark.parametrize(
+    ("table", "texts"),
+    [("measures_pairs", ["model_a", "model_b"]), ("components_null", ["of"]), ("ablation", ["variant", "of"])],
+)
+def test_columns_that_the_user_names_like_columns_of_text_hold_numbers(table, texts):
+    written = pd.DataFrame({**{text: ["1", "2"] for text in texts}, "family": [0.25, np.nan], "kind": [1, 2]})
+    found = as_written(written, table)
+    assert found[texts].to_numpy().tolist() == written[texts].to_numpy().tolist()
+    assert np.array_equal(found["family"], written["family"], equal_nan=True) and found["kind"].tolist() == [1, 2]
+
+
+def test_a_component_s_values_stay_text_though_other_tables_have_numbers_there():
+    assert as_written(pd.DataFrame({"value": ["18", "034"]}), "components_values")["value"].tolist() == ["18", "034"]
+    assert as_written(pd.DataFrame({"value": [18.5, 34]}), "stability")["value"].tolist() == [18.5, 34]

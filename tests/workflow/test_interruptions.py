@@ -116,6 +116,9 @@ def test_looking_takes_no_lock(project: Project, tmp_path: Path) -> None:
         assert holder.stdout is not None and holder.stdout.readline() == "1\n"
         for words in (["-n"], ["-np"], ["--summary"], ["--unlock"], ["--report", str(tmp_path / "report.html")]):
             assert project.snakemake("--quiet", "all", *words).returncode == 0, words
+        # What begins like an option that only looks.
+        refused = project.snakemake("--printshellcmds", "--conda-prefix", str(tmp_path))
+        assert refused.returncode == 1 and f"process {holder.pid} on" in refused.stdout + refused.stderr
         # From another folder with the same results, as from another clone.
         other = project.copy(tmp_path / "clone")
         subprocess.run(["rm", "-r", other.folder / "results"], check=True)

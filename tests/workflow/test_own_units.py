@@ -16,8 +16,9 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from conftest import ROWS, TINY
-from projects import LAST, ROOT, Project, locked_copy
+from projects import LAST, ROOT, Project, locked_copy, unwrapped
 from sat import open_study
+from sat.store.artefact import read_sidecar
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +66,21 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def project(own: Project, tmp_path: Path) -> Project:
     return own.copy(tmp_path / "a copy")
+
+
+def test_growing_attacks_all_images_again_where_the_attack_does_not_declare_them_independent(project: Project) -> None:
+    done = project.sat("grow", "--half-width", "0.01")
+    assert "The next run attacks all images with nesterov again" in unwrapped(done.stdout), done.stdout + done.stderr
+    assert "are kept" not in done.stdout and not (project.results / ".shorter").exists()
+    # Earlier versions kept such sets.
+    kept, path = project.results / ".shorter/adversarial", "adversarial/vit.h5"
+    kept.mkdir(parents=True)
+    for name in (path, f"{path}.json"):
+        shutil.copy2(project.results / name, kept)
+    project.run(f"results/tiny/{path}", *TRUST)
+    logs = (project.results / "logs/attack/vit.log").read_text()
+    assert "all images are computed (an image's result may depend on other images)" in logs
+    assert "continued" not in read_sidecar(project.results / path)["facts"]
 
 
 def test_the_attack_keeps_within_its_ball_and_fools_its_net(own: Project) -> None:

@@ -394,8 +394,8 @@ def test_resume_leaves_a_living_run_alone(cluster: Cluster, ready: Project) -> N
     run = Run(cluster, ready, *attacks("vit1"))
     wait_for("the attack", lambda: run.going() and attacking(cluster, ready, "vit1"))
     refused = resume(cluster, ready)
-    assert refused.wait() == 1 and "Snakemake is at work in this folder" in refused.log
-    assert str(run.process.pid) in refused.log
+    assert refused.wait() == 1 and "another run is at work on results/tiny" in refused.log
+    assert f"kill -INT {run.process.pid}" in refused.log
     # As the message says: an interrupted Snakemake cancels its jobs itself.
     run.process.send_signal(signal.SIGINT)
     assert run.wait(120) != 0

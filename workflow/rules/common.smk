@@ -22,11 +22,12 @@ if not (CLONE / "workflow/sat").is_dir():
     raise WorkflowError("SAT is a library too, so it runs from a clone: name the clone's Snakefile by its path.")
 sys.path.insert(0, f"{CLONE}/workflow")
 
+from sat.cli.calls import runs_jobs
 from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
 from sat.store.history import Recorder
-from sat.store.runs import JOBS, forget_dead_runs, hold_run, mark_unrecorded
+from sat.store.runs import JOBS, forget_dead_runs, forget_studies, hold_run, mark_unrecorded
 from sat.store.step import ALONE
 from sat.store.user_files import register
 from sat.study.code import CONSENT, COPIES, FOLDER, KEY, check_consent, consents, give_consent, keep_code
@@ -62,14 +63,6 @@ if not files:
     configfile: f"{CLONE}/config.yaml"
 
 
-def runs_jobs(words):
-    """Whether a command of Snakemake may run jobs, or only looks. Then it takes no lock."""
-    looks = ("--dry", "--unlock", "--report", "--summary", "--detailed-summary", "--list", "--lint", "--dag")
-    looks += ("--rulegraph", "--filegraph", "--d3dag", "--touch", "--cleanup", "--conda-", "--print", "--generate")
-    looks += ("--archive", "--containerize", "--delete")
-    return not any(word.startswith(looks) or re.fullmatch("-[a-zA-Z]*n[a-zA-Z]*", word) for word in words[1:])
-
-
 def go_on(plan):
     """Go on after a run that was killed: it left locks, and finished files that Snakemake calls incomplete."""
     # Only the main process needs these. Each job of a cluster parses this file too.
@@ -82,13 +75,14 @@ def go_on(plan):
         try:
             jobs = left(Path.cwd()) if shutil.which("squeue") else []
         except SatError as error:
-            jobs = []
             print(f"SLURM does not answer, so jobs of the earlier run may be left: {error}", file=sys.stderr)
+            return
         if jobs:
             raise SatError(
                 f"{len(jobs)} SLURM jobs of a run that was killed are waiting or running. 'sat resume' cancels them "
                 "and goes on; with --wait, it lets them finish."
             )
+    forget_studies(snakemake, plan.study.name, files)
 
 
 try:
@@ -99,7 +93,8 @@ try:
     give_consent(settings, sys.argv if workflow.is_main_process else None)
     study = build_study(settings, files or [CLONE / "config.yaml"], consents() and workflow.is_main_process)
     RESULTS = f"results/{study.name}"
-    running = workflow.is_main_process and runs_jobs(sys.argv)
+    looks = workflow.output_settings.dryrun or not workflow.is_main_process
+    running = not looks and runs_jobs(sys.argv[1:])
     if running:
         check_consent(study.own, study.code)
         hold_run(Path(RESULTS))

@@ -76,6 +76,11 @@ class Faults:
         return True
 
 
+def in_a_line(error: Exception) -> str:
+    """Words of another library's error, in one line of at most 200 letters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def printable(text: str) -> str:
     """Text with its control characters written out, so that words of a study cannot steer a terminal."""
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)

@@ -11,7 +11,8 @@ import pytest
 from atlases import CONFIG
 from atlases import stated as of
 from sat.report.atlas.finding import statements, surest
-from sat.report.atlas.statement import Statement, p_words
+from sat.report.atlas.statement import Statement
+from sat.report.wording import p_words
 
 
 def similar(values: dict[tuple[str, str], tuple[float, float, float]], **more: object) -> pd.DataFrame:
@@ -159,6 +160,8 @@ def test_no_tables_make_no_statement_but_the_missing_intervals():
     assert [one.topic for one in statements({}, CONFIG)] == ["sat"]
 
 
-@pytest.mark.parametrize(("p", "words"), [(0.0001, "p < 0.001"), (0.042, "p = 0.042"), (0.5358, "p = 0.54")])
+@pytest.mark.parametrize(
+    ("p", "words"), [(0.0001, "p < 0.001"), (0.042, "p = 0.042"), (0.5358, "p = 0.54"), (np.nan, "p unknown")]
+)
 def test_p_values_are_written_with_sensible_digits(p: float, words: str):
     assert p_words(p) == words

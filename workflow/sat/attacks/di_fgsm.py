@@ -35,6 +35,7 @@ UNIT = Attack(
     norm="linf",
     settings=Settings,
     seeded=True,
+    independent=True,
     cost="steps",
 )
 

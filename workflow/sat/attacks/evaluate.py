@@ -15,9 +15,6 @@ from sat.models.classifier import Classifier, check_finite, to_unit
 from sat.models.feed import Ahead, Asked, Line, Resident, Sent, blocks, launched, line_to, padded_slice
 from sat.store.chunks import Held, Items
 
-ABSENT = -1
-"""Stands for the prediction on an image on which the source was not attacked."""
-
 
 @dataclass(frozen=True)
 class Source:

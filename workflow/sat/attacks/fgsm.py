@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sat.attacks.interface import Attacked
     from sat.models.classifier import Classifier
 
-UNIT = Attack(summary="one step of size eps", norm="linf", cost=1)
+UNIT = Attack(summary="one step of size eps", norm="linf", independent=True, cost=1)
 
 
 def run(

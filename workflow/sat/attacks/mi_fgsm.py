@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sat.models.classifier import Classifier
 
 
-UNIT = Attack(summary="steps with momentum", norm="linf", settings=Momentum, cost="steps")
+UNIT = Attack(summary="steps with momentum", norm="linf", settings=Momentum, independent=True, cost="steps")
 
 
 def run(

@@ -34,6 +34,7 @@ UNIT = Attack(
     norm="patch",
     settings=Settings,
     seeded=True,
+    independent=True,
     lattice=False,
     # Beside that of the cross-entropy, a step takes one gradient back to each block of the first half.
     cost=lambda settings: 3 * int(settings["steps"]),

@@ -24,6 +24,7 @@ UNIT = Attack(
     norm="l2",
     settings=Settings,
     seeded=True,
+    independent=True,
     lattice=False,
     cost="steps",
 )

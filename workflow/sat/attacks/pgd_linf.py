@@ -24,6 +24,7 @@ UNIT = Attack(
     norm="linf",
     settings=Settings,
     seeded=True,
+    independent=True,
     cost="steps",
 )
 

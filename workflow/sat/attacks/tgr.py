@@ -21,6 +21,7 @@ UNIT = Attack(
     summary="for ViTs, momentum, and gradients of tokens without their extremes",
     norm="linf",
     settings=Momentum,
+    independent=True,
     cost="steps",
     nets=VITS,
     package="torchattack==1.7.2",

@@ -33,7 +33,9 @@ class Settings(Momentum):
     are."""
 
 
-UNIT = Attack(summary="momentum, and smoothed gradients", norm="linf", settings=Settings, cost="steps")
+UNIT = Attack(
+    summary="momentum, and smoothed gradients", norm="linf", settings=Settings, independent=True, cost="steps"
+)
 
 
 def run(

@@ -33,6 +33,7 @@ UNIT = Attack(
     norm="linf",
     settings=Settings,
     seeded=True,
+    independent=True,
     cost=lambda settings: int(settings["steps"] * (settings["neighbours"] + 1)),
 )
 

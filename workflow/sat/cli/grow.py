@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
     study = study_of(arguments)
     _check(arguments, study)
     plan, results = plan_of(study), existing_results(arguments, study)
-    steps = {path: artefact.step for path, artefact in plan.artefacts().items()}
+    artefacts = plan.artefacts()
+    steps = {path: artefact.step for path, artefact in artefacts.items()}
     table = "similarity/most_similar.csv" if arguments.half_width else "analysis/stability_curve.csv"
     if table not in steps:
         raise SatError(f"study {study.name} has no {table}, which --stability needs; write --half-width H instead.")
@@ -73,12 +74,17 @@ def run(arguments: argparse.Namespace) -> None:
     if "attack_images" in overrides_of(arguments.config).get("images", {}):
         raise SatError(f"--config sets images.attack_images; write {number} there.")
     # A kept file takes no space until its place has a longer one. It is kept before the study asks for more.
-    kept = keep(results, steps)
+    variants = {made.variant: plan.attack(made.variant) for made in artefacts.values()}
+    anew = {variant: attack.method for variant, attack in variants.items() if not attack.declaration.independent}
+    kept = keep(results, {path: made.step for path, made in artefacts.items() if made.variant not in anew})
     file = set_value(
         [Path(name) for name in arguments.study], ("images", "attack_images"), str(number), lambda: study_of(arguments)
     )
     print(f"{file}: images.attack_images is {number} now.")
-    print(f"{kept} adversarial sets and tiles are kept; the next run adds the new images to them.")
+    if kept:
+        print(f"{kept} adversarial sets and tiles are kept; the next run adds the new images to them.")
+    for method in sorted(set(anew.values())):
+        print(f"The next run attacks all images with {method} again: an image's result may depend on other images.")
     print(f"What will run: sat plan {shlex.join(arguments.study)}")
 
 

@@ -11,12 +11,12 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sat.errors import SatError
 from sat.logs import log
+from sat.store.runs import check_dead
 
 GROUP = "Run it"
 
@@ -50,48 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Cancel the SLURM jobs that are left or wait for them, and start again."""
-    from sat.cli.calls import call_snakemake
+    from sat.cli.calls import call_snakemake, runs_jobs
     from sat.cli.tools import study_of
 
     study_of(arguments)  # a mistake in it is told before any job is cancelled
-    if main := next(living(Path.cwd()), None):
-        raise SatError(
-            f"Snakemake is at work in this folder (process {main}). To stop it and its jobs, run: kill -INT {main}"
-        )
     slurm = shutil.which("squeue") is not None
-    if slurm:
-        settle(Path.cwd(), arguments.wait)
     profile = arguments.profile or ("slurm" if slurm else "")
-    call_snakemake(arguments, ["--profile", profile] if profile else [])
-
-
-def living(folder: Path) -> Iterator[str]:
-    """Find the ids of Snakemake's main processes that work in a folder, on this machine.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Yields
-    ------
-    str
-    """
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            here = (process / "cwd").resolve() == folder.resolve()
-            # A process that is ending has no command line any more.
-            ended = (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-        except OSError:
-            continue
-        # A Snakemake process within a job has the argument --mode; the main process has not.
-        if here and not ended and "--mode" not in words and _is_snakemake(words):
-            yield process.name
-
-
-def _is_snakemake(words: list[str]) -> bool:
-    interpreted = words[1:2] if Path(words[0]).name.startswith("python") else words[:1]
-    return any(Path(word).name == "snakemake" for word in interpreted) or words[1:3] == ["-m", "snakemake"]
+    words = ["--profile", profile] if profile else []
+    if slurm and runs_jobs([*words, *arguments.passed_on]):
+        settle(Path.cwd(), arguments.wait)
+    call_snakemake(arguments, words)
 
 
 def settle(folder: Path, wait: bool) -> None:
@@ -102,11 +70,19 @@ def settle(folder: Path, wait: bool) -> None:
     folder : Path
     wait : bool
         Whether to wait for the jobs instead of cancelling them.
+
+    Raises
+    ------
+    SatError
+        If a run is at work on a study of the folder, because the jobs may be its own.
     """
-    told = -REMINDER
+    told: float | None = None
     cancelled: set[str] = set()
     while jobs := left(folder):
-        if time.monotonic() - told >= REMINDER:
+        if told is None or not wait:
+            # A run takes its lock before it submits jobs. So if one of these jobs is of a living run, its lock is seen.
+            check_dead(folder)
+        if told is None or time.monotonic() - told >= REMINDER:
             told = time.monotonic()
             states = ", ".join(f"{job.id} ({job.state})" for job in jobs)
             log.info(

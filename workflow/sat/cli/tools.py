@@ -231,5 +231,8 @@ def _caution(text: str) -> None:
 
 def tables_of(arguments: argparse.Namespace, study: Study) -> list[Path]:
     """Paths of a study's model tables."""
+    from sat.study.study import locate
+
     names = study.config.models
-    return [Path(arguments.study[0]).parent / name for name in ([names] if isinstance(names, str) else names)]
+    folder = Path(arguments.study[0]).parent
+    return [locate(folder, name) for name in ([names] if isinstance(names, str) else names)]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sat.errors import SatError
+from sat.errors import SatError, in_a_line
 from sat.images.images import TooManyPixels, check_pixels
 from sat.seeds import key
 
@@ -219,7 +219,7 @@ class TimmDataset:
                     done += 1
             except Exception as error:  # Pillow's plugins, and the libraries behind the readers, raise all kinds
                 raise SatError(
-                    f"the image after the first {done} of the stream cannot be read ({_line(error)}); formats: "
+                    f"the image after the first {done} of the stream cannot be read ({in_a_line(error)}); formats: "
                     f"{', '.join(FORMATS)}."
                 ) from None
 
@@ -246,10 +246,6 @@ def _only_formats() -> Iterator[None]:
         yield
     finally:
         Image.ID[:] = known
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _tar(sample: Any) -> str:
@@ -457,4 +453,4 @@ def decode(image: bytes | Image.Image | OSError, most: float = math.inf) -> tupl
         raise
     # Pillow's plugins raise all kinds of errors when a file is damaged.
     except Exception as error:
-        raise ValueError(_line(error)) from None
+        raise ValueError(in_a_line(error)) from None

@@ -22,7 +22,7 @@ from sat.errors import SatError
 from sat.logs import progress
 from sat.models.batches import Batch
 from sat.models.feed import Ahead, Line, Sent, blocks, launched, line_to, padded_slice
-from sat.models.own import Own, check_outputs, create_own, said_by
+from sat.models.own import Own, check_layer, check_outputs, create_own, said_by
 from sat.models.precision import forward_in
 from sat.models.unfilled import WithoutDrawing
 from sat.store.chunks import Held, Items
@@ -247,6 +247,8 @@ def build(blueprint: Blueprint, near: Path | str | None = None, options: Mapping
         return Classifier(timm.create_model(name, num_classes=classes, **options), blueprint)
     net = create_own(name, blueprint.code, classes, options, near)
     check_outputs(net, name, classes, blueprint.input_size)
+    if blueprint.features:
+        check_layer(net, name, blueprint.features)
     return Classifier(net, blueprint)
 
 
@@ -517,13 +519,7 @@ def features(
 def _input_of(classifier: Classifier, layer: str, unit: Tensor) -> Tensor:
     """What a layer of a net gets when the net sees images."""
     found: list[Tensor] = []
-    modules = dict(classifier.net.named_modules())
-    if layer not in modules:
-        raise SatError(
-            f"net {classifier.blueprint.architecture!r}: has no layer {layer!r}, which its column 'features' names; "
-            f"its last layers are {', '.join(list(modules)[-3:])}."
-        )
-    hook = modules[layer].register_forward_pre_hook(lambda module, given: found.append(given[0]))
+    hook = classifier.net.get_submodule(layer).register_forward_pre_hook(lambda module, given: found.append(given[0]))
     try:
         classifier(unit)
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import nn
 
 from sat.errors import SatError
-from sat.study.copies import check_modules, find_copy, importable
+from sat.study.copies import check_modules, find_copy, importable, place_in
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,8 @@ def create_own(
         except SatError:
             raise
         except (Exception, SystemExit) as error:  # the user's code may raise anything
-            frames = traceback.extract_tb(error.__traceback__)
-            # The last line of the user's own says more than one deep inside a library.
-            place = next((frame for frame in reversed(frames) if frame.filename.startswith(f"{folder}/")), frames[-1])
             what = "it calls sys.exit" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
-            raise SatError(f"net {architecture!r}: {place.filename}, line {place.lineno}: {what}") from None
+            raise SatError(f"net {architecture!r}: {place_in(folder, error)}: {what}") from None
     if not isinstance(net, nn.Module):
         raise SatError(f"net {architecture!r}: the function returns a {type(net).__name__} instead of an nn.Module.")
     return net
@@ -223,6 +219,17 @@ def check_outputs(net: nn.Module, architecture: str, num_classes: int, size: int
         raise SatError(
             f"net {architecture!r}: two images give {tuple(found.shape)} instead of logits of shape (2, {num_classes})."
             " The number of classes is that of the study's images, unless the column 'classes' says another."
+        )
+
+
+def check_layer(net: nn.Module, architecture: str, layer: str) -> None:
+    """Refuse a layer in column `features` that a net does not have."""
+    # A net has itself under an empty name.
+    names = [name for name, _ in net.named_modules() if name]
+    if layer not in names:
+        raise SatError(
+            f"net {architecture!r}: has no layer {layer!r}, which its column 'features' names; its last layers are "
+            f"{', '.join(names[-3:])}."
         )
 
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 
-from sat.errors import SatError
+from sat.errors import SatError, in_a_line
 from sat.models.classifier import Classifier, build, outputs, plan_blueprint, read_blueprint
 from sat.models.own import Own
 from sat.store.torch_file import Declared, Other, TorchFile
@@ -75,7 +75,7 @@ def fetch(architecture: str, revision: str | None = None, attempts: int = 4) -> 
         except SatError:
             raise
         except Exception as error:  # errors of the HTTP library, which depends on the version of the hub's client
-            log.warning("%s: attempt %d of %d: %s", config.hf_hub_id, attempt, attempts, _line(error))
+            log.warning("%s: attempt %d of %d: %s", config.hf_hub_id, attempt, attempts, in_a_line(error))
         if attempt < attempts:
             time.sleep(PAUSE * 2 ** (attempt - 1))
     raise SatError(
@@ -144,7 +144,7 @@ def _find(repository: str, names: Sequence[str], revision: str | None, offline: 
             status = getattr(error.response, "status_code", 500)
             if status >= 500 or status == 429:
                 raise
-            raise SatError(f"{repository}: the hub refuses it ({_line(error)}).") from None
+            raise SatError(f"{repository}: the hub refuses it ({in_a_line(error)}).") from None
         else:
             return Download(path, repository, path.parent.name, name)
     if offline:
@@ -158,10 +158,6 @@ def _find(repository: str, names: Sequence[str], revision: str | None, offline: 
     )
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def _reachable() -> bool:
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
@@ -169,7 +165,7 @@ def _reachable() -> bool:
     try:
         get_session().head(constants.ENDPOINT, timeout=10)
     except Exception as error:  # errors of the HTTP library, which depends on the version of the hub's client
-        log.warning("%s cannot be reached (%s)", constants.ENDPOINT, _line(error))
+        log.warning("%s cannot be reached (%s)", constants.ENDPOINT, in_a_line(error))
         return False
     return True
 
@@ -212,7 +208,7 @@ def load_pretrained(
             **blueprint.options,
         )
     except Exception as error:  # any error that a damaged file causes in torch, safetensors or timm's key filters
-        raise SatError(f"{path}: are not weights of {architecture!r} ({_line(error)}).") from None
+        raise SatError(f"{path}: are not weights of {architecture!r} ({in_a_line(error)}).") from None
     _check_values(net, path)
     return Classifier(net, blueprint)
 
@@ -258,8 +254,8 @@ def load_checkpoint(
         state = open_state(path, ema)
     except Exception as error:  # any error that a damaged or foreign file causes in torch, safetensors or pickle
         raise SatError(
-            f"{path}: cannot be read as a state dict ({_line(error)}); save one with torch.save(net.state_dict(), ...) "
-            "or safetensors."
+            f"{path}: cannot be read as a state dict ({in_a_line(error)}); save one with "
+            "torch.save(net.state_dict(), ...) or safetensors."
         ) from None
     if said:
         input_size, mean, std = input_size or said.input_size, mean or said.mean, std or said.std

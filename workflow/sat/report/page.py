@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from sat.report.style import CERTAIN, GREY, INK, TALLEST, page_width
+from sat.report.wording import p_words
 from sat.text import shortened
 
 Handles = Sequence[Line2D | Patch]
@@ -179,11 +180,6 @@ def names_height(names: Sequence[str], side: float) -> float:
     """Height of upright names below a heat map, in inches; small where rows have no room for names."""
     size = min(6.5, 0.92 * 72 * side / len(names))
     return 0.1 if size < SMALLEST else LETTER * size * max(map(len, shorts(names))) / 72 + 0.05
-
-
-def p_words(p: float) -> str:
-    """Write a p-value as papers do."""
-    return "p unknown" if np.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def relation(value: float, p: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -10,6 +11,11 @@ from sat.statistics.published import REMARK
 
 STEADY = 0.8
 """Start agreement from which clusters are called firm, and share of draws from which a member's place is settled."""
+
+
+def p_words(p: float) -> str:
+    """Write a p-value as papers do."""
+    return "p unknown" if math.isnan(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def support(choice: pd.DataFrame, k: int, settled: bool) -> tuple[str, str]:

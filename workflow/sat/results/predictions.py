@@ -12,9 +12,8 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from sat.results.reading import Folder
+from sat.store.layout import ABSENT
 
-ABSENT = -1
-"""Prediction where the source did not attack the image."""
 Read: TypeAlias = Callable[..., NDArray[Any]]
 
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     import h5py
     import pandas as pd
 
-MATRICES = ("sat.csv", "affinity.csv")
-"""Files of square matrices, whose first column names the models."""
-
 
 class Missing(SatError, KeyError):
     """A result that is not there; also a KeyError, as mappings raise it."""
@@ -145,11 +142,10 @@ class Folder:
         SatError
             See `check`.
         """
-        from sat.store.tables import read_matrix, read_table
+        from sat.store.tables import read_result
 
         self.check(name)
-        path = self.path / name
-        return read_matrix(path) if path.name in MATRICES else read_table(path)
+        return read_result(self.path / name)
 
     @contextmanager
     def hdf5(self, name: str) -> Iterator[h5py.File]:

@@ -15,8 +15,7 @@ from sat.errors import SatError
 from sat.sharing.contents import part_of
 from sat.sharing.unpacking import Unpacked
 from sat.store.artefact import read_sidecar, sidecar_path
-from sat.store.files import replacing
-from sat.store.user_files import REGISTRY, elsewhere
+from sat.store.user_files import register_elsewhere
 from sat.study.plan import Artefact, Plan, variant_folder
 from sat.study.study import Study
 from sat.study.table import Model
@@ -149,10 +148,7 @@ def take_over(joined: Joined, source: Path, results: Path) -> list[Path]:
             done.append(new)
             os.utime(new, ns=(now, now))
         if joined.digests:
-            registry = results / REGISTRY
-            known = json.loads(registry.read_text(encoding="utf-8")) if registry.exists() else {}
-            with replacing(registry) as temporary:
-                temporary.write_text(json.dumps({**known, **json.loads(elsewhere(joined.digests))}, indent=1) + "\n")
+            register_elsewhere(joined.digests, results)
     except BaseException:
         take_back(done)
         raise

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sat.errors import SatError
 from sat.store.artefact import check_content, read_sidecar, sidecar_path
 from sat.store.files import file_digest
-from sat.store.tables import read_table
+from sat.store.tables import read_matrix
 
 Bools = NDArray[np.bool_]
 LISTED = 10
@@ -43,8 +43,7 @@ def read_user_matrix(path: str, digest: str | None, names: Collection[str] | Non
     """
     if file_digest(path) != digest:
         raise SatError(f"{path}: has changed since Snakemake started; run it again.")
-    frame = read_table(path)
-    matrix = frame.set_index(frame.columns[0]).rename_axis(None)
+    matrix = read_matrix(path)
     if sidecar_path(path).is_file():
         check_content(path, read_sidecar(path))
     elif faults := check_matrix(matrix, names):

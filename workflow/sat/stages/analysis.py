@@ -64,7 +64,7 @@ def analyse(job: Job, inputs: Sequence[str], outputs: Sequence[str], files: Mapp
     with Given(unit, job, [path for path in inputs if not path.endswith(".json")], files) as given:
         answer = module.run(given, **params)
         _check_names(name, "run", answer.tables, unit.tables)
-        read = replace(answer, tables={table: as_written(frame) for table, frame in answer.tables.items()})
+        read = replace(answer, tables={table: as_written(frame, table) for table, frame in answer.tables.items()})
         figures = draw(name, given, read, params)
     for path in outputs:
         if path.endswith(".json"):

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     attacked = prediction == labels
     attacked[params.get("attack_images", len(attacked)) :] = False
     chosen = np.flatnonzero(attacked)
-    kept, shorter = 0, find_shorter(job, arguments.images, arguments.out)
+    kept, shorter = 0, find_shorter(job, arguments.images, arguments.out, method.independent)
     if shorter:
         with hdf5.reading(shorter.path) as file:
             before, of = file["attacked"][:], file.attrs["images_sha256"]

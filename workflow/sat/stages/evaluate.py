@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     import numpy as np
 
-    from sat.attacks.evaluate import ABSENT, Source, evaluate
+    from sat.attacks.evaluate import Source, evaluate
     from sat.attacks.noise import Noise
     from sat.errors import SatError
     from sat.models.classifier import load_classifier
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     noise = params.get("noise")
     if noise:
         sets.append(Source(Noise(ids, images.shape[1:], noise), np.arange(len(ids)) >= kept))
-    prediction = np.full((len(names), len(sets), len(ids)), ABSENT, np.int16)
+    prediction = np.full((len(names), len(sets), len(ids)), layout.ABSENT, np.int16)
     confidence = np.full(prediction.shape, np.nan, np.float16)
     targets = {name: load_classifier(path, arguments.device) for name, path in zip(names, weights, strict=True)}
     for classifier in targets.values():

@@ -29,10 +29,6 @@ class Other:
     """Settings in which it differs from this study; None if its settings are not known."""
 
 
-MATRICES = ("sat.csv", "affinity.csv")
-"""Files of square matrices, whose first column names the models."""
-
-
 class Files(Mapping[Any, "h5py.File"]):
     """HDF5 files of a group, by model or another wildcard. Each is opened when it is asked for.
 
@@ -130,12 +126,14 @@ class Given:
         return self[name] if name in self._paths else None
 
     def __getitem__(self, name: str) -> Any:
+        from sat.store.tables import read_result
+
         paths = self._paths[name]
         grouped = "{" in self._unit.inputs[name]
         if self._unit.inputs[name].endswith(".h5"):
             files = Files(paths, self._stack)
             return files if grouped else files[next(iter(paths))]
-        tables = {key: _read(path) for key, path in paths.items()}
+        tables = {key: read_result(path) for key, path in paths.items()}
         return tables if grouped else next(iter(tables.values()))
 
     def path(self, name: str) -> Path:
@@ -175,9 +173,3 @@ class Given:
         matrix = read_user_matrix(path, digest)
         ours, theirs = read_settings(self.path("sat")), read_settings(path)
         return Other(path, matrix, differences(ours, theirs) if ours and theirs else None)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    from sat.store.tables import read_matrix, read_table
-
-    return read_matrix(path) if path.name in MATRICES else read_table(path)

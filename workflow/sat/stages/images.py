@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     job = start(arguments)
     params = job.step.params
     split, side = params["split"], params["canvas"]
-    manifest = read_table(job.input("manifest", arguments.manifest)).astype({"name": str})
+    manifest = read_table(job.input("manifest", arguments.manifest))
     labels, names, ids = (manifest[column].to_numpy() for column in ("label", "name", "id"))
     dataset = open_dataset(
         params["source"], arguments.root or None, params.get("data_split", ""), arguments.class_map or None

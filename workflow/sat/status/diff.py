@@ -9,8 +9,8 @@ from textwrap import wrap
 from typing import Any
 
 from sat.store.artefact import read_sidecar, sidecar_path
+from sat.text import WIDTH
 
-WIDTH = 79
 ABSENT = "none"
 
 

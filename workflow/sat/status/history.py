@@ -9,7 +9,7 @@ from typing import Any
 
 from sat.store.history import FAILED, FINISHED, STOPPED, PastRun, read_history
 from sat.store.runs import is_running
-from sat.text import wrapped
+from sat.text import duration, wrapped
 
 PACKAGES = ("snakemake", "torch", "timm", "numpy")
 
@@ -66,7 +66,7 @@ def how_it_ended(run: PastRun, at_work: bool) -> str:
         return "is at work." if at_work else "did not end. It was killed, or its host failed."
     took = datetime.fromisoformat(run.end["time"]) - datetime.fromisoformat(run.start["time"])
     words = {FINISHED: "finished", FAILED: "failed", STOPPED: "was stopped"}
-    return f"{words[run.end['how']]} after {_duration(round(took.total_seconds()))}."
+    return f"{words[run.end['how']]} after {duration(took.total_seconds())}."
 
 
 def what_ran(run: PastRun) -> Iterator[tuple[str, str]]:
@@ -79,11 +79,6 @@ def what_ran(run: PastRun) -> Iterator[tuple[str, str]]:
     yield "ran", f"{sum(ran.values())} of {_jobs(planned)}" + (f": {_counts(ran)}" if ran else "")
     if run.end["failed"]:
         yield "failed", _counts(run.end["failed"])
-
-
-def _duration(seconds: int) -> str:
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 
 
 def _jobs(count: int) -> str:

@@ -20,7 +20,7 @@ KILLED = "left by jobs that were killed"
 FINISHED = "parts of jobs that are finished"
 UNWANTED = "parts of jobs whose result the study does not ask for"
 SHORTER = "results on fewer images, whose longer ones are finished"
-_PARTS = re.compile(r"\.(.+)\.(?:parts|checkpoints)-[0-9a-f]{16}")
+_PARTS = re.compile(r"\.(.+)\.(?:parts|checkpoints)-[0-9a-f]{16}(?:-[0-9a-f]{8})?")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def unneeded(plans: Sequence[Plan], results: Path, kept: Collection[Path] = ()) 
     """Find what no study needs: artefacts that none asks for, and what killed and finished jobs have left.
 
     A file counts only if its sidecar says that a stage of ours made it, so files of the user's own stay. Everything of
-    a model that stands in a table stays too, since a retired model may come back. So do the parts from which a job
-    resumes.
+    a model that stands in a table and is out of use stays too, since it may come back; what it has of a variant that
+    was removed does not. The parts from which a job resumes stay.
 
     Parameters
     ----------
@@ -77,9 +77,10 @@ def unneeded(plans: Sequence[Plan], results: Path, kept: Collection[Path] = ()) 
         except SatError:
             continue
         model = sidecar["params"].get("model")
-        if model in models:
+        if model and any(_may_come_back(model, artefact.relative_to(results), plan) for plan in plans):
             continue
-        reason = f"model {model} is not in the table" if model else f"{sidecar['stage']}: the study does not ask for it"
+        gone = model and model not in models
+        reason = f"model {model} is not in the table" if gone else f"{sidecar['stage']}: the study does not ask for it"
         found[reason] |= {artefact, sidecar_path(artefact)}
     parts = [folder for folder in results.rglob(".*") if folder.is_dir() and _PARTS.fullmatch(folder.name)]
     for folder in parts:
@@ -97,6 +98,14 @@ def unneeded(plans: Sequence[Plan], results: Path, kept: Collection[Path] = ()) 
     going = found[UNWANTED] | found[FINISHED]
     found[KILLED] |= {path for path in left_behind(results) if going.isdisjoint(path.parents)}
     return [Unneeded(reason, tuple(sorted(files))) for reason, files in sorted(found.items()) if files]
+
+
+def _may_come_back(model: str, path: Path, plan: Plan) -> bool:
+    """Whether a study would have a file of a model if the model, which is out of use now, were in use again."""
+    row = plan.study.model.get(model)
+    variant = path.parts[1] if path.parts[0] == "variants" else ""
+    here = not variant or (variant in plan.config.variants and plan.attacks_anew(variant))
+    return row is not None and not row.use and here
 
 
 def compared_with(plan: Plan) -> Iterator[Path]:

@@ -13,8 +13,8 @@ from sat.errors import SatError
 from sat.status.upgrade import changed_since, earlier_in_words
 from sat.store.artefact import check_content
 from sat.store.lineage import Origin, changed, lineage
+from sat.text import WIDTH
 
-WIDTH = 79
 NAMED = ("model", "models", "targets", "sources")
 """Params that say of which models an artefact is; the words name the models themselves."""
 SHOWN = 4

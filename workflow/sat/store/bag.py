@@ -26,6 +26,8 @@ TEXTS = {".csv", ".html", ".json", ".jsonl", ".md", ".py", ".rst", ".svg", ".txt
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of every member: the earliest that a zip file can hold."""
 CHUNK = 2**20
+LARGEST_TEXT = 2**25
+"""Most bytes of a text beside ``data/``, which is read whole: a manifest of some 300,000 files."""
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 """What Python raises when it reads a zip file that is damaged, truncated, encrypted or of another kind."""
 
@@ -138,10 +140,7 @@ class Bag:
         except OSError as error:
             raise SatError(f"{path}: cannot be read ({error.strerror}).") from None
         except DAMAGED:
-            raise SatError(
-                f"{path}: is not an archive of 'sat export', or is truncated or damaged; nothing was written. Copy it "
-                "again from where it was made."
-            ) from None
+            raise self._foreign() from None
         self._members = self._checked(self._archive.infolist())
         self.digests = self._read_manifest()
 
@@ -156,12 +155,19 @@ class Bag:
         Raises
         ------
         SatError
-            If it is not there, or is damaged.
+            If it is not there, is damaged, or is too large to be read whole.
         """
         if name not in self._members:
             raise SatError(f"{self.path}: is not an archive of 'sat export': it has no {name}. Nothing was written.")
-        with self._reading(name):
-            return self._archive.read(self._members[name]).decode()
+        member = self._members[name]
+        if member.file_size > LARGEST_TEXT:
+            raise SatError(
+                f"{self.path}: its {name} has {member.file_size / 1e6:,.0f} MB when it is unpacked, and 'sat export' "
+                f"writes at most {LARGEST_TEXT / 1e6:,.0f} MB; nothing was written. Do not trust this archive."
+            )
+        with self._reading(name), self._archive.open(member) as stream:
+            # The size may be a lie. With a number, no more than that is unpacked.
+            return stream.read(member.file_size).decode()
 
     def unpack(self, folder: Path, accept: Callable[[str], bool]) -> None:
         """Write the content below a folder, and compare all of it with the checksums.
@@ -203,6 +209,8 @@ class Bag:
         for member in members:
             name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
             parts = PurePosixPath(name).parts
+            if not parts:
+                raise self._foreign()
             if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or not name.isprintable():
                 raise SatError(
                     f"{self.path}: its member {name!r} would be written outside of the folder of the import; nothing "
@@ -223,6 +231,12 @@ class Bag:
         if len(tops) != 1:
             raise SatError(f"{self.path}: is not an archive of 'sat export': its members are not in one folder.")
         return found
+
+    def _foreign(self) -> SatError:
+        return SatError(
+            f"{self.path}: is not an archive of 'sat export', or is truncated or damaged; nothing was written. Copy it "
+            "again from where it was made."
+        )
 
     def _read_manifest(self) -> dict[str, str]:
         """SHA-256 of every file by its name below ``data/``; the texts that say so are compared with theirs."""

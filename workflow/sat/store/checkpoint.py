@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from sat.store.artefact import Job
 from sat.store.files import replacing
-from sat.store.parts import beside, readable
+from sat.store.unfinished import Unfinished, readable
 
 log = logging.getLogger("sat")
 
 
-class Checkpoint:
-    """One checkpoint file, which is replaced from time to time.
-
-    A checkpoint belongs to a step and to the bytes of its inputs. A checkpoint of
-    another step or other inputs is removed at once.
+class Checkpoint(Unfinished):
+    """One checkpoint file, which is replaced from time to time. `Unfinished` says which job finds it.
 
     Parameters
     ----------
@@ -32,7 +28,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path | str, job: Job, every: float = 30.0) -> None:
-        self.folder = beside(path, job, "checkpoints")
+        super().__init__(path, job, "checkpoints")
         self.every = every
         self._file = self.folder / "state.pt"
         self._written = time.monotonic()
@@ -79,10 +75,7 @@ class Checkpoint:
         """
         import torch
 
+        self.sign()
         with replacing(self._file) as temporary:
             torch.save({**state, "torch": str(torch.__version__)}, temporary)
         self._written = time.monotonic()
-
-    def remove(self) -> None:
-        """Remove the checkpoint, after the artefact and its sidecar have been written."""
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,7 +1,8 @@
 """Items of a stored array, such as images, read and unpacked outside of HDF5.
 
 HDF5 lets one thread at a time read, and unpacks within its lock. Our files hold one item a chunk. So the place of
-every chunk is looked up once, and after that each thread reads the bytes of a chunk itself and unpacks them itself.
+every chunk is looked up once, by the thread that reads first. After that each thread reads the bytes of a chunk itself
+and unpacks them itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import repeat
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import h5py
@@ -25,6 +27,9 @@ IN_MEMORY = 2**30
 """Largest number of bytes of images that are read at once and kept in memory."""
 TOGETHER = 2**20
 """Largest number of bytes of items that one call unpacks. A call costs as much as unpacking tens of kilobytes."""
+LOOKING = Lock()
+"""Held by the thread that looks places up, so that the others do not look for the same ones. HDF5 would let them wait
+in any case, and a lock for each file could not be pickled."""
 GZIP = 1
 """Number of gzip among the filters of HDF5. Files of earlier versions are packed with it."""
 
@@ -80,14 +85,22 @@ class Chunks:
             self.dtype: np.dtype[Any] = data.dtype
             self._filters = _filters(data)
             self._ours = ours(data)
-            self._start = np.zeros(len(data), np.int64)
-            self._size = np.zeros(len(data), np.int64)
-            if self._ours:
-                data.id.chunk_iter(self._note)
+        self._places: NDArray[np.int64] | None = None
 
-    def _note(self, chunk: Any) -> None:
-        row = chunk.chunk_offset[0]
-        self._start[row], self._size[row] = chunk.byte_offset, chunk.size
+    def _look_up(self) -> NDArray[np.int64]:
+        """Where each item starts in the file, and its number of bytes; shape (2, n)."""
+        with LOOKING:
+            if self._places is None:
+                starts, sizes = found = np.zeros((2, self.shape[0]), np.int64)
+
+                def note(chunk: Any) -> None:
+                    row = chunk.chunk_offset[0]
+                    starts[row], sizes[row] = chunk.byte_offset, chunk.size
+
+                with hdf5.reading(self._path) as file:
+                    file[self._name].id.chunk_iter(note)
+                self._places = found
+            return self._places
 
     def read(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
         """See `Items`. The file is opened each time, so that no process or thread shares a handle.
@@ -102,19 +115,20 @@ class Chunks:
             return
         # Zstandard unpacks what it packed apart in one call. gzip does not.
         together = 1 if GZIP in self._filters else max(1, TOGETHER // max(1, out[:1].nbytes))
+        places = self._look_up()[:, rows]
         with Path(self._path).open("rb", buffering=0) as file:
             for first in range(0, len(rows), together):
                 part = slice(first, first + together)
-                self._unpack(file.fileno(), rows[part], out[part])
+                self._unpack(file.fileno(), rows[part], places[:, part], out[part])
 
-    def _unpack(self, file: int, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
-        sizes = self._size[rows]
+    def _unpack(self, file: int, rows: NDArray[np.integer], places: NDArray[np.int64], out: NDArray[Any]) -> None:
+        starts, sizes = places
         stored = sizes > 0
         out[~stored] = 0
         if not stored.any():
             return
         try:
-            packed = map(os.pread, repeat(file), sizes.tolist(), self._start[rows].tolist())
+            packed = map(os.pread, repeat(file), sizes.tolist(), starts.tolist())
             raw = _unpack(b"".join(packed), int(stored.sum()) * out[0].nbytes, self._filters)
             out[... if stored.all() else stored] = np.frombuffer(raw, self.dtype).reshape(-1, *out.shape[1:])
         except (OSError, ValueError, zlib.error) as error:
@@ -122,7 +136,8 @@ class Chunks:
                 raise hdf5.damaged(self._path, f"item {rows[0]} of {self._name!r}: {error}") from None
             # One by one, to say which of them is damaged.
             for place in range(len(rows)):
-                self._unpack(file, rows[place : place + 1], out[place : place + 1])
+                one = slice(place, place + 1)
+                self._unpack(file, rows[one], places[:, one], out[one])
 
     def _read_with_hdf5(self, rows: NDArray[np.integer], out: NDArray[Any]) -> None:
         """Read an array that is stored in another way than ours."""

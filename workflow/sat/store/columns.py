@@ -73,6 +73,38 @@ HALF_CONTRASTS = {
 """Columns of `sat.statistics.contrasts.overall_contrasts`."""
 
 
+TEXTS = frozenset(
+    (
+        *("model", "model_a", "model_b", "source", "target", "teacher", "members", "net_a", "net_b"),
+        *("family", "without", "base_architecture", "column", "group", "first", "second"),
+        *("component", "value_a", "value_b", "variant", "variant_a", "variant_b", "measure"),
+        *("name", "of", "kind", "quantity", "statistic", "relation", "by", "rule", "note", "warning"),
+    )
+)
+"""Columns that hold text in every table, whatever it looks like: a model may be called 18, 1e5, true or NA."""
+MATRICES = ("sat", "affinity")
+"""Tables that are square matrices, by the names of their files."""
+_TEXTS_OF = {
+    **dict.fromkeys(MATRICES, frozenset({"model"})),
+    "measures_pairs": frozenset({"model_a", "model_b"}),
+    "components_null": frozenset({"of"}),
+    "components_values": frozenset({"component", "value", "note"}),
+    "ablation": frozenset({"variant", "of"}),
+}
+"""The same of single tables: of those in which the user names columns, and of one whose `value` is text."""
+
+
+def texts_of(table: str) -> frozenset[str]:
+    """Columns of a table that hold text. What its other columns hold, their cells show.
+
+    Parameters
+    ----------
+    table : str
+        Name of its file, without the suffix.
+    """
+    return _TEXTS_OF.get(table, TEXTS)
+
+
 _MATRIX = {"model": "name of the row's model", "{model}": "value of the row's and the column's model"}
 TABLES = {
     "images/manifest.csv": Table(
@@ -189,6 +221,8 @@ TABLES = {
             "published_top1": "accuracy that the weights' authors state, in per cent; only where a model has one",
             "published_gap": "accuracy minus published_top1, in percentage points",
             "off_published": "whether the gap is larger than the study's `max_published_gap`",
+            "above_published": "whether accuracy is so far above published_top1 that the evaluation images may be "
+            "images that the model was trained on",
         },
     ),
 }

@@ -83,14 +83,16 @@ ADVERSARIAL = Arrays(
         ),
     },
 )
+ABSENT = -1
+"""Prediction on the image of a source that did not attack it."""
 TILE = Arrays(
     "the predictions of some models (targets) on the adversarial images of some models (sources)",
     {
         "prediction": Array(
             ("target", "source", "image"),
             "int16",
-            "class that the target gives to the source's adversarial image of each image of images/attack.h5; -1 where "
-            "the source did not attack the image",
+            "class that the target gives to the source's adversarial image of each image of images/attack.h5; "
+            f"{ABSENT} where the source did not attack the image",
             CLASS,
         ),
         "confidence": Array(

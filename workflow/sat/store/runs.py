@@ -1,13 +1,14 @@
 """Which run works on a study: locks that the kernel releases, and what a killed run leaves in .snakemake.
 
-The main process of a run holds one lock of the study's results. The shells of its jobs share another (common.smk),
+The main process of a run holds one lock of the study's results. The shells of its jobs share another (rules/job.sh),
 which everything that they start inherits. The kernel releases both however a process ends. So a new run knows whether
 an earlier one, or a job that outlived it, is still at work, whichever folder or host it was started from. Where the
-file system has no locks, there is a warning.
+file system has no locks, only processes on this host that have the file open are noticed, and there is a warning.
 """
 
 from __future__ import annotations
 
+import atexit
 import errno
 import fcntl
 import json
@@ -27,8 +28,10 @@ log = logging.getLogger("sat")
 RUN, JOBS = ".run.lock", ".jobs.lock"
 """Locks in the folder of the study's results: of the main process (exclusive), and of its jobs (shared)."""
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-ENDING = 3.0
-"""Seconds that jobs which are being stopped may take to end."""
+LOOKING, ENDING, PAUSE = 1.0, 3.0, 0.05
+"""Seconds that others may only look at a lock, that jobs which are being stopped may take to end, and between tries."""
+STUDIES, OLD = "studies", 86_400.0
+"""Folder in .snakemake of the studies that `sat run` has written, and the seconds after which a dry run needs none."""
 STALE = '{"external_jobid": null, "stale": true}'
 """Content of our own marks in .snakemake/incomplete."""
 _held: list[int] = []
@@ -48,12 +51,9 @@ def hold_run(results: Path) -> None:
         If another run holds it, or jobs of an earlier run are still at work.
     """
     results.mkdir(parents=True, exist_ok=True)
-    if not (run := _lock(results / RUN)):
-        raise SatError(f"another run is at work on {results}: {_holder(results / RUN)}.")
-    waited = time.monotonic() + ENDING
-    while not (jobs := _lock(results / JOBS)) and time.monotonic() < waited:
-        time.sleep(0.2)
-    if jobs:
+    if (run := _lock(results / RUN, LOOKING)) is None:
+        raise _another(results)
+    if (jobs := _lock(results / JOBS, ENDING)) is not None:
         os.close(jobs)
     else:
         processes = sorted(_processes(results / JOBS))
@@ -67,6 +67,26 @@ def hold_run(results: Path) -> None:
     os.ftruncate(run, 0)
     os.pwrite(run, json.dumps(words).encode(), 0)
     _held.append(run)
+    # The number of a process that has ended may become that of another.
+    atexit.register(os.ftruncate, run, 0)
+
+
+def check_dead(folder: Path) -> None:
+    """Check that no run is at work on any study of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder where Snakemake runs.
+
+    Raises
+    ------
+    SatError
+        If one is.
+    """
+    for lock in sorted(folder.glob(f"results/*/{RUN}")):
+        if is_running(lock.parent):
+            raise _another(lock.parent.relative_to(folder))
 
 
 def at_work(results: Path) -> str:
@@ -93,28 +113,39 @@ def is_running(results: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+        return not _try(results / RUN, descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
-    return False
 
 
-def _lock(path: Path) -> int | None:
-    """Lock a file alone; None if another process holds the lock. A descriptor where the file system has no locks."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in UNSUPPORTED:
-            log.warning("%s: this file system has no locks, so a second run at the same time is not noticed.", path)
-            return descriptor
-        os.close(descriptor)
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise SatError(f"{path}: cannot be locked ({error.strerror}).") from None
-        return None
+def _lock(path: Path, patience: float = 0.0) -> int | None:
+    """Lock a file alone, within some seconds, and give its descriptor; None if another process keeps the lock."""
+    descriptor, until = os.open(path, os.O_RDWR | os.O_CREAT, 0o666), time.monotonic() + patience
+    while not _try(path, descriptor, fcntl.LOCK_EX):
+        if time.monotonic() >= until:
+            os.close(descriptor)
+            return None
+        time.sleep(PAUSE)
     return descriptor
+
+
+def _try(path: Path, descriptor: int, kind: int) -> bool:
+    """Try to lock a file that is open; without locks, say whether no other process on this host has it open."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        if error.errno not in UNSUPPORTED:
+            raise SatError(f"{path}: cannot be locked ({error.strerror}).") from None
+        if any(_processes(path)):
+            return False
+        log.warning("%s: this file system has no locks, so a run on another host is not noticed.", path)
+    return True
+
+
+def _another(results: Path) -> SatError:
+    return SatError(f"another run is at work on {results}: {_holder(results / RUN)}.")
 
 
 def _holder(path: Path) -> str:
@@ -177,6 +208,24 @@ def forget_dead_runs(snakemake: Path, results: Path, finished: Callable[[str], b
     if kept:
         log.warning("finished, although the earlier run did not record it: %s", ", ".join(sorted(kept)))
     return stale
+
+
+def forget_studies(snakemake: Path, study: str, used: Collection[Path]) -> None:
+    """Remove what `sat run` wrote of a study for earlier runs. Only call this if no job of theirs is left.
+
+    Parameters
+    ----------
+    snakemake : Path
+        The folder .snakemake.
+    study : str
+        The study's name.
+    used : collection of Path
+        Config files of this run, which stay, as do files of the last day: a dry run may be about to read them.
+    """
+    kept = {file.resolve() for file in used}
+    for file in snakemake.glob(f"{STUDIES}/{study}/*.json"):
+        if file.resolve() not in kept and time.time() - file.stat().st_mtime > OLD:
+            file.unlink(missing_ok=True)
 
 
 def mark_unrecorded(snakemake: Path, files: Collection[str], stale: Callable[[str], bool]) -> None:

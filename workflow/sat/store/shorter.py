@@ -1,9 +1,10 @@
 """Results on fewer images, kept so that a study with more images goes on from them.
 
-Attack images are a prefix of one permutation, an attack's randomness is keyed by the image, and no result depends on
-which images share a batch. So the first rows of an adversarial set, or of a tile, do not depend on how many images
-follow. `sat grow` keeps the finished files in a hidden folder before it raises the number of images. A job goes on
-from the one of its own place if nothing but the number of images differs, and its sidecar records that.
+Attack images are a prefix of one permutation, an attack's randomness is keyed by the image, and with most attacks no
+result depends on which images share a batch (`sat.units.attack.Attack.independent`). Then the first rows of an
+adversarial set, or of a tile, do not depend on how many images follow. `sat grow` keeps the finished files in a hidden
+folder before it raises the number of images. A job goes on from the one of its own place if nothing but the number of
+images differs, and its sidecar records that. `sat.store.joining` has the rule.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from typing import Any
 
 from sat.errors import SatError
 from sat.store.artefact import Job, check_content, is_made, read_sidecar, sidecar_path
+from sat.store.joining import differences
 from sat.store.step import Step
 
 FOLDER = ".shorter"
 """Folder below results/<study>/. Paths in it are those of the results."""
 STAGES = ("attack", "evaluate")
 """Stages that go on from a result on fewer images."""
-COMPUTED = ("device", "device_name", "threads", "build", "precision")
-"""What of a job's run may change the last bits of a gradient. It must be the same for both parts of a result."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def forget(results: Path) -> None:
     shutil.rmtree(results / FOLDER, ignore_errors=True)
 
 
-def find_shorter(job: Job, images: Path | str, out: Path | str) -> Shorter | None:
+def find_shorter(job: Job, images: Path | str, out: Path | str, independent: bool = True) -> Shorter | None:
     """Find the result on fewer images that a job may go on from. The caller compares the images.
 
     Parameters
@@ -95,12 +95,14 @@ def find_shorter(job: Job, images: Path | str, out: Path | str) -> Shorter | Non
         images/attack.h5 of the results.
     out : path
         The artefact that the job makes.
+    independent : bool
+        Whether no image's result depends on other images.
 
     Returns
     -------
     Shorter or None
-        None if there is none, or if it was made with another version, other params or weights, or computed otherwise,
-        or if its bytes are not those that its sidecar vouches for.
+        None if there is none, if images may depend on others, if it was made with another version, other params or
+        weights, or computed otherwise, or if its bytes are not those that its sidecar vouches for.
     """
     try:
         results = Path(images).parents[1]
@@ -108,6 +110,9 @@ def find_shorter(job: Job, images: Path | str, out: Path | str) -> Shorter | Non
     except (IndexError, ValueError):
         return None  # The job writes elsewhere, as that of `sat rerun` does.
     if not path.exists():
+        return None
+    if not independent:
+        skip(path, "an image's result may depend on other images")
         return None
     try:
         sidecar = read_sidecar(path)
@@ -135,9 +140,7 @@ def _differences(job: Job, sidecar: Mapping[str, Any]) -> list[str]:
         "settings": sidecar["params"] == json.loads(json.dumps(step.params)),
         "weights": _digests(sidecar["inputs"].get("weights")) == _digests(job.inputs["weights"]),
     }
-    for key in COMPUTED:
-        same[key] = sidecar["run"].get(key) == json.loads(json.dumps(job.run.get(key)))
-    return [name for name, equal in same.items() if not equal]
+    return [*(name for name, equal in same.items() if not equal), *differences(sidecar["run"], job.run)]
 
 
 def _digests(given: Any) -> list[str]:

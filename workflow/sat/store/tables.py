@@ -13,19 +13,31 @@ from typing import Any
 import pandas as pd
 
 from sat.store.artefact import Job
+from sat.store.columns import MATRICES, texts_of
 from sat.store.files import replacing
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """Read a CSV or Parquet table, numbers to the last bit, text as text."""
-    if Path(path).suffix == ".parquet":
+    """Read a CSV or Parquet table, numbers to the last bit. Columns of `texts_of` are text, whatever they look like."""
+    path = Path(path)
+    if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    return _change_texts(pd.read_csv(path, keep_default_na=False, na_values=[""]), _unguard)
+    return _read_csv(path, dtype=dict.fromkeys(texts_of(path.stem), str))
 
 
 def read_matrix(path: Path | str) -> pd.DataFrame:
     """Read a square matrix, whose header and first column are model names."""
-    return read_table(path).set_index("model").rename_axis(None)
+    table = _read_csv(path, converters={0: str})
+    return table.set_index(table.columns[0]).rename_axis(None)
+
+
+def read_result(path: Path) -> pd.DataFrame:
+    """Read a matrix or another table of a study, by the name of its file."""
+    return read_matrix(path) if path.stem in MATRICES else read_table(path)
+
+
+def _read_csv(path: Path | str, **types: Any) -> pd.DataFrame:
+    return _change_texts(pd.read_csv(path, keep_default_na=False, na_values=[""], **types), _unguard)
 
 
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -47,10 +59,10 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
     file.write_text(text, encoding="utf-8", newline="")
 
 
-def as_written(table: pd.DataFrame) -> pd.DataFrame:
-    """A table as `read_table` would read it from the file that `write_csv` writes."""
+def as_written(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A table as `read_table` would read it from the file of this name that `write_csv` writes."""
     with TemporaryDirectory(prefix="sat-table-") as folder:
-        write_csv(table, path := Path(folder) / "table.csv")
+        write_csv(table, path := Path(folder) / f"{name}.csv")
         return read_table(path)
 
 

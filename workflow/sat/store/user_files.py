@@ -57,22 +57,39 @@ def register(files: Mapping[str, Path], results: Path, write: bool = True) -> di
             raise SatError(f"{path}: cannot be read ({error.strerror}); it is the study's {name!r}.") from None
         digests[name] = entries[name]["sha256"]
     if write and any(known.get(name) != entry for name, entry in entries.items()):
-        with replacing(registry) as temporary:
-            temporary.write_text(json.dumps({**known, **entries}, indent=1) + "\n", encoding="utf-8")
+        _write(registry, {**known, **entries})
     return digests
+
+
+def register_elsewhere(digests: Mapping[str, str], results: Path) -> None:
+    """Add files that another place has to a study's registry."""
+    registry = results / REGISTRY
+    _write(registry, {**_read(registry), **_entries(digests)})
 
 
 def elsewhere(digests: Mapping[str, str]) -> bytes:
     """Make the registry of files that another place has, for a study that is handed on; empty without files."""
-    entries = {name: {"stamp": ELSEWHERE, "sha256": digest} for name, digest in digests.items()}
-    sealed = {name: {**entry, "check": _check(entry)} for name, entry in entries.items()}
-    return (json.dumps(sealed, indent=1) + "\n").encode() if sealed else b""
+    return _text(_entries(digests)).encode() if digests else b""
 
 
 def not_here(results: Path) -> frozenset[str]:
     """Names of the files that an imported study does not need to have: their weights were made where it was made."""
     known = _read(results / REGISTRY)
     return frozenset(name for name, entry in known.items() if entry.get("stamp") == ELSEWHERE)
+
+
+def _entries(digests: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    entries = {name: {"stamp": ELSEWHERE, "sha256": digest} for name, digest in digests.items()}
+    return {name: {**entry, "check": _check(entry)} for name, entry in entries.items()}
+
+
+def _text(entries: Mapping[str, Mapping[str, str]]) -> str:
+    return json.dumps(entries, indent=1) + "\n"
+
+
+def _write(registry: Path, entries: Mapping[str, Mapping[str, str]]) -> None:
+    with replacing(registry) as temporary:
+        temporary.write_text(_text(entries), encoding="utf-8")
 
 
 def _read(registry: Path) -> dict[str, dict[str, str]]:

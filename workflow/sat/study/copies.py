@@ -40,12 +40,19 @@ def import_copy(name: str, code: str, what: str) -> ModuleType:
         except SatError:
             raise
         except (Exception, SystemExit) as error:  # the user's code may raise anything
-            frames = traceback.extract_tb(error.__traceback__)
-            # The last line of the user's own says more than one deep inside a library.
-            place = next((frame for frame in reversed(frames) if frame.filename.startswith(f"{folder}/")), frames[-1])
-            words = f"line {place.lineno}: {type(error).__name__}: {error}"
-            raise SatError(f"{what}: cannot be imported ({place.filename}, {words}).") from None
+            raise SatError(
+                f"{what}: cannot be imported ({place_in(folder, error)}: {type(error).__name__}: {error})."
+            ) from None
     return found
+
+
+def place_in(folder: Path, error: BaseException) -> str:
+    """Say on which line an error arose: of the user's own code if it has part in it, and else of a library."""
+    frames = traceback.extract_tb(error.__traceback__)
+    # The last line of the user's own says more than one deep inside a library. The file is named as the user knows it,
+    # and not the copy, which may be a temporary one.
+    place = next((frame for frame in reversed(frames) if frame.filename.startswith(f"{folder}/")), frames[-1])
+    return f"{place.filename.removeprefix(f'{folder}/')}, line {place.lineno}"
 
 
 def find_copy(module: str, code: str, what: str, near: Path | str | None = None) -> Path:

@@ -230,13 +230,7 @@ class Plan:
         return self._made(f"{place}.safetensors", place, row.source, params, inputs, files=files, model=model)
 
     def _net(self, model: str) -> dict[str, Any]:
-        row = self.study.model[model]
-        params: dict[str, Any] = {"model": model, "architecture": row.architecture, "input_size": row.input_size}
-        params |= row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
-        if digest := self.study.digest_of_code(model):
-            own = row.model_dump(include={"classes", "features", "options"}, exclude_defaults=True, mode="json")
-            params |= {"code": digest, **own}
-        return params
+        return {"model": model, **self.study.net(model)}
 
     def place(self, model: str) -> str:
         """Place of weights from the hub or a checkpoint; it is `pretrained/<model>` if the model is fine-tuned."""

@@ -9,7 +9,7 @@ than memory that is not used. Rules ask for them thousands of times while Snakem
 parses the rules, so nothing here imports torch or opens a file.
 
 The memory is that of a job on one CPU thread, with the thresholds of glibc that
-workflow/rules/common.smk sets. Before a model's weights are made, only three numbers
+workflow/rules/job.sh sets. Before a model's weights are made, only three numbers
 are known of it, and networks with the same three numbers differ by a factor of four in
 the memory for a gradient. So with a batch of 16, the bound of an attack was 1.5 to 3.9
 times what 16 networks of different kinds took; it was the highest in a ViT, and 4.3

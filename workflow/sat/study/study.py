@@ -200,6 +200,16 @@ class Study(BaseModel):
         module = self.model[model].module
         return self.code[module].digest if module in self.code else ""
 
+    def net(self, model: str) -> dict[str, Any]:
+        """What defines a model's net, without its weights, as JSON values."""
+        row = self.model[model]
+        net: dict[str, Any] = {"architecture": row.architecture, "input_size": row.input_size}
+        net |= row.model_dump(include={"mean", "std"}, exclude_none=True, mode="json")
+        if digest := self.digest_of_code(model):
+            own = row.model_dump(include={"classes", "features", "options"}, exclude_defaults=True, mode="json")
+            net |= {"code": digest, **own}
+        return net
+
     @cached_property
     def own(self) -> dict[str, list[str]]:
         """What is from code files, by the name of the file's module: models, and units with their kind."""
@@ -221,9 +231,9 @@ class Study(BaseModel):
         """
         alike: dict[str, list[str]] = {}
         for name in filter(self.trained, self.used):
-            row = self.model[name]
-            net = row.model_dump_json(include={"architecture", "weights", "revision", "input_size", "mean", "std"})
-            alike.setdefault(net + self.training(name).model_dump_json(), []).append(name)
+            # The weights are those that a fine-tuned net starts from.
+            made = {"net": self.net(name), "weights": self.model[name].weights, "training": self.training(name)}
+            alike.setdefault(json.dumps(made, sort_keys=True, default=dict), []).append(name)
         return {name: names[0] for names in alike.values() if len(names) > 1 for name in names}
 
 

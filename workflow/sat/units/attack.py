@@ -48,6 +48,10 @@ class Attack:
     """Which adversarial image is kept. If it is that of the first success, it may transfer less."""
     seeded: bool = False
     """Whether it draws random numbers, which are keyed by the study's seed."""
+    independent: bool = False
+    """Whether an image's result is the same, to the last bit, whichever images share its batch. Then `sat grow` adds
+    images to a finished set; otherwise it attacks all images again. An attack keeps this if it works on whole slices of
+    16 (`sat.models.batches.padded`), and nothing that it computes or draws for an image comes from another."""
     lattice: bool = True
     """Whether it works on whole grey levels. If it does not, its images are rounded before they are stored."""
     cost: int | str | Callable[[Mapping[str, Any]], int]

@@ -134,6 +134,7 @@ class WrittenAttack(Written):
     settings: Settings = {}
     selection: Selection = "last_iterate"
     seeded: bool = False
+    independent: bool = False
     lattice: bool = True
     cost: Annotated[int, pydantic.Field(ge=0)] | Word
 

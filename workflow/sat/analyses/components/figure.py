@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from sat.report.page import dot, head, legend, nothing_to_draw, p_words, sheet, short, whisker
+from sat.report.page import dot, head, legend, nothing_to_draw, sheet, short, whisker
 from sat.report.style import CERTAIN, GREY, INK, OF, narrow
+from sat.report.wording import p_words
 from sat.units.analysis import SIMILARITIES
 
 SHIFT = {"sat": 0.2, "affinity": -0.2}

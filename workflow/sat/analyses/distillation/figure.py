@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sat.report.labels import name_points
-from sat.report.page import dot, head, legend, nothing_to_draw, p_words, relation, sheet, short, shorts, whisker
+from sat.report.page import dot, head, legend, nothing_to_draw, relation, sheet, short, shorts, whisker
 from sat.report.style import BLUE, CERTAIN, GREY, INK, RED, narrow
+from sat.report.wording import p_words
 from sat.units.analysis import SIMILARITIES
 
 COLOURS = {"same": RED, "other": BLUE, "unknown": GREY}

@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from sat.report.page import area, dot, head, legend, nothing_to_draw, p_words, relation
+from sat.report.page import area, dot, head, legend, nothing_to_draw, relation
 from sat.report.panels import panel_rows
 from sat.report.style import CERTAIN
+from sat.report.wording import p_words
 from sat.units.analysis import SIMILARITIES
 
 

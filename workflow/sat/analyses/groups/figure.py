@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sat.analyses.groups.contrasts import OTHERS
-from sat.report.page import filled, head, legend, nothing_to_draw, p_words, sheet, short, whisker, wrapped
+from sat.report.page import filled, head, legend, nothing_to_draw, sheet, short, whisker, wrapped
 from sat.report.style import CERTAIN, GREY, INK, OF, narrow, page_width
+from sat.report.wording import p_words
 from sat.statistics.pairs import holm
 
 ROOM = 0.6

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from sat.report.atlas.statement import Statement, listed, p_words
+from sat.report.atlas.statement import Statement, listed
+from sat.report.wording import p_words
 from sat.units.analysis import SIMILARITIES
 
 Tables = Mapping[str, pd.DataFrame]

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sat.report.atlas.comparisons import COMPARISONS
-from sat.report.atlas.statement import Statement, listed, p_words
-from sat.report.wording import STEADY, support
+from sat.report.atlas.statement import Statement, listed
+from sat.report.wording import STEADY, p_words, support
 from sat.units.analysis import SIMILARITIES
 
 N_STATEMENTS = 5

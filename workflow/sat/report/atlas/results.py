@@ -11,9 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sat.store.artefact import read_sidecar
-from sat.store.tables import read_matrix, read_table
-
-MATRICES = ("sat", "affinity")
+from sat.store.tables import read_result, read_table
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def read_results(
         if path.suffix == ".svg":
             figures[path.stem] = path.read_bytes()
         else:
-            tables[path.stem] = (read_matrix if path.stem in MATRICES else read_table)(path)
+            tables[path.stem] = read_result(path)
     return Results(
         asked["config"],
         {row["model"]: row for row in asked["models"] if row["use"]},

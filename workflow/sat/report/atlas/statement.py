@@ -20,11 +20,6 @@ class Statement:
     """How far its numbers are beyond what it needs. Compares statements of one topic."""
 
 
-def p_words(p: float) -> str:
-    """Write a p-value in words."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
-
-
 def listed(names: list[str], most: int = 6) -> str:
     """Write names as a list of at most a few."""
     if len(names) > most:
