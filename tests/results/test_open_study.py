@@ -244,3 +244,11 @@ def test_tables_need_neither_torch_nor_snakemake(finished):
     assert done.stdout.split("\n")[:2] == ["[]", "[]"]
     with pytest.raises(AttributeError, match="no attribute 'open_studies'"):
         _ = library.open_studies
+
+
+def test_the_results_beside_a_config_file_are_found_past_what_a_dry_run_left(finished, tmp_path, monkeypatch):
+    # Earlier versions left this where a dry run was called.
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/registered.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert len(library.open_study(finished.folder / "config.yaml").matrix) == len(MODELS)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sat.status.accuracies import near_chance
 from sat.store.tables import read_matrix, read_table
 from sat.study.attack import AttackSettings
 from sat.study.config import Config
@@ -201,7 +202,8 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
         caveats = read_table(path).set_index("quantity")["warning"]
         if isinstance(strong := caveats.get("at_ceiling"), str):
             ceiling = f"{strong}: {smaller_eps(config.attack)}"
-    return cautions(
+    found = near_chance(results, map(str, models.index), config.confidence)
+    return found + cautions(
         models,
         similar,
         inaccurate,
