@@ -84,6 +84,7 @@ def test_a_killed_attack_resumes_to_the_same_bytes(everything_right: Project, at
     given = step(project, steps, **attack)
     done = project.call(*command, environment=environment, given=given)
     assert done.returncode == -signal.SIGKILL, done.stderr
+    assert "attack vit: 48 images, 12 steps, 16 at once; after a stop it goes on from the last" in done.stderr
     left = len(parts(project, "results/tiny/killed.h5"))
     assert left == 1, "killed in the middle: there are three"
     assert not (project.results / "killed.h5").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from snakemake.cli import get_profile_dir
 
 from conftest import ROOT
+from projects import unwrapped
 from sat.cli.init import HEAD
 
 
@@ -52,6 +54,31 @@ def test_images_within_the_folder_are_named_from_there(sat, tmp_path, pictures):
     refused = sat(tmp_path, "init", "other", "--images", "none")
     assert refused.returncode == 1 and "--images none: is not there" in refused.stderr
     assert not (tmp_path / "other").exists()
+
+
+def test_images_that_are_divided_into_train_and_val_are_taken_so(sat, tmp_path, pictures):
+    shutil.copytree(pictures, tmp_path / "photos/val")
+    pictures.rename(tmp_path / "photos/train")
+    (tmp_path / "photos/val/a/0.png").unlink()
+    sat(tmp_path, "init", "mine", "--images", "photos")
+    images = yaml.safe_load((tmp_path / "mine/study.yaml").read_text())["images"]
+    assert images["train_folder"] == "train" and "train_fraction" not in images
+    checked = sat(tmp_path / "mine", "check", "study.yaml")
+    assert checked.returncode == 0, checked.stdout
+    assert "35 images of 3 classes" in checked.stdout and "18 to train on, 17 evaluated" in unwrapped(checked.stdout)
+
+
+def test_a_class_called_train_is_a_class(sat, tmp_path, pictures):
+    (pictures / "a").rename(pictures / "train")
+    sat(tmp_path, "init", "mine", "--images", str(pictures))
+    images = yaml.safe_load((tmp_path / "mine/study.yaml").read_text())["images"]
+    assert images["train_fraction"] == 0.6 and "train_folder" not in images
+
+
+def test_a_folder_without_folders_is_refused(sat, tmp_path, pictures):
+    refused = sat(tmp_path, "init", "mine", "--images", str(pictures / "a"))
+    assert refused.returncode == 1 and "holds no folders; put the images of each class" in refused.stderr
+    assert not (tmp_path / "mine").exists()
 
 
 def test_nothing_is_overwritten(sat, tmp_path):

@@ -26,6 +26,7 @@ from sat.cli.calls import runs_jobs
 from sat.errors import SatError
 from sat.store.environment import export_git
 from sat.store.artefact import is_made
+from sat.store.files import forbidden
 from sat.store.history import Recorder
 from sat.store.runs import JOBS, forget_dead_runs, forget_studies, hold_run, mark_unrecorded
 from sat.store.step import ALONE
@@ -109,6 +110,10 @@ try:
         mark_unrecorded(Path(".snakemake"), steps, lambda path: not is_made(path, steps[path]))
 except SatError as error:
     raise WorkflowError(str(error)) from None
+except OSError as error:
+    if not (said := forbidden(error)):
+        raise
+    raise WorkflowError(said) from None
 
 own_analyses = [name for name in plan.analyses if f"analyses/{name}" in study.units.code]
 forecast = Forecast(plan, Path(RESULTS))

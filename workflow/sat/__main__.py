@@ -12,7 +12,7 @@ import sys
 from sat import __version__
 from sat.cli.commands import find, overview, unknown
 from sat.errors import SatError, printable, too_little_memory
-from sat.store.files import full_disk
+from sat.store.files import forbidden, full_disk
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,8 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if advice := too_little_memory(error) or full_disk(error, words):
-            print(f"\nError: {advice}", file=sys.stderr)
+        # A read-only disk may have no room either.
+        if advice := too_little_memory(error) or forbidden(error) or full_disk(error, words):
+            print(f"\nError: {printable(advice)}", file=sys.stderr)
             return 1
         raise
 

@@ -40,7 +40,7 @@ def _paired(first: Side, second: Side) -> list[str]:
 
     assert first.results and second.results, "both have a matrix"
     try:
-        found = open_study(first.results).compare(open_study(second.results))
+        found = open_study(first.results).compare(second.results)
     except SatError as error:
         return [f"not compared: {error}"]
     lines = [f"{len(found.models)} models on {found.n_images:,} images that both studies have"]

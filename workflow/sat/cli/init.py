@@ -130,9 +130,32 @@ def _study(folder: Path, images: str | None, clone: Path) -> str:
             raise SatError(f"--images {images}: is not there; name a folder with one sub-folder for each class.")
         name = str(place.relative_to(home) if place.is_relative_to(home) else place)
         written = name if re.fullmatch(r"[\w./-]+", name) else json.dumps(name, ensure_ascii=False)
-        keys["images"] = {**IMAGES, "root": written}
+        settings = {**IMAGES, "root": written}
+        keys["images"] = _divided(settings, place) if place.is_dir() else settings
     explained = _explained((clone / "config.yaml").read_text(encoding="utf-8"))
     return HEAD.replace("SAT/", f"{shlex.quote(str(clone))}/") + "\n".join(_lines(keys, explained)) + "\n"
+
+
+def _divided(settings: dict[str, str], place: Path) -> dict[str, str]:
+    """Settings of the images in a folder. One with train/ beside val/ or the like is divided into images already.
+
+    Raises
+    ------
+    SatError
+        If there is no folder in it.
+    """
+    classes = {name: _folders(place / name) for name in _folders(place)}
+    if not classes and not any(place.glob("*.tar")):
+        raise SatError(f"--images {place}: holds no folders; put the images of each class into a folder of their own.")
+    train = classes.pop("train", set())
+    if not any(train & others for others in classes.values()):
+        return settings
+    divided = {("train_folder" if key == "train_fraction" else key): value for key, value in settings.items()}
+    return {**divided, "train_folder": "train # all other images in root are evaluated"}
+
+
+def _folders(place: Path) -> set[str]:
+    return {entry.name for entry in place.iterdir() if entry.is_dir()}
 
 
 def _lines(keys: Mapping[str, str | dict[str, str]], explained: Mapping[str, tuple[list[str], str]]) -> Iterator[str]:

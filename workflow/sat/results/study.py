@@ -292,7 +292,7 @@ class StudyResults:
             self._check_model(model)
         return Pair(self, first, second)
 
-    def compare(self, other: StudyResults, draws: int = 999, seed: int = 0) -> Comparison:
+    def compare(self, other: StudyResults | Path | str, draws: int = 999, seed: int = 0) -> Comparison:
         """Test whether another study's SAT and affinity differ from this one's by more than chance.
 
         Both studies need models of the same names, and attack images in common. The test swaps the studies' outcomes
@@ -301,7 +301,8 @@ class StudyResults:
 
         Parameters
         ----------
-        other : StudyResults
+        other : StudyResults or path
+            The other study, or what `sat.open_study` opens.
         draws : int
             Number of random swaps, and of bootstrap samples for the intervals.
         seed : int
@@ -315,8 +316,11 @@ class StudyResults:
         SatError
             If there are too few models or images in common, or a study starts from a matrix.
         """
+        from sat.results.opening import open_study
         from sat.results.paired import compare
 
+        if not isinstance(other, StudyResults):
+            other = open_study(other)
         self._check_measured("predictions")
         other._check_measured("predictions")
         return compare(self, other, draws, seed)

@@ -63,7 +63,14 @@ def run(arguments: argparse.Namespace) -> None:
             skip(shorter.path, "other images")
             shorter = None
     parts, line = Parts(arguments.out, job, kept), line_to(arguments.device)
-    resumed = parts.stop
+    resumed, size, steps = parts.stop, batch_of(job), params.get("steps")
+    log.info(
+        "attack %s: %d images%s, %d at once; after a stop it goes on from the last finished batch",
+        model,
+        len(chosen) - resumed,
+        f", {steps} steps" if steps else "",
+        size.size,
+    )
 
     def keep(item: tuple[slice, Attacked]) -> None:
         where, found = item
@@ -71,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
         packed, sizes = pack(arrays.pop("perturbation"), line.threads)
         parts.write(slice(where.start + resumed, where.stop + resumed), packed=packed, sizes=sizes, **arrays)
 
-    found = apply.attack_all(classifier, images, labels, ids, chosen[resumed:], params, batch_of(job), line)
+    found = apply.attack_all(classifier, images, labels, ids, chosen[resumed:], params, size, line)
     try:
         with Behind(keep) as keeping:
             for item in progress(

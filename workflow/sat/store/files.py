@@ -81,6 +81,30 @@ def full_disk(error: BaseException, words: Sequence[str] = ()) -> str:
     )
 
 
+def forbidden(error: BaseException) -> str:
+    """Say which place cannot be used, if an error means that it is read-only or that a permission is missing.
+
+    Parameters
+    ----------
+    error : BaseException
+
+    Returns
+    -------
+    str
+        The place, what is missing, and what to do; empty if the error is another one.
+    """
+    if not isinstance(error, OSError) or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return ""
+    if error.filename is None:
+        return f"{error}. Work where you may write, or ask for the permission."  # libraries name the file in the text
+    path = Path(os.fsdecode(error.filename))
+    # The name of a file that is being written means nothing to the user.
+    path = path.parent if path.name.endswith(TEMPORARY) else path
+    if error.errno == errno.EROFS:
+        return f"{path}: cannot be written ({error.strerror}). Copy the study to a place where you may write."
+    return f"{path}: cannot be read or written ({error.strerror}). Ask its owner for the permission, or copy the study."
+
+
 def _flush(path: Path) -> None:
     """Flush a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)

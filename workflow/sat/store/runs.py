@@ -99,7 +99,8 @@ def at_work(results: Path) -> str:
     """
     if is_running(results):
         return f"a run is at work: {_holder(results / RUN)}."
-    if (results / JOBS).exists():
+    # Who may not write here can neither ask for this lock nor change anything.
+    if os.access(results / JOBS, os.W_OK):
         if (descriptor := _lock(results / JOBS)) is None:
             return "jobs of a run are at work."
         os.close(descriptor)
