@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from analysed import vouch
 from conftest import ROWS
@@ -18,6 +18,7 @@ from sat.analyses.caveats.confounders import above_published
 from sat.similarity.similarity import model_table
 from sat.statistics.published import is_above_published
 from sat.status.accuracies import about_accuracies
+from sat.status.summary import _warnings
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -47,6 +48,29 @@ def test_all_models_below_the_minimum_are_named_the_worst_first(write_study, tmp
     assert about_accuracies(Plan(load_study([write_study(min_accuracy=0.9, seed=1)])), tmp_path) == []
     flagged = about_accuracies(Plan(load_study([write_study(min_accuracy=0.9, on_low_accuracy="flag")])), tmp_path)
     assert flagged[-1] == "They are flagged and take part (on_low_accuracy: flag)."
+
+
+def test_models_whose_accuracy_may_be_chance_are_named(write_study, tmp_path):
+    plan = Plan(load_study([write_study()]))
+    # Three in ten images are of one class, so who always answers it is right in 30 %.
+    counts, images, right = [60, 50, 50, 40], 200, {"byobnet": 50, "resnet": 72, "vit": 76}
+    assert accuracies(plan, tmp_path, right, images) == [], "nothing is known of the images"
+    asked = plan.images("eval")
+    (tmp_path / asked.path).parent.mkdir()
+    with h5py.File(tmp_path / asked.path, "w") as file:
+        file["label"] = [0]
+    vouch(tmp_path / asked.path, asked.step, class_counts=counts)
+    low = {model: binomtest(n, images).proportion_ci(0.95, "wilson").low for model, n in right.items()}
+    assert low["resnet"] < 0.3 < low["vit"]
+    lines = about_accuracies(plan, tmp_path)
+    assert len(lines) == 1 and lines[0].startswith("accuracy not above chance (30.0 %, ")
+    assert lines[0].endswith(": byobnet (25.0 %), resnet (36.0 %)")
+    # The summary says it too.
+    (tmp_path / "similarity").mkdir()
+    table = pd.DataFrame({"model": list(right), "low_whitebox": [False] * 3})
+    table.to_csv(tmp_path / "similarity/models.csv", index=False)
+    similar = pd.DataFrame({"above_noise": [True], "directions_above": [2]})
+    assert _warnings(tmp_path, plan.config, {}, similar) == lines
 
 
 def test_a_gap_must_exceed_the_margin_and_the_sampling_error():

@@ -472,7 +472,7 @@ class TestFinished:
     def test_models_of_low_white_box_success_are_candidates_like_others(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ):
-        """A stronger attack would raise their rates; it does not follow that their SAT is too low."""
+        """Their rates depend on the settings of the attack; it does not follow that their SAT is too low."""
         import sat.cli.recommend as command
 
         measure = command.similarity_of

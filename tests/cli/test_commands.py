@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from projects import unwrapped
 from sat.cli.commands import FOLDERS, GROUPS, commands
 
 PACKAGE = ROOT / "workflow/sat"
@@ -187,18 +188,43 @@ def test_in_the_wrong_folder(told, write_study, tmp_path, words):
     assert f"results/tiny: is not in this folder ({tmp_path})" in never.stderr
     assert "where snakemake ran" in never.stderr
     (home / "results/tiny").mkdir(parents=True)
+    (home / "results/tiny/study.json").touch()
+    # A dry run of an earlier version left this where it was called.
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/registered.json").write_text("{}")
     # The study says where, from the side and from below.
     for folder in (tmp_path, other):
         elsewhere = told(*words, "--study", study, cwd=folder)
         assert elsewhere.returncode == 1 and f"It is in {home}: call sat there." in elsewhere.stderr
     nothing_named = told(*words, cwd=tmp_path)
     assert nothing_named.returncode == 1
-    assert f"there is no config.yaml in this folder ({tmp_path})" in nothing_named.stderr
+    assert f"there is no config.yaml or study.yaml in this folder ({tmp_path})" in nothing_named.stderr
+
+
+def test_the_study_that_init_writes_need_not_be_named_in_its_folder(told, write_study, tmp_path):
+    study = write_study()
+    assert told("plan", cwd=tmp_path).stdout.startswith("Study tiny: 3 models")
+    # A config.yaml comes first, as it always did.
+    (tmp_path / "config.yaml").write_text(study.read_text().replace("study: tiny", "study: other"))
+    assert told("plan", cwd=tmp_path).stdout.startswith("Study other: 3 models")
+
+
+def test_a_plan_in_the_wrong_folder_says_where_the_results_are(told, write_study, tmp_path):
+    study, other = str(write_study()), tmp_path / "other"
+    other.mkdir()
+    assert not told("plan", study, cwd=other).stderr, "there are none anywhere"
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/study.json").touch()
+    said = unwrapped(told("plan", study, cwd=other).stderr)
+    assert f"this folder ({other}) has no results/tiny, so everything would be made anew" in said
+    assert f"has results in {tmp_path}: call sat there" in said
+    assert not told("plan", study, cwd=tmp_path).stderr
 
 
 def test_summary_of_an_unfinished_study_names_what_is_missing(told, write_study, tmp_path):
     write_study()
     (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/study.json").touch()
     done = told("summary", "study.yaml", cwd=tmp_path)
     assert done.returncode == 1
     assert "results/tiny/similarity/sat.csv: is not there yet; run snakemake first." in done.stderr

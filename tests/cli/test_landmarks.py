@@ -73,7 +73,7 @@ def test_the_seed_of_the_study_decides_who_is_drawn(sat, write_study, tmp_path):
     [
         (table(), "5", "5 landmarks of 12 models: write 6 to 10."),
         (table(), "11", "11 landmarks of 12 models: write 6 to 10."),
-        (table()[:7], "6", "6 landmarks of 7 models: measure every pair."),
+        (table()[:7], "6", "landmarks need 8 models, 6 of them landmarks; measure every pair."),
         (table(**{f"a{n}": {"landmark": "1"} for n in range(7)}), "7", "study tiny has 7 landmarks already."),
         (table(**{f"a{n}": {"landmark": "1"} for n in range(7)}), "6", "empty cells of the column 'landmark'"),
     ],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from analysed import vouch
 from conftest import ROWS, TINY
 from projects import Project, unwrapped
 from sat.store.user_files import register
@@ -87,3 +89,21 @@ def test_plan_counts_images_once_the_manifest_is_made(tmp_path):
     # Listing them from the folder says the same, without a manifest.
     Path(project.folder / f"{out}.json").unlink()
     assert "24 to train on, 16 evaluated, 16 of them attacked" in project.sat("check", "config.yaml").stdout
+
+
+def test_a_reason_names_the_setting_that_changed_however_deep_it_lies(write_study, sat, tmp_path):
+    before = Plan(load_study([write_study()]))
+    made, results = before.artefacts()["study.json"], tmp_path / "results/tiny"
+    results.mkdir(parents=True)
+    (results / "study.json").write_text("{}")
+    vouch(results / "study.json", made.step)
+    assert "Why jobs" not in sat(tmp_path, "plan", "study.yaml").stdout
+    rows = [{**row, "family": "other" if row["model"] == "vit" else row["family"]} for row in ROWS]
+    write_study(rows, attack={**TINY["attack"], "steps": 4})
+    said = unwrapped(sat(tmp_path, "plan", "study.yaml").stdout)
+    assert "stale: config.attack.steps 3, now 4; models[vit].family vit, now other" in said
+    write_study([*ROWS, {**ROWS[0], "model": "more"}])
+    assert "stale: models had 3 entries, now 4" in unwrapped(sat(tmp_path, "plan", "study.yaml").stdout)
+    # Another stage makes the same file: its version says nothing.
+    vouch(results / "study.json", replace(made.step, stage="earlier", version=5))
+    assert "stale: made by stage earlier, now by study" in unwrapped(sat(tmp_path, "plan", "study.yaml").stdout)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from argparse import Namespace
@@ -18,7 +19,7 @@ from snakemake.common.configfile import load_configfile
 
 from conftest import ROOT, TINY
 from forks import sat as forked
-from projects import Project
+from projects import Project, unwrapped
 from sat.cli.calls import write_study
 from sat.errors import SatError
 from sat.study.plan import Plan
@@ -147,6 +148,22 @@ def test_a_study_as_json_has_the_same_plan(write_study, tmp_path, monkeypatch):
     )
     # Snakemake takes it as JSON, so YTE never sees it.
     assert load_configfile(written)[FILES] == [str(Path(word).absolute()) for word in words]
+
+
+def test_a_dry_run_makes_no_results_and_a_run_from_the_wrong_folder_says_so(tmp_path):
+    project = Project.new(tmp_path / "home", {"study": "tiny", "matrix": "matrix.csv", "clusters": {"k": 2}})
+    (project.folder / "matrix.csv").write_text("model,a,b,c\na,4.6,1,2\nb,1,4.6,3\nc,2,3,4.6\n")
+    done = project.snakemake("--dry-run")
+    assert done.returncode == 0 and "study.json" in done.stdout + done.stderr, done.stderr[-3000:]
+    assert not (project.folder / "results").exists()
+    project.results.mkdir(parents=True)
+    (project.results / "study.json").touch()
+    other = tmp_path / "other"
+    other.mkdir()
+    words = [sys.executable, "-m", "sat", "run", "../home/config.yaml", "--dry-run"]
+    done = subprocess.run(words, cwd=other, env=ENVIRONMENT, capture_output=True, text=True)
+    assert f"has results in {project.folder}: call sat there" in unwrapped(done.stderr), done.stderr[-3000:]
+    assert not (other / "results").exists()
 
 
 def test_another_call_leaves_the_file_of_a_run_as_it_is(write_study, tmp_path, monkeypatch):

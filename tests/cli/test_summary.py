@@ -57,7 +57,7 @@ def test_a_member_that_does_not_stay_is_named_as_unsure(tmp_path, where):
     sat, affinity = text.split("Clusters of affinity")
     assert "(k = 2, as configured; not firm: start agreement 0.90)" in sat
     assert "  1: a, b (unsure: c)\n  2: (unsure: d, e)\n" in sat, "nobody is left for d to stay with"
-    assert "50% to 100% of other " + ("starts" if where == "mates" else "images") in " ".join(sat.split())
+    assert "50% to 100% over " + ("starts" if where == "mates" else "images") in " ".join(sat.split())
     assert "firm: start agreement 1.00):\n  1: a, b, c\n" in affinity and "not firm" not in affinity
 
 

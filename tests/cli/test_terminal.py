@@ -77,8 +77,8 @@ def test_a_summary_fits_says_first_how_far_to_trust_it_and_aligns_pairs(
     fits(text)
     trust, similar = text.split("Most similar pairs")
     joined = " ".join(trust.split())
-    assert "clusters of SAT are not firm (start agreement 0.40; 5 of 5 models have no settled place)" in joined
-    assert "10 of 10 pairs are not above random noise" in joined and "SAT goes with accuracy" in joined
+    assert "clusters of SAT are not firm (start agreement 0.40; the place of 5 of 5 models is unsure)" in joined
+    assert "0 in one and 10 in none" in joined and "SAT goes with accuracy" in joined
     lines = [line for line in similar.splitlines() if line.endswith("not above noise")]
     assert len(lines) == 5 and len({line.index("[-1.50, 2.50]") for line in lines}) == 1
     assert all(line.count("\u2026") == 2 for line in lines), "names are shortened, numbers are not"

@@ -55,7 +55,7 @@ def test_cluster_map_names_every_model_and_how_sure_it_is(tmp_path, n):
     text = said(cluster_map(matrix, families, models, pairs), tmp_path / "a.svg")
     for name in matrix.index:
         assert text.count(name) >= 2
-    assert f"Half-widths of the 95% intervals: {'0.50' if n == 2 else '0.25'} to 0.50" in text
+    assert f"Half-widths of the 95 % intervals: {'0.50' if n == 2 else '0.25'} to 0.50" in text
     assert "f0" in text
 
 
@@ -134,10 +134,13 @@ def test_stability_figure_says_how_many_images_are_enough(tmp_path):
     curve = curve.assign(p05=curve["mean"] - 0.01, p95=curve["mean"] + 0.01)
     text = said(stability_figure(curve, 0.95, {"sat": 40, "affinity": None}), tmp_path / "a.svg")
     assert "SAT: 40 images are enough for a correlation of 0.95 in 95 % of the draws" in text
-    assert "affinity: 40 images per sample are not enough (mean correlation 0.77, target 0.95)" in text
+    assert "affinity: 0.95 is not reached in 95 % of the draws with 40 images per sample" in text
+    assert "half of all (mean correlation 0.77)" in text
     assert text.startswith("10 20 images in each"), "round sizes are named"
     alone = said(stability_figure(curve[curve["of"] == "sat"], 0.99, {"sat": None}), tmp_path / "b.svg")
-    assert "SAT: 40 images per sample are not enough" in alone and "affinity" not in alone
+    assert (
+        "SAT: 0.99 is not reached in 95 % of the draws with 40 images per sample" in alone and "affinity" not in alone
+    )
     assert "No rank correlation" in text_of(stability_figure(curve.iloc[:0], 0.95, {}), tmp_path / "c.svg")
 
 
@@ -157,7 +160,7 @@ def test_affinity_map_is_centred_and_says_what_it_cannot_tell(tmp_path, n):
     assert colours.norm.vmin == -colours.norm.vmax == -np.nanmax(np.abs(affinity.to_numpy()))
     text = said(figure, tmp_path / "a.svg")
     assert all(text.count(name) >= 2 for name in affinity.index)
-    assert "0 does not mean unrelated" in text and "Half-widths of the 95% intervals: 0.25 to 0.25" in text
+    assert "0 does not mean unrelated" in text and "Half-widths of the 95 % intervals: 0.25 to 0.25" in text
     assert "Half-width" not in text_of(
         affinity_map(affinity, families, pairs.assign(affinity_low=np.nan)), tmp_path / "b.svg"
     )

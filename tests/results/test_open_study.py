@@ -246,6 +246,14 @@ def test_tables_need_neither_torch_nor_snakemake(finished):
         _ = library.open_studies
 
 
+def test_the_results_beside_a_config_file_are_found_past_what_a_dry_run_left(finished, tmp_path, monkeypatch):
+    # Earlier versions left this where a dry run was called.
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/registered.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert len(library.open_study(finished.folder / "config.yaml").matrix) == len(MODELS)
+
+
 @pytest.mark.slow
 def test_a_study_is_compared_with_the_path_of_another_as_with_the_study(finished, results):
     by_path = results.compare(finished.results, draws=9)

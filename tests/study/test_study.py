@@ -656,3 +656,17 @@ def test_the_limit_of_pixels_enters_no_step(write_study):
     assert len(steps[0]) > 20 and steps[0] == steps[1]
     with pytest.raises(SatError, match=r"compute\.max_megapixels"):
         load_study([write_study(compute={"max_megapixels": 0})])
+
+
+@pytest.mark.parametrize(("models", "k"), [(2, 2), (3, 2), (8, 4), (9, 4), (10, 10), (12, 10)])
+def test_the_default_number_of_clusters_fits_a_small_study(write_study, models, k):
+    rows = [{**ROWS[0], "model": f"m{place}"} for place in range(models)]
+    path = write_study([*rows, {**ROWS[0], "model": "gone", "use": "no"}])
+    config = yaml.safe_load(path.read_text())
+    del config["clusters"]["k"]
+    path.write_text(yaml.safe_dump(config))
+    assert load_study([path]).config.clusters.k == k
+    # It is a default: what the user writes stays, and is checked.
+    config["clusters"]["k"] = models
+    path.write_text(yaml.safe_dump(config))
+    assert load_study([path]).config.clusters.k == models

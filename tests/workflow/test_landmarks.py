@@ -99,6 +99,10 @@ def test_a_study_with_landmarks_from_images_to_the_page_and_one_model_more(tmp_p
         *(f"tiles/c2-000/{tile}.h5" for tile in ("c2-000", "l1-000", "l1-001")),
         *(f"tiles/{tile}/c2-000.h5" for tile in ("l1-000", "l1-001")),
     ]
+    # The estimates are of the study before it grew, and they still tell more than another study's.
+    said = unwrapped(project.sat("plan", "config.yaml", "--sat-error", f"{error / 2:.4f}").stdout)
+    assert f"before the study's last change, with 6, SAT's estimates were off by {error:.2f}" in said
+    assert "(this study's errors before its last change" in said
 
 
 def handed_on(project: Project, landmarks: list[str], tmp_path: Path) -> None:

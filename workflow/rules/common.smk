@@ -101,7 +101,7 @@ try:
         hold_run(Path(RESULTS))
         keep_code(study.code.values(), Path(RESULTS))
     # Jobs on a cluster parse this file too. They use the digests that the main process has registered.
-    plan = Plan(study, register(study.files, Path(RESULTS), write=workflow.is_main_process))
+    plan = Plan(study, register(study.files, Path(RESULTS), write=running))
     if running:
         go_on(plan)
     if workflow.is_main_process:

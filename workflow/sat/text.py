@@ -1,4 +1,4 @@
-"""Texts for a terminal of 80 columns: wrapped lines, aligned columns, shortened names."""
+"""Texts for a terminal of 80 columns: wrapped lines, aligned columns, shortened names; a sentence of many."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from textwrap import wrap
 
 WIDTH = 80
 """Columns of a terminal."""
+LOW_WHITEBOX = (
+    "the attack fails on many of the model's own images, so its rates as a source depend on the attack's settings"
+)
+"""What low white-box success means, wherever it is said."""
 
 
 def shortened(name: str, letters: int) -> str:

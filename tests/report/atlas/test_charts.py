@@ -40,6 +40,7 @@ def more(results: Results) -> dict[str, pd.DataFrame]:
     for column in ("eigengap", "silhouette", "start_agreement", "best_starts"):
         k[column] = random.uniform(0, 1, 8)
     overall = {"column": ["family"], "half_contrast": 1.0, "low": 0.5, "high": 1.5, "p": 0.01, "p_adjusted": 0.01}
+    overall |= {"n_models": 9, "n_values": 3, "half_contrast_equal": 1.0, "low_equal": 0.4, "high_equal": 1.6}
     return {
         "stability_curve": curve.assign(p05=curve["mean"] - 0.1, p95=curve["mean"] + 0.1),
         "choose_k": k.assign(largest_gap=k["k"] == 3),
@@ -234,7 +235,13 @@ def test_heat_maps_pairs_and_the_tree_have_the_numbers_of_the_matrix(tab: Tab, r
     np.fill_diagonal(distance, 0)
     heights = linkage(squareform(distance, checks=False), "average")[:, 2]
     joins = source(tab, "dendrogram", "lines")["xs"]
-    assert [max(xs) for xs in joins] == pytest.approx(heights.tolist(), rel=1e-4)
+    # The axis is SAT, which the captions speak of; names stand at 100 % transfer.
+    assert [min(xs) for xs in joins] == pytest.approx((math.log(100) - heights).tolist(), rel=1e-4)
+    assert tab.run("(range => range.start > range.end)(satAtlas.charts.of('dendrogram').find('chart').x_range)")
+    palettes = [tab.run(f"satAtlas.find('matrix-colours').palette.at({end})") for end in (0, -1)]
+    tab.choose("#measure", "sat")
+    # Light means near.
+    assert palettes == [tab.run(f"satAtlas.find('matrix-colours').palette.at({end})") for end in (-1, 0)]
 
 
 # --- what readers do

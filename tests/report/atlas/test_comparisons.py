@@ -46,9 +46,11 @@ def test_a_reference_agrees_only_with_a_small_adjusted_p_and_a_positive_correlat
     rows = [row, {**row, "of": "affinity", "mantel_p": 0.03}, {**row, "group": "vits", "mantel_p": 0.9}]
     sure, unsure = of({"reference": pd.DataFrame(rows)}, "reference")
     # Two tests: 2 x 0.02 is below 0.05, and 2 x 0.03 is above it.
-    assert [one.text for one in sure] == ["SAT goes with SAT of the reference (Pearson's correlation 0.90)."]
+    assert [one.text for one in sure] == [
+        "SAT correlates positively with SAT of the reference (Pearson's correlation 0.90)."
+    ]
     assert "rank correlation 0.80 over 66 pairs" in sure[0].sure.lower() and "p = 0.040" in sure[0].sure
-    assert [one.text for one in unsure] == ["Whether affinity goes with affinity of the reference"]
+    assert [one.text for one in unsure] == ["Affinity is not shown to agree with affinity of the reference."]
     assert of({"reference": pd.DataFrame([{**row, "pearson": -0.9}])}, "reference")[0] == []
 
 
@@ -59,7 +61,7 @@ def test_attacks_that_agree_and_those_that_do_not_are_told_apart():
     sure, unsure = of({"ablation": table}, "ablation")
     assert "SAT of 2 of 3 other attacks" in sure[0].text and "0.70 or more" in sure[0].text
     assert sure[0].sure.startswith("Lowest for few") and "p = 0.048" in sure[0].sure
-    assert "Whether SAT of noise goes with SAT" in unsure[0].text
+    assert "SAT of noise is not shown to agree with SAT" in unsure[0].text
 
 
 def test_the_best_teacher_is_ahead_of_all_intervals_and_of_no_gain():
@@ -79,7 +81,7 @@ def test_gain_and_similarity_are_related_only_after_adjustment():
     rows = {"of": ["sat", "affinity"], "group": "all", "n_teachers": 11, "spearman": [-0.7, 0.6], "p": [0.02, 0.03]}
     sure, unsure = of({"distillation_relation": pd.DataFrame(rows)}, "distillation_relation")
     assert sure[0].text.startswith("Less similar teachers give more gain, by SAT (rank correlation -0.70")
-    assert "p = 0.040" in sure[0].sure and "Whether affinity" in unsure[0].text
+    assert "p = 0.040" in sure[0].sure and unsure[0].text.startswith("Affinity of teacher and student is not shown")
 
 
 def test_statements_of_these_analyses_reach_the_finding():
@@ -107,11 +109,20 @@ def test_a_figures_title_is_read_from_the_figure_itself(tmp_path):
 def test_sentences_of_tables_have_the_tables_numbers():
     rows = {"quantity": ["share_sat", "share_half"], "value": [0.634, 0.3], "chance": [0.169, 0.2]}
     said = answer("effects_pool", {"effects_pool": pd.DataFrame(rows)})
-    assert "63 % of the variance of SAT; 17 %" in said
+    assert "63 % of the variance of SAT and 30 % of that of the log-odds of transfer; 17 %" in said
     pairs = pd.DataFrame({"model_a": ["a", "b"], "model_b": ["c", "d"], "affinity": [1.0, 2.0]})
     assert answer("effects_pairs", {"effects_pairs": pairs}) == "b and d have the largest affinity (2.00)."
     contrasts = pd.DataFrame({"p_holm": [0.01, 0.05, 0.051, np.nan]})
-    assert answer("groups_contrasts", {"groups_contrasts": contrasts}).startswith("2 of 3 contrasts")
+    assert answer("groups_contrasts", {"groups_contrasts": contrasts}).startswith("2 of 3 contrasts differ ")
+    assert answer("groups_contrasts", {"groups_contrasts": contrasts[1:]}).startswith("1 of 2 contrasts differs ")
+    checks = pd.DataFrame({"warning": ["one", np.nan, ""]})
+    assert answer("caveats", {"caveats": checks}).startswith("1 of 3 checks for confounders warns;")
+    sets = pd.DataFrame({"size": [2, 2, 3, 3, 4], "error_reduction": [0.2, 0.3, 0.5, 0.4, 0.6]})
+    said = answer("ensembles_clusters", {"ensembles_clusters": sets})
+    assert said == "Error reduction, by number of clusters: 20 to 30 % for 2 members and 60 % for 4 members."
+    auc = pd.DataFrame({"measure": ["sat", "cka"], "rest": [False, True], "n_within": 8, "roc_auc": [0.85, 0.95]})
+    said = answer("measures_separation", {"measures_separation": auc})
+    assert said.startswith("CKA of features has the largest AUC (0.95, levels taken out; 8 pairs within families)")
     mates = pd.DataFrame({"of": ["sat"] * 3 + ["affinity"], "mates": [0.8, 0.79, np.nan, 1.0]})
     assert "1 of 2 models by SAT and 1 of 1 models by affinity" in answer("membership", {"membership": mates})
     curve = pd.DataFrame({"of": ["sat", "sat"], "images": [20, 1000], "mean": [0.5, 0.93]})

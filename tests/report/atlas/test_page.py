@@ -97,11 +97,18 @@ def test_the_matrix_shows_every_measure_as_the_tables_have_it(tab: Tab, results:
     assert np.allclose(image(tab), matrix_of(results, rows), equal_nan=True, atol=1e-6)
     tab.choose("#measure", "affinity")
     assert np.allclose(image(tab), matrix_of(results, rows, "affinity"), equal_nan=True, atol=1e-6)
+    # The scale of affinity has 0 in its middle, and rates have one of logarithms.
+    low, high = tab.run("(({low, high}) => [low, high])(satAtlas.find('matrix-colours'))")
+    assert -low == high == pytest.approx(results.tables["affinity"].abs().max(axis=None), abs=1e-6)
     tab.choose("#measure", "directed_rate")
     pairs = results.tables["pairs"].set_index(["source", "target"])
     wanted = np.array([[pairs.loc[(NAMES[i], NAMES[j]), "rate"] if i != j else np.nan for j in rows] for i in rows])
-    assert np.allclose(image(tab), wanted, equal_nan=True, atol=1e-6)
-    assert "Rows are sources" in tab.text("#about-measure")
+    wanted[wanted == 0] = wanted[wanted > 0].min()
+    assert np.allclose(image(tab), np.log10(wanted), equal_nan=True, atol=1e-6)
+    assert "Rows are sources" in tab.text("#about-measure") and "logarithmic" in tab.text("#about-measure")
+    assert tab.run("[-3, -2, -0.5].map(satAtlas.tick)") == ["0.1 %", "1 %", "32 %"]
+    axes = tab.run("(plot => [plot.left[0], plot.above[0]].map(axis => axis.axis_label))(satAtlas.find('matrix'))")
+    assert [words.split(":")[0] for words in axes] == ["source", "target"]
     similar = results.tables["most_similar"].set_index(["model_a", "model_b"])
     for key, of in (
         ("width", lambda row: row["sat_high"] - row["sat_low"]),

@@ -143,9 +143,10 @@ def write_study(arguments: argparse.Namespace) -> Path:
     SatError
         If the study is not valid.
     """
-    from sat.cli.tools import study_of
+    from sat.cli.tools import say_elsewhere, study_of
 
     study = study_of(arguments)
+    say_elsewhere(arguments, study)
     files = [Path(file) for file in arguments.study]
     content = {FILES: [str(file.absolute()) for file in files], **merged_config(files)}
     text = json.dumps(content, indent=1, default=str) + "\n"

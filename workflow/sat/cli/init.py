@@ -80,6 +80,7 @@ CHOSEN: dict[str, str | dict[str, str]] = {
     "code": "my_nets.py",
     "images": IMAGES,
     "training": {"epochs": "20", "batch_size": "64", "learning_rate": "0.002"},
+    "min_accuracy": "0 # raise it to well above chance, which is 1 / number of classes",
     "attack": {"method": "pgd_linf", "eps": "8/255 # in grey levels of the canvas", "step": "2/255", "steps": "10"},
     "clusters": {"k": "2"},
     "compute": {"device": "cpu", "threads": "1", "batch_size": "128"},
@@ -162,7 +163,7 @@ def _lines(keys: Mapping[str, str | dict[str, str]], explained: Mapping[str, tup
     for key, value in keys.items():
         yield from ("", *explained[key][0])
         if isinstance(value, str):
-            yield f"{key}: {value}{explained[key][1]}"
+            yield f"{key}: {value}{'' if '#' in value else explained[key][1]}"
             continue
         yield f"{key}:"
         for name, cell in value.items():

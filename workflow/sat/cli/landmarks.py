@@ -11,7 +11,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     from sat.cli.tools import add_study
 
-    parser.add_argument("count", type=int, metavar="K", help="number of landmarks that the study shall have")
+    about = "number of landmarks that the study shall have: at least 6, and at least 2 fewer than it has models"
+    parser.add_argument("count", type=int, metavar="K", help=about)
     add_study(parser, positional=False)
 
 
@@ -31,7 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
     old = study.landmarks
     most = len(study.used) - 2
     if not LEAST_LANDMARKS <= arguments.count <= most:
-        right = f"write {LEAST_LANDMARKS} to {most}" if most >= LEAST_LANDMARKS else "measure every pair"
+        right = (
+            f"write {LEAST_LANDMARKS} to {most}"
+            if most >= LEAST_LANDMARKS
+            else f"landmarks need {LEAST_LANDMARKS + 2} models, {LEAST_LANDMARKS} of them landmarks; measure every pair"
+        )
         raise SatError(f"{arguments.count} landmarks of {len(study.used)} models: {right}.")
     if arguments.count <= len(old):
         raise SatError(

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the plan."""
-    from sat.cli.tools import plan_of, results_folder, study_of
+    from sat.cli.tools import plan_of, results_folder, say_elsewhere, study_of
     from sat.errors import SatError
     from sat.status.outlook import outlook
     from sat.study.expected import Device, this_device
@@ -49,4 +49,5 @@ def run(arguments: argparse.Namespace) -> None:
             f"{device.path}: this is the speed of a device of kind {device.kind}, and the study computes on {kind}; "
             "name a file of that kind, or change compute.device."
         )
+    say_elsewhere(arguments, study)
     print(outlook(plan_of(study), results_folder(study), device, wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from sat.errors import SatError
 from sat.store.user_files import register
 from sat.study.code import give_consent
+from sat.study.places import places_of_results
 from sat.study.plan import Plan
 from sat.study.spelling import did_you_mean
 from sat.study.study import Study, examine_study, load_study
@@ -19,6 +21,8 @@ from sat.text import wrapped
 
 DEFAULT = ["config.yaml"]
 """The study of a command line that names no study."""
+OF_INIT = "study.yaml"
+"""What such a command takes where there is no config.yaml: the study that `sat init` writes."""
 
 
 class _NameStudy(argparse.Action):
@@ -49,7 +53,9 @@ def add_study(parser: argparse.ArgumentParser, positional: bool = True) -> None:
         Whether the study may also be named without ``--study``. A command with
         other positional arguments does not allow that.
     """
-    about = "config file(s) of the study; a later file overrides those before it (default: config.yaml)"
+    about = (
+        "config file(s) of the study; a later file overrides those before it (default: config.yaml, or else study.yaml)"
+    )
     if positional:
         parser.add_argument("study", nargs="*", default=DEFAULT, action=_NameStudy, metavar="STUDY", help=about)
     parser.add_argument(
@@ -108,7 +114,7 @@ def study_of(arguments: argparse.Namespace) -> Study:
     SatError
         If there is no study, or it is not valid.
     """
-    _check_named(arguments)
+    _find_study(arguments)
     return load_study(arguments.study, overrides_of(arguments.config))
 
 
@@ -120,16 +126,20 @@ def examined(arguments: argparse.Namespace) -> tuple[Study | None, list[str]]:
     SatError
         If there is no study.
     """
-    _check_named(arguments)
+    _find_study(arguments)
     return examine_study(arguments.study, overrides_of(arguments.config))
 
 
-def _check_named(arguments: argparse.Namespace) -> None:
-    if arguments.study is DEFAULT and not Path(DEFAULT[0]).exists():
+def _find_study(arguments: argparse.Namespace) -> None:
+    """Take the study of the current folder if the command names none."""
+    if arguments.study is not DEFAULT or Path(DEFAULT[0]).exists():
+        return
+    if not Path(OF_INIT).exists():
         raise SatError(
-            f"there is no {DEFAULT[0]} in this folder ({Path.cwd()}), and the command names no other study; "
-            "write --study FILE, or call sat in the folder of the study."
+            f"there is no {DEFAULT[0]} or {OF_INIT} in this folder ({Path.cwd()}), and the command names no other "
+            "study; write --study FILE, or call sat in the folder of the study."
         )
+    arguments.study = [OF_INIT]
 
 
 def overrides_of(words: Sequence[str]) -> dict[str, Any]:
@@ -172,16 +182,25 @@ def existing_results(arguments: argparse.Namespace, study: Study) -> Path:
         where it is, if it is found above that folder or beside the study.
     """
     results, here = results_folder(study), Path.cwd()
-    if results.is_dir():
+    places = places_of_results(study.name, Path(arguments.study[0]))
+    if here in places:
         return results
-    beside = Path(arguments.study[0]).resolve().parent
-    elsewhere = [folder for folder in (*here.parents, beside, *beside.parents) if (folder / results).is_dir()]
     advice = (
-        f"It is in {elsewhere[0]}: call sat there"
-        if elsewhere
+        f"It is in {places[0]}: call sat there"
+        if places
         else "Call sat in the folder where snakemake ran; if it has not run yet, 'sat plan' says what it will do"
     )
     raise SatError(f"{results}: is not in this folder ({here}). {advice}.")
+
+
+def say_elsewhere(arguments: argparse.Namespace, study: Study) -> None:
+    """Say on standard error if a study has results in another folder and none here, for commands that need none."""
+    here, places = Path.cwd(), places_of_results(study.name, Path(arguments.study[0]))
+    if places and here not in places:
+        _caution(
+            f"this folder ({here}) has no {results_folder(study)}, so everything would be made anew. The study has "
+            f"results in {places[0]}: call sat there to use them."
+        )
 
 
 def there(path: Path) -> Path:
@@ -199,14 +218,15 @@ def there(path: Path) -> Path:
 
 def say_earlier(paths: Iterable[Path]) -> None:
     """Say on standard error which versions have changed since results were made; standard output stays as it was."""
-    import sys
-
     from sat.status.upgrade import earlier_in_words, earlier_versions
 
     found = {change for path in paths for change in earlier_versions(path)}
     if found:
-        text = f"Caution, {earlier_in_words(sorted(found, key=str))}."
-        print("\n".join(wrapped(text, "", "  ")), file=sys.stderr)
+        _caution(f"{earlier_in_words(sorted(found, key=str))}.")
+
+
+def _caution(text: str) -> None:
+    print("\n".join(wrapped(f"Caution, {text}", "", "  ")), file=sys.stderr)
 
 
 def tables_of(arguments: argparse.Namespace, study: Study) -> list[Path]:

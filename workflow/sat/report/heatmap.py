@@ -73,7 +73,7 @@ def tree_blocks(tree: NDArray[np.float64], order: Sequence[int], groups: Sequenc
 
 def _name(members: Sequence[int], groups: Sequence[str]) -> str:
     group, count = Counter(groups[leaf] for leaf in members).most_common(1)[0]
-    return f"{len(members)}: {short(group or UNKNOWN, 12)}, {count / len(members):.0%}"
+    return f"{len(members)}: {short(group or UNKNOWN, 12)}, {100 * count / len(members):.0f} %"
 
 
 def draw_tree(axes: Axes, tree: NDArray[np.float64]) -> list[int]:

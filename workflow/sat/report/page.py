@@ -67,8 +67,8 @@ def head(figure: Figure, answer: str, *notes: str) -> None:
 def wrapped(text: str, size: float, room: float) -> list[str]:
     """Break a text into lines that fit into a width in points."""
     letters = max(12, int(room / (LETTER * size)))
-    # A name of a number and its value stay on one line.
-    tied = re.sub(r" (= |< )?(?=-?\d)", lambda space: space[0].replace(" ", "\u00a0"), text)
+    # A name of a number, its value and its per cent stay on one line.
+    tied = re.sub(r" (= |< )?(?=-?\d|%)", lambda space: space[0].replace(" ", "\u00a0"), text)
     lines = [line for part in tied.split("\n") for line in textwrap.wrap(part, letters) or [""]]
     return [line.replace("\u00a0", " ") for line in lines]
 

@@ -8,9 +8,29 @@ from collections.abc import Mapping
 import pandas as pd
 
 from sat.statistics.published import REMARK
+from sat.text import LOW_WHITEBOX
+from sat.units import declarations
+from sat.units.analysis import SIMILARITIES
 
 STEADY = 0.8
-"""Start agreement from which clusters are called firm, and share of draws from which a member's place is settled."""
+"""Start agreement from which clusters are called firm, and mean share of kept mates from which a place is settled."""
+
+
+def measure_words(name: str) -> str:
+    """What sentences call a measure of similarity.
+
+    Parameters
+    ----------
+    name : str
+        Name of a measure, or ``sat`` or ``affinity``.
+
+    Returns
+    -------
+    str
+    """
+    declared = declarations("measures").get(name)
+    known = name.replace("_", " ") if declared is None else declared.title.partition("\n")[0]
+    return SIMILARITIES.get(name, known)
 
 
 def p_words(p: float) -> str:
@@ -84,8 +104,7 @@ def cautions(
     list of str
     """
     warnings = [
-        f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {min_whitebox:g}; "
-        "a stronger attack would raise its rates as a source"
+        f"{name}: white-box success {models.loc[name, 'whitebox']:.2f} < {min_whitebox:g}; {LOW_WHITEBOX}"
         for name in models.index[models["low_whitebox"]]
     ]
     warnings += [f"{name}: accuracy {value:.3f} < min_accuracy {min_accuracy:g}" for name, value in inaccurate.items()]
@@ -100,14 +119,16 @@ def cautions(
     if first_success:
         warnings.append(
             f"{method} keeps the adversarial images of its first success, which may transfer less: "
-            "do not compare this matrix with one from another attack"
+            "do not compare the level of this matrix with one from another attack"
         )
     weak = int((~similar["above_noise"]).sum())
     one = int((similar["above_noise"] & (similar["directions_above"] == 1)).sum())
     if weak or one:
+        both = int((similar["above_noise"] & (similar["directions_above"] == 2)).sum())
         kept = int((similar["noise_p_holm"] <= (1 - confidence) / 2).sum())
         warnings.append(
-            f"{weak} of {len(similar)} pairs are not above random noise of the same size, and {one} more are above it "
-            f"in one direction only; {kept} are above it after Holm's adjustment for the number of pairs"
+            f"{both} of {len(similar)} pairs are above random noise of the same size in both directions, {one} in one "
+            f"and {len(similar) - both - one} in none, if each pair is tested by itself; after Holm's adjustment for "
+            f"the number of pairs, {kept} are above it"
         )
     return warnings

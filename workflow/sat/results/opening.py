@@ -15,6 +15,7 @@ from sat.results.reading import Folder
 from sat.results.study import StudyResults
 from sat.store.artefact import read_sidecar
 from sat.store.user_files import register
+from sat.study.places import places_of_results
 from sat.study.plan import Plan
 from sat.study.study import Study, load_study
 
@@ -114,14 +115,11 @@ def _drop(content: Any, place: Sequence[int | str]) -> None:
 
 def _results_of(study: Study, file: Path) -> Path:
     """The folder of a study's results, in the current folder, above it, or near the config file."""
-    here, beside = Path.cwd(), file.resolve().parent
-    for folder in (here, *here.parents, beside, *beside.parents):
-        found = folder / "results" / study.name
-        if found.is_dir():
-            return found
+    if places := places_of_results(study.name, file):
+        return places[0] / "results" / study.name
     raise SatError(
-        f"{file}: study {study.name!r} has no results yet: no folder results/{study.name} is in {here}, above it, "
-        f"or near the file. Run: snakemake -c2 --configfile {file}"
+        f"{file}: study {study.name!r} has no results yet: no folder results/{study.name} is in {Path.cwd()}, above "
+        f"it, or near the file. Run: snakemake -c2 --configfile {file}"
     )
 
 

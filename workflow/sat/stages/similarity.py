@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from sat.similarity.similarity import model_table, pair_table, sat_matrix, unordered_pairs
     from sat.statistics.published import REMARK
     from sat.store.tables import write_tables
+    from sat.text import LOW_WHITEBOX
 
     job = start(arguments)
     params = job.step.params
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         ("pairs_at_floor", "mean transfer below eps_s"),
         (
             "models_below_min_whitebox",
-            f"white-box success below {params['min_whitebox']:g}: a stronger attack would raise its rates as a source",
+            f"white-box success below {params['min_whitebox']:g}: {LOW_WHITEBOX}",
         ),
         (
             "models_off_published",

@@ -6,10 +6,11 @@ predictions that are there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from sat.statistics.published import REMARK, is_above_published
-from sat.store.artefact import is_made, read_sidecar
+from sat.store.artefact import is_made, read_sidecar, sidecar_path
 from sat.study.plan import Plan
 
 
@@ -49,7 +50,48 @@ def about_accuracies(plan: Plan, results: Path) -> list[str]:
         published = None if plan.study.trained(model) else row.published_top1
         if published and is_above_published(one["accuracy"], one["n_images"], published):
             lines.append(f"{model}: accuracy {100 * one['accuracy']:.1f} %, published {published:.1f} %: {REMARK}")
+    lines += near_chance(results, facts, plan.config.confidence)
     return lines
+
+
+def near_chance(results: Path, models: Iterable[str], confidence: float) -> list[str]:
+    """Name the models whose accuracy may be chance: Wilson's interval does not lie above it.
+
+    Chance is the share of the most frequent class of the evaluation images, since a model that always answers this
+    class is as often right.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the study's results.
+    models : iterable of str
+        Models whose clean predictions are there.
+    confidence : float
+        Level of the interval.
+
+    Returns
+    -------
+    list of str
+        One line; none if no accuracy may be chance, or nothing is known of the images.
+    """
+    from sat.statistics.intervals import wilson
+
+    images = results / "images/eval.h5"
+    counts = read_sidecar(images)["facts"].get("class_counts") if sidecar_path(images).is_file() else None
+    if not counts:
+        return []
+    chance = max(counts) / sum(counts)
+    found = []
+    for model in models:
+        facts = read_sidecar(results / f"clean/{model}.h5")["facts"]
+        if wilson(facts["n_correct"], facts["n_images"], confidence)[0] <= chance:
+            found.append(f"{model} ({100 * facts['accuracy']:.1f} %)")
+    if not found:
+        return []
+    return [
+        f"accuracy not above chance ({100 * chance:.1f} %, the share of the most frequent class; by Wilson's "
+        f"{confidence:.0%} interval), so attacks on these models measure their errors: {', '.join(found)}"
+    ]
 
 
 def _advice(flagged: bool, unknown: int) -> str:

@@ -53,13 +53,14 @@ def about_landmarks(
         Paragraphs; empty if nothing is wanted and nothing is known.
     """
     study = plan.study
-    own = _own_errors(study, results, sidecars, findings)
+    own, earlier = _own_errors(study, results, sidecars, findings)
     lines = []
     if own:
         count, error = max(own.items())
         fewer = ", ".join(f"{other}: {own[other]:.2f}" for other in sorted(own) if other < count)
+        when, are = ("before the study's last change, ", "were") if earlier else ("", "are")
         lines.append(
-            f"Landmarks: with {count}, SAT's estimates are off by {error:.2f} (root mean square)"
+            f"Landmarks: {when}with {count}, SAT's estimates {are} off by {error:.2f} (root mean square)"
             + (f"; fewer would give {fewer}." if fewer else ".")
         )
         if wanted is None:
@@ -68,17 +69,15 @@ def about_landmarks(
         return lines
     if own and wanted >= error:
         return [*lines, f"An error of {wanted:g} needs no more landmarks."]
-    basis = (
-        "this study's errors, continued"
-        if own
-        else "from the paper's 69 ImageNet models, as this study has no estimates yet"
-    )
+    basis = "from the paper's 69 ImageNet models, as this study has no estimates yet"
+    if own:
+        basis = f"this study's errors{' before its last change' if earlier else ''}, continued"
     errors = own or RELEASED
     found = landmarks_for(wanted, errors)
     if found is None or found > FURTHEST * max(errors):
         how = "Draw some more of them, let them run, and ask again." if own else "Measure every pair."
         return [*lines, f"How many landmarks an error of {wanted:g} needs cannot be told ({basis}). {how}"]
-    count = max(found, LEAST_LANDMARKS, len(study.landmarks) + (1 if own else 0))
+    count = max(found, LEAST_LANDMARKS, len(study.landmarks) + (len(study.landmarks) in own))
     if count > len(study.used) - 2:
         return [
             *lines,
@@ -98,14 +97,20 @@ def about_landmarks(
 
 def _own_errors(
     study: Study, results: Path, sidecars: Mapping[str, Mapping[str, Any]], findings: Mapping[str, Finding]
-) -> dict[int, float]:
-    """Errors of the study's own estimates by number of landmarks; empty where there are none that hold."""
+) -> tuple[dict[int, float], bool]:
+    """Errors of the study's own estimates by number of landmarks, and whether they are from before a change.
+
+    There are none of more landmarks than the study has now.
+    """
     path = str(results / "similarity/estimated.csv")
-    if not study.landmarks or path not in sidecars or path in findings:
-        return {}
+    finding = findings.get(path)
+    earlier = finding is not None and finding.kind in ("stale", "downstream")
+    if path not in sidecars or (finding and not earlier):
+        return {}, False
     facts = sidecars[path]["facts"]
-    fewer = {int(count): float(error) for count, error in facts["sat_error_of_fewer"].items()}
-    return {**fewer, int(facts["n_landmarks"]): float(facts["sat_error"])}
+    found = {**facts["sat_error_of_fewer"], facts["n_landmarks"]: facts["sat_error"]}
+    own = {int(count): float(error) for count, error in found.items() if int(count) <= len(study.landmarks)}
+    return own, earlier
 
 
 def _with_landmarks(study: Study, count: int) -> Study:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sat.text import columns, wrapped
+from sat.text import LOW_WHITEBOX, columns, wrapped
 from sat.units.analysis import SIMILARITIES
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def describe_recommendation(
     head = ("chosen by", "affinity", "SAT", "members", "ensemble", "fewer errors")
     lines += ["", "Accuracy of the average member and of the ensemble, and error reduction, in %:"]
     lines += columns([head, *(_row(row) for row in rows)])
-    lines += ["", f"Choice by {by} minus the others, in points (0 inside: no difference):"]
+    lines += ["", f"Choice by {by} minus the others, in points (0 inside: no difference shown):"]
     differences = [
         (NAMES[name], *(_points(row, key) for key in ("accuracy", "error_reduction"))) for name, row in than.items()
     ]
@@ -117,7 +117,7 @@ def describe_recommendation(
         notes.append(f"the recommended models come from {clusters:.0f} cluster(s) of analysis/clusters.csv")
     if found.n_considered < n_models:
         notes.append(f"only the {found.n_considered} most accurate models were considered: there are too many sets")
-    notes += [f"{name}: {LOW_WHITEBOX}" for name in weak]
+    notes += [f"{name}: low white-box success; {LOW_WHITEBOX}" for name in weak]
     notes.append("intervals cover the choice of images only; other models may behave differently")
     return "\n".join([*lines, "", "Be careful:", *(line for note in notes for line in wrapped(note, "  ", "    "))])
 
@@ -173,9 +173,6 @@ def describe_splits(found: list[Recommendation]) -> str:
         "share images, so they are not independent trials:"
     )
     return "\n".join(["", *wrapped(head), *columns(rows)])
-
-
-LOW_WHITEBOX = "low white-box success; a stronger attack would raise its rates as a source"
 
 
 def _verdict(difference: dict[str, Any], same: bool) -> str:
@@ -243,6 +240,9 @@ def _points(row: dict[str, Any], key: str) -> str:
     if math.isnan(row[key]):
         return "unknown"
     value, low, high = (round(100 * row[name], 2) + 0.0 for name in (key, f"{key}_low", f"{key}_high"))
+    if value == low == high == 0:
+        # The same set, or sets that are right on the same images.
+        return "the same"
     return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 

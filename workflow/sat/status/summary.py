@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sat.status.accuracies import near_chance
 from sat.store.tables import read_matrix, read_table
 from sat.study.attack import AttackSettings
 from sat.study.config import Config
@@ -148,16 +149,20 @@ def _clusters(analysis: Path) -> tuple[list[str], list[str]]:
             lines += wrapped(f"{number}: {' '.join(parts)}", "  ", "     ")
         lines += wrapped(supported, "  ", "    ")
         if not settled.all():
-            again = " and ".join(
-                f"{share.min():.0%} to {share.max():.0%} of other {key}" for key, share in mates.items()
-            )
+            again = " and ".join(f"{share.min():.0%} to {share.max():.0%} over {key}" for key, share in mates.items())
             lines += wrapped(
-                f"unsure: together in fewer than {STEADY:.0%}; members stay together in {again}", "  ", "    "
+                f"Unsure: on average, fewer than {STEADY:.0%} of the model's cluster mates stay with it. Over all "
+                f"models, this share is {again}.",
+                "  ",
+                "    ",
             )
-        count = "" if settled.all() else f"; {int((~settled).sum())} of {len(settled)} models have no settled place"
+        count = "" if settled.all() else f"; the place of {int((~settled).sum())} of {len(settled)} models is unsure"
         firmness.append(f"clusters of {name} are {head.replace(': ', ' (')}{count})" if ": " in head else head)
     over = " and over images" if "images" in draws else ""
-    firmness.append(f"firm means: over random starts{over}, not over other trainings or other pools of models")
+    firmness.append(
+        f"firm means: over random starts{over}, not over other trainings or other pools of models; start agreement is "
+        "the mean adjusted Rand index of two random starts (1: identical clusters)"
+    )
     unit = agreement["sat", "sat_per_mille"]
     lines += [
         "",
@@ -197,7 +202,8 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
         caveats = read_table(path).set_index("quantity")["warning"]
         if isinstance(strong := caveats.get("at_ceiling"), str):
             ceiling = f"{strong}: {smaller_eps(config.attack)}"
-    return cautions(
+    found = near_chance(results, map(str, models.index), config.confidence)
+    return found + cautions(
         models,
         similar,
         inaccurate,

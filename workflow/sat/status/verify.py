@@ -25,6 +25,9 @@ from sat.store.step import Step
 from sat.study.code import FOLDER, digest_of, read_copy
 from sat.study.plan import Plan
 
+LISTED = 5
+"""Largest number of changed settings in a reason."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -174,11 +177,30 @@ def _examine(
 
 
 def _other_step(sidecar: Mapping[str, Any], step: Step) -> str:
+    if (stage := sidecar.get("stage")) != step.stage:
+        return f"made by stage {stage}, now by {step.stage}"
     if sidecar.get("stage_version") != step.version:
         return f"stage {step.stage} version {sidecar.get('stage_version')}, now {step.version}"
-    params = sidecar.get("params", {})
-    names = [name for name in {**params, **step.params} if params.get(name) != step.params.get(name)]
-    return "; ".join(f"{name} {_short(params.get(name))}, now {_short(step.params.get(name))}" for name in names)
+    changes = list(_changes("", sidecar.get("params", {}), step.params))
+    more = [f"and {len(changes) - LISTED} more"] if len(changes) > LISTED else []
+    return "; ".join([*changes[:LISTED], *more])
+
+
+def _changes(name: str, old: Any, new: Any) -> Iterator[str]:
+    """Name the innermost values that differ, with what they were and are."""
+    if old == new:
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys((*old, *new)):
+            yield from _changes(f"{name}.{key}".lstrip("."), old.get(key), new.get(key))
+    elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
+        for place, (one, other) in enumerate(zip(old, new, strict=True)):
+            model = one.get("model") if isinstance(one, Mapping) else None
+            yield from _changes(f"{name}[{place if model is None else model}]", one, other)
+    elif isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        yield f"{name} had {len(old):,} entries, now {len(new):,}"
+    else:
+        yield f"{name} {_short(old)}, now {_short(new)}"
 
 
 def _short(value: object) -> str:

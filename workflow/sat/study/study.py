@@ -417,11 +417,20 @@ def _build(config: Mapping[str, Any], files: list[Path], faults: Faults, may_run
         user_files |= checkpoints
     # The order of rows means nothing, and sorting them makes it so.
     models = tuple(sorted(models, key=lambda row: row.model))
+    valid = _with_clusters_for(valid, sum(row.use for row in models))
     study = Study(config=valid, models=models, declared={**valid.units.written}, files=user_files, code=code)
     # With keys or rows missing, these would find mistakes that are none.
     if not faults.found:
         _check_together(study, where, tables, faults)
     return study
+
+
+def _with_clusters_for(config: Config, count: int) -> Config:
+    """Fit the default number of clusters to the models in use; one that the user has written stays."""
+    clusters = config.clusters
+    if "k" in clusters.model_fields_set or count >= clusters.k:
+        return config
+    return config.model_copy(update={"clusters": clusters.model_copy(update={"k": max(2, count // 2)})})
 
 
 def _check_together(study: Study, where: str, tables: list[str], faults: Faults) -> None:

@@ -47,6 +47,10 @@ class Rows(View):
 
     label: tuple[str, ...]
     values: tuple[Column, ...]
+    axis: str = ""
+    """What the axis is called, where there are several numbers; that of the number if empty."""
+    marks: tuple[float, ...] = ()
+    """Numbers that the axis reaches, with a dashed line at each."""
 
 
 @dataclass(frozen=True, kw_only=True)

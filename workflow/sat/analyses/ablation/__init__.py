@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sat.analyses.ablation.charts import CHARTS
 from sat.logs import log
+from sat.text import LOW_WHITEBOX
 from sat.units.analysis import Analysis, Answer, Shown
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ def run(given: Given, *, settings: list[dict[str, Any]], k: int, seed: int) -> A
     table = found[["variant", "of"]].merge(about, on="variant").merge(found, on=["variant", "of"])
     for row in table[(table["n_low_whitebox"] > 0) & (table["of"] == "sat")].itertuples():
         log.warning(
-            "%s: the attack fools %d models on too few of their own images; a stronger attack would raise their rates "
-            "as sources",
+            "%s: low white-box success of %d model(s); %s",
             row.variant,
             row.n_low_whitebox,
+            LOW_WHITEBOX,
         )
     if found.loc[found["of"] == "affinity", "n_pairs"].eq(0).all():
         log.warning("no affinity to compare: similarity/affinity.csv.json says why")

@@ -1,4 +1,4 @@
-"""Possible confounders: how SAT and affinity correlate with the attack's success and with accuracy."""
+"""Possible confounders: how transfer correlates with the attack's success, accuracy, and errors under noise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNIT = Analysis(
 
 
 def run(given: Given) -> Answer:
-    """Correlate SAT and affinity with their possible confounders, and warn where a correlation is strong.
+    """Correlate SAT, affinity and rates with their possible confounders, and warn where a correlation is strong.
 
     Parameters
     ----------
@@ -37,11 +37,13 @@ def run(given: Given) -> Answer:
     Answer
     """
     from sat.analyses.caveats.confounders import above_published, caveats
+    from sat.similarity.affinity import directed_log_odds, fit_levels
 
     models, pairs = given["models"].set_index("model"), given["pairs"]
     rate = pairs[pairs["source"] != pairs["target"]].groupby("source")["rate"].mean()
-    success, accuracy = (models[column].to_dict() for column in ("whitebox", "accuracy"))
-    table = caveats(given["sat"], given["affinity"], rate.to_dict(), success, accuracy)
+    fragility = fit_levels(directed_log_odds(pairs, list(given["sat"].index))).fragility
+    success, accuracy, noise = (models[column].to_dict() for column in ("whitebox", "accuracy", "noise_rate"))
+    table = caveats(given["sat"], given["affinity"], rate.to_dict(), fragility.to_dict(), success, accuracy, noise)
     if "above_published" in models:
         table.loc[len(table)] = above_published(models)
     for warning in (warnings := [text for text in table["warning"] if text]):

@@ -1,4 +1,4 @@
-"""Possible confounders of SAT and affinity: attack strength and accuracy."""
+"""Possible confounders of SAT and affinity: attack strength, accuracy, and errors under random noise."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from sat.statistics.correlation import pearson
+from sat.statistics.correlation import pearson, spearman
 from sat.statistics.published import REMARK
+from sat.units.analysis import SIMILARITIES
 
-COLUMNS = ("of", "quantity", "n", "r", "share", "warning")
+COLUMNS = ("of", "quantity", "n", "r", "spearman", "share", "warning")
 CEILING = 90.0
 """Per cent of images. A pair that transfers more has little room left, as SAT ends at ln 100. This is our choice."""
 FEWEST = 8
 """Fewest pairs or models for which a correlation may warn."""
 
 
-def above_published(models: pd.DataFrame) -> tuple[str, str, int, float, float, str]:
+def above_published(models: pd.DataFrame) -> tuple[str, str, int, float, float, float, str]:
     """Count models that may have been trained on the images: their accuracies are far above the published ones.
 
     A model is surer of images that it was trained on than of new ones, so attacks on it cannot be compared with attacks
@@ -41,15 +42,17 @@ def above_published(models: pd.DataFrame) -> tuple[str, str, int, float, float, 
     )
     warning = f"accuracy far above the published one, so these {REMARK}: {named}" if named else ""
     share = len(above) / len(known) if len(known) else np.nan
-    return ("accuracy", "above_published", len(known), np.nan, share, warning)
+    return ("accuracy", "above_published", len(known), np.nan, np.nan, share, warning)
 
 
 def caveats(
     sat: pd.DataFrame,
     affinity: pd.DataFrame,
     source_rate: Mapping[str, float],
+    fragility: Mapping[str, float],
     whitebox: Mapping[str, float],
     accuracy: Mapping[str, float],
+    noise_rate: Mapping[str, float],
     threshold: float = 0.5,
 ) -> pd.DataFrame:
     """Correlate what is measured with quantities that it should not depend on.
@@ -64,44 +67,55 @@ def caveats(
         Symmetric. Every pair of different models counts once.
     source_rate : mapping of str to float
         Mean rate at which each model's adversarial images fool the others.
+    fragility : mapping of str to float
+        How easily the others' adversarial images fool each model, in log-odds; see `sat.similarity.affinity.Levels`.
     whitebox : mapping of str to float
         White-box success, a share.
     accuracy : mapping of str to float
         Share of clean images classified correctly. A model that is missing from a mapping is left out of the rows
         that need it.
+    noise_rate : mapping of str to float
+        Share of errors under random noise of the attack's size.
     threshold : float
         Absolute correlation above which a row warns.
 
     Returns
     -------
     DataFrame
-        of (sat, affinity: over pairs; source_rate: over models), quantity (mean_whitebox: mean of the two models'
-        white-box success; accuracy_difference: absolute difference of their accuracies; whitebox: the model's own;
-        at_ceiling), n (pairs or models), r (Pearson's correlation; NaN where either side is constant or n is below 3,
-        and at_ceiling has none), share (of pairs whose mean transfer is above `CEILING`, at_ceiling only), warning
-        (empty where there is none, and for correlations of fewer than `FEWEST` pairs or models).
+        of (sat, affinity: over pairs; source_rate, fragility: over models), quantity (mean_whitebox: mean of the two
+        models' white-box success; accuracy_difference: absolute difference of their accuracies; whitebox, noise_rate:
+        the model's own; at_ceiling), n (pairs or models), r (Pearson's correlation; NaN where either side is constant
+        or n is below 3, and at_ceiling has none), spearman (the same of ranks), share (of pairs whose mean transfer is
+        above `CEILING`, at_ceiling only), warning (empty where there is none, and for correlations of fewer than
+        `FEWEST` pairs or models).
     """
     models = [str(model) for model in sat.index]
     first, second = np.triu_indices(len(models), 1)
-    rate, success, correct = (
-        np.array([values.get(model, np.nan) for model in models], float) for values in (source_rate, whitebox, accuracy)
+    source, fragile, success, correct, noise = (
+        np.array([values.get(model, np.nan) for model in models], float)
+        for values in (source_rate, fragility, whitebox, accuracy, noise_rate)
     )
     difference = np.abs(correct[first] - correct[second])
     pairs = sat.to_numpy(float)[first, second]
     rest = affinity.loc[sat.index, sat.index].to_numpy(float)[first, second]
     rows = []
-    both, apart = "the two models' mean white-box success", "the two models' difference in accuracy"
-    for of, quantity, words, one, two in (
-        ("sat", "mean_whitebox", f"SAT goes with {both}", pairs, (success[first] + success[second]) / 2),
-        ("sat", "accuracy_difference", f"SAT goes with {apart}", pairs, difference),
-        ("affinity", "accuracy_difference", f"affinity goes with {apart}", rest, difference),
-        ("source_rate", "whitebox", "how well models' images transfer goes with white-box success", rate, success),
+    mean, level = (success[first] + success[second]) / 2, ("higher", "lower")
+    apart = "pairs whose accuracies differ more have a {}"
+    own = "models that {} their own attack are the stronger sources"
+    noisy = "models that err more under random noise are {} easily fooled by others' images"
+    # With the words for a positive correlation, and for a negative one.
+    for of, quantity, words, ways, one, two in (
+        ("sat", "mean_whitebox", "pairs with more white-box success have a {} SAT", level, pairs, mean),
+        ("sat", "accuracy_difference", f"{apart} SAT", level, pairs, difference),
+        ("affinity", "accuracy_difference", f"{apart} affinity", level, rest, difference),
+        ("source_rate", "whitebox", own, ("give way to", "resist"), source, success),
+        ("fragility", "noise_rate", noisy, ("more", "less"), fragile, noise),
     ):
-        r = pearson(one, two)
-        over = "models" if of == "source_rate" else "pairs"
+        r, ranks = pearson(one, two), spearman(one, two)
         n = int((~np.isnan(one) & ~np.isnan(two)).sum())
-        warning = f"{words} (r = {r:.2f} over {over})" if abs(r) > threshold and n >= FEWEST else ""
-        rows.append((of, quantity, n, r, np.nan, warning))
+        over = f"{n} {'pairs' if of in SIMILARITIES else 'models'}"
+        said = f"{words.format(ways[int(r < 0)])} (r = {r:.2f}, of ranks {ranks:.2f}, over {over})"
+        rows.append((of, quantity, n, r, ranks, np.nan, said if abs(r) > threshold and n >= FEWEST else ""))
     known = pairs[~np.isnan(pairs)]
     above = int((known > np.log(CEILING)).sum())
     warning = (
@@ -109,5 +123,5 @@ def caveats(
         "can hardly tell them apart; a smaller eps would, such as half of it"
     )
     share = above / len(known) if len(known) else np.nan
-    rows.append(("sat", "at_ceiling", len(known), np.nan, share, warning if share > 0.5 else ""))
+    rows.append(("sat", "at_ceiling", len(known), np.nan, np.nan, share, warning if share > 0.5 else ""))
     return pd.DataFrame(rows, columns=list(COLUMNS))

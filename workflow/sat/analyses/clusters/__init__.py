@@ -28,7 +28,8 @@ class Clusters(Section):
     """Spectral clustering of the matrix."""
 
     k: Annotated[int, Field(ge=2)] = 10
-    """Number of clusters."""
+    """Number of clusters. Where it is not written and the study has fewer than 10 models, it is half of their number,
+    and at least 2."""
     starts: Annotated[int, Field(ge=300)] = 300
     """Number of k-means starts; the one with the least inertia is kept."""
 

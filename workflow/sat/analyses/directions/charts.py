@@ -19,7 +19,7 @@ CHARTS: Mapping[str, Chart] = {
         Rows(
             title="numbers of pairs or directions",
             label=("quantity",),
-            values=(Column("value", "number of them"), Column("n", "of so many")),
+            values=(Column("value", "count"), Column("n", "total")),
             where={
                 "quantity": (
                     "above_noise",

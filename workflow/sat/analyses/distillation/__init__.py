@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sat.analyses.distillation.charts import CHARTS
 from sat.logs import log
 from sat.store.step import ALONE
+from sat.text import LOW_WHITEBOX
 from sat.units.analysis import SIMILARITIES, Analysis, Answer, Shown
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _say(table: pd.DataFrame, related: pd.DataFrame, student: str, no_affinity: 
             student,
         )
     for row in table[table["low_whitebox"]].itertuples():
-        log.warning("%s: low white-box success; a stronger attack would raise its rates as a source", row.teacher)
+        log.warning("%s: low white-box success; %s", row.teacher, LOW_WHITEBOX)
     if table["n_seeds"].iloc[0] == 1:
         log.warning("one seed: nothing says how much of a gain is chance; raise distillation.seeds")
     if (table["relation"] == "unknown").any():

@@ -33,14 +33,16 @@ def effects_figure(models: pd.DataFrame, pool: pd.DataFrame) -> Figure:
     -------
     Figure
     """
-    share = pool.set_index("quantity").loc["share_half"]
+    shares = pool.set_index("quantity")
+    share, of_sat = shares.loc["share_half"], shares["value"].get("share_sat", np.nan)
     if models["effect"].isna().all() and models["strength"].isna().all():
         return nothing_to_draw("Too few models, or too few common images, for effects of single models.")
     answer = "Effects of every model"
     if np.isfinite(share["value"]):
         answer = (
-            f"The models' own levels explain {share['value']:.0%} of the variance of pairs "
-            f"(by chance {share['chance']:.0%})"
+            f"The models' own levels explain {100 * share['value']:.0f} % of the variance of the log-odds of transfer ("
+            + (f"of SAT: {100 * of_sat:.0f} %; " if np.isfinite(of_sat) else "")
+            + f"by chance {100 * share['chance']:.0f} %)"
         )
     if models["strength"].isna().all():
         pitch = min(8.0, 72 * (TALLEST - 1) / len(models))

@@ -57,8 +57,8 @@ def ensembles_figure(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
             if place == 0:
                 axes.set_ylabel("fewer errors than the\naverage member (%)")
             within = relation(row["partial_spearman"], row["partial_p"])
-            words = f"{relation(row['spearman'], row['p'])}\nlevels removed: {within}"
-            axes.set_title(f"{row['size']:.0f} members: gain\n{words.replace(' (', chr(10) + '(')}", fontsize=5.5)
+            words = f"gain: {relation(row['spearman'], row['p'])}\nwithout single-model effects: {within}"
+            axes.set_title(f"{row['size']:.0f} members\n{words.replace(' (', chr(10) + '(')}", fontsize=5.5)
     legend(
         figure,
         [dot(colour[count], f"{count:.0f}") for count in counts],
@@ -70,16 +70,20 @@ def ensembles_figure(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
 
 
 def _answer(of: str, rows: list[tuple[pd.Series, pd.DataFrame]]) -> str:
-    """Say whether ensembles of unlike models gain more."""
-    shown = [row for row, _ in rows if row["p"] <= CERTAIN]
+    """Say whether ensembles of unlike models gain more, by correlations without the effects of single models."""
     name = SIMILARITIES[of]
+    if of == "sat":
+        # Where accurate models are harder to fool, p of SAT is small without any effect of similarity.
+        return "Ensembles and SAT: not to be interpreted, since SAT contains how easily each member is fooled"
+    shown = [row for row, _ in rows if row["partial_p"] <= CERTAIN]
     if not shown:
-        least = np.nanmin([row["p"] for row, _ in rows]) if any(row["p"] == row["p"] for row, _ in rows) else np.nan
+        known = [row["partial_p"] for row, _ in rows if row["partial_p"] == row["partial_p"]]
+        least = min(known) if known else np.nan
         return (
             f"Ensembles and {name}: no relation shown ({'smallest ' if len(rows) > 1 else ''}{p_words(float(least))})"
         )
-    more = {bool(row["spearman"] < 0) for row in shown}
-    which = f"in {len(shown)} of {len(rows)} sizes" if len(rows) > 1 else p_words(float(shown[0]["p"]))
+    more = {bool(row["partial_spearman"] < 0) for row in shown}
+    which = f"in {len(shown)} of {len(rows)} sizes" if len(rows) > 1 else p_words(float(shown[0]["partial_p"]))
     if len(more) == 2:
         return f"Ensembles and {name}: related, but not the same way in all sizes"
     return f"Ensembles of {'less' if more.pop() else 'more'} similar models gain more (by {name}, {which})"

@@ -178,7 +178,7 @@ def _half_widths(low: pd.Series, high: pd.Series, confidence: float) -> str:
     half = ((high - low) / 2).dropna()
     if half.empty:
         return ""
-    return f"Half-widths of the {confidence:.0%} intervals: {half.min():.2f} to {half.max():.2f}"
+    return f"Half-widths of the {100 * confidence:.0f} % intervals: {half.min():.2f} to {half.max():.2f}"
 
 
 def _below_noise(pairs: pd.DataFrame, alpha: float) -> list[tuple[str, str]]:
@@ -197,11 +197,9 @@ def _flags(names: Sequence[str], models: pd.DataFrame | None) -> tuple[dict[str,
 
 def _notes(failed: int, dropped: Sequence[str]) -> list[str]:
     """Explain the star, and name the models that were left out."""
-    notes = (
-        [f"* low white-box success ({failed} models): a stronger attack would raise their rates as sources"]
-        if failed
-        else []
-    )
+    models = "1 model" if failed == 1 else f"{failed} models"
+    star = f"* low white-box success ({models}): rates as a source depend on the attack's settings"
+    notes = [star] if failed else []
     return notes + ([f"left out, no image in common: {', '.join(dropped)}"] if dropped else [])
 
 
@@ -320,5 +318,10 @@ def distances_figure(features: pd.DataFrame, clusters: pd.DataFrame) -> Figure:
     values = distance.to_numpy(float)
     parts = [(values[mask], words) for mask, words in ((same & other, "within"), (~same, "across")) if mask.any()]
     means = ", ".join(f"{part.mean():.2f} {words}" for part, words in parts)
-    head(figure, f"Mean distance of two models: {means} clusters", "A dark block off the diagonal: unlike clusters.")
+    head(
+        figure,
+        f"Mean distance of two models: {means} clusters",
+        "A dark block off the diagonal means that the two clusters differ. K-means makes distances within clusters "
+        "small, so a difference of the means does not show clusters.",
+    )
     return figure

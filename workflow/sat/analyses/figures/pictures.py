@@ -66,7 +66,12 @@ def tsne_figure(picture: pd.DataFrame, clusters: pd.DataFrame, families: Mapping
     ]
     shapes = {words[family]: dot(GREY, words[family], marker[family]) for family in marker}
     legends_below(figure, foot, {"colour: cluster": handles, "shape: family": list(shapes.values())})
-    head(figure, _agreement(data), "t-SNE of the spectral features; distances between clusters mean nothing.")
+    head(
+        figure,
+        _agreement(data),
+        "t-SNE of the spectral features; distances between clusters mean nothing. Tables of stability say whether "
+        "clusters of SAT are reliable.",
+    )
     size = 5.5 if len(data) <= 40 else 4.8
     room = 72**2 * page_width() * height
     names = shorts(data["model"], 24)
@@ -138,7 +143,7 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(True)
         share, chance = found[name]
-        axes.set_title(f"{name.replace('_', ' ')}: {share:.0%} (by chance {chance:.0%})", fontsize=6.5)
+        axes.set_title(f"{name.replace('_', ' ')}: {100 * share:.0f} % (by chance {100 * chance:.0f} %)", fontsize=6.5)
         axes.legend(
             handles=_entries(value, palette[name]),
             loc="upper left",
@@ -150,13 +155,13 @@ def tsne_components_figure(picture: pd.DataFrame, columns: Mapping[str, Mapping[
             labelspacing=0.3,
         )
     best = max(found, key=lambda name: found[name][0] - found[name][1])
-    share, chance = found[best]
+    alike, random = (f"{100 * part:.0f} %" for part in found[best])
     head(
         figure,
         f"{best.replace('_', ' ').capitalize()} sorts the models best: "
-        f"{share:.0%} of nearest neighbours share it (by chance {chance:.0%})"
+        f"{alike} of nearest neighbours share it (by chance {random})"
         if len(columns) > 1
-        else f"{share:.0%} of nearest neighbours share the {best.replace('_', ' ')} (by chance {chance:.0%})",
+        else f"{alike} of nearest neighbours share the {best.replace('_', ' ')} (by chance {random})",
         "t-SNE of the spectral features, once for each column of the model table. In percent: models whose nearest "
         "neighbour in this picture has the same value.",
     )

@@ -139,4 +139,4 @@ def _in_words(row: pd.Series) -> str:
     if not row["p"] <= CERTAIN:
         return f"{column.capitalize()}: no relation shown beyond each model's own level ({value})"
     how = "more" if row["half_contrast"] > 0 else "less"
-    return f"{column.capitalize()}: models of one group are {how} alike than their own levels predict ({value})"
+    return f"Models of the same {column} are {how} alike than their own levels predict ({value})"

@@ -22,6 +22,7 @@ CHARTS: Mapping[str, Chart] = {
             label=("measure",),
             values=(Column("roc_auc", "how often a pair within a family is more similar", p="p"),),
             by=("rest",),
+            marks=(0.5, 1.0),
         ),
         Rows(title="d'", label=("measure",), values=(Column("d_prime", "d'", p="p"),), by=("rest",)),
     ),

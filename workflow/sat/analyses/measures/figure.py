@@ -16,6 +16,7 @@ from sat.units.analysis import SIMILARITIES
 
 KINDS = {"across": "#5b86a6", "within": RED}
 """Colours of pairs across families and of pairs within a family. The latter are few, and are drawn on top."""
+MARKERS = {"across": "o", "within": "^"}
 
 
 def measures_figure(pairs: pd.DataFrame, compared: pd.DataFrame, families: Mapping[str, str]) -> Figure:
@@ -48,14 +49,21 @@ def measures_figure(pairs: pd.DataFrame, compared: pd.DataFrame, families: Mappi
             for kind, colour in KINDS.items():
                 part = pairs[same if kind == "within" else ~same]
                 axes.scatter(
-                    part[of], part[y], s=area(len(pairs)), color=colour, alpha=0.8, lw=0, rasterized=len(part) > 2000
+                    part[of],
+                    part[y],
+                    s=area(len(pairs)),
+                    color=colour,
+                    marker=MARKERS[kind],
+                    alpha=0.8,
+                    lw=0,
+                    rasterized=len(part) > 2000,
                 )
             title = module("measures", str(row.measure)).UNIT.title.partition("\n")[0]
             axes.set_xlabel(SIMILARITIES[of])
             words = title if of == "sat" else f"{title}, without levels"
             axes.set_ylabel("\n".join(wrapped(words, 6, 78)), fontsize=6)
             axes.set_title(relation(row.spearman, row.mantel_p).replace(" (", "\n("), fontsize=6)
-    legend(figure, [dot(KINDS["within"], "pair within a family"), dot(KINDS["across"], "pair across families")])
+    legend(figure, [dot(KINDS["within"], "pair within a family", "^"), dot(KINDS["across"], "pair across families")])
     head(
         figure,
         "\n".join(_answer(SIMILARITIES[of], [row for row, _ in rows]) for of, rows in drawn.items()),

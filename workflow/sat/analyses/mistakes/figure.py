@@ -13,11 +13,11 @@ from sat.report.page import head, legend, name_rows, nothing_to_draw, sheet
 from sat.report.style import TALLEST, narrow, page_width
 from sat.statistics.pairs import square_of
 
-OUTCOMES = {"unfooled": "#d9d9d9", "different": "#7f9fb8", "same": "#c2452d"}
+OUTCOMES = {"different": "#7f9fb8", "same": "#c2452d"}
 
 
 def mistakes_figure(pairs: pd.DataFrame, models: pd.DataFrame, pool: pd.DataFrame) -> Figure:
-    """Draw shares of unfooled, different and same mistakes per target, and the excess of every pair.
+    """Draw shares of different and same mistakes per target, and the excess of every pair.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ def mistakes_figure(pairs: pd.DataFrame, models: pd.DataFrame, pool: pd.DataFram
     _bars(bars, ordered, 72 * side / len(names))
     _map(figure, square, pairs, names, 72 * side / len(names))
     expected = [
-        f"{total[f'expected_by_{kind}'] / total['fooled']:.0%} {why}"
+        f"{100 * total[f'expected_by_{kind}'] / total['fooled']:.0f} % {why}"
         for kind, why in (("class", "from the true class"), ("image", "from other models' mistakes on the image"))
         if np.isfinite(total[f"expected_by_{kind}"])
     ]
-    words = {"same": "the source's mistake", "different": "another mistake", "unfooled": "not fooled"}
+    words = {"same": "the source's mistake", "different": "another mistake"}
     legend(
         figure,
         [Patch(color=OUTCOMES[kind], label=word) for kind, word in words.items()],
@@ -55,7 +55,7 @@ def mistakes_figure(pairs: pd.DataFrame, models: pd.DataFrame, pool: pd.DataFram
     )
     head(
         figure,
-        f"{total['same'] / total['fooled']:.0%} of fooled targets make the source's mistake",
+        f"{100 * total['same'] / total['fooled']:.0f} % of fooled targets make the source's mistake",
         f"Expected: {', '.join(expected)}." if expected else "",
         "Map: excess of pairs over what is expected, above the diagonal from the true class, below it from the image. "
         "1 is the largest possible excess, 0 is as expected.",
@@ -69,7 +69,6 @@ def _bars(axes: Axes, models: pd.DataFrame, pitch: float) -> None:
     shares = {
         "same": models["same"] / n,
         "different": (models["fooled"] - models["same"]) / n,
-        "unfooled": 1 - models["fooled"] / n,
     }
     start = np.zeros(len(models))
     for name, share in shares.items():
@@ -79,7 +78,7 @@ def _bars(axes: Axes, models: pd.DataFrame, pitch: float) -> None:
     if not name_rows(axes, list(models["model"]), pitch):
         axes.set_ylabel(f"{len(models)} models, by family and name")
     axes.set_ylim(len(models) - 0.5, -0.5)
-    # Most targets are fooled on few images, so the axis ends soon after the largest share.
+    # Most targets are fooled on few images, so the axis ends soon after the largest share of fooled ones.
     axes.set_xlim(0, min(1.0, 1.15 * float((models["fooled"] / n).max())))
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_xlabel("share of the others' images\nthat fool their source")

@@ -62,7 +62,7 @@ def retraining_figure(trainings: Trainings, table: pd.DataFrame) -> Figure:
         Patch(color=PALE, label="95 % interval over other images"),
     ]
     legend(figure, handles)
-    shares = " and ".join(f"{row.share:.0%} of the variance of {SIMILARITIES[row.measure]}" for row in shown)
+    shares = " and ".join(f"{100 * row.share:.0f} % of the variance of {SIMILARITIES[row.measure]}" for row in shown)
     head(
         figure,
         f"Training seeds explain {shares}",

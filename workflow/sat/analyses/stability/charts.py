@@ -28,9 +28,11 @@ CHARTS: Mapping[str, Chart] = {
         Rows(
             label=("model",),
             values=(
-                Column("mates", "cluster mates that stay, share"),
-                Column("overlap", "overlap of both clusters, share"),
+                Column("mates", "cluster mates that stay"),
+                Column("overlap", "overlap of both clusters"),
             ),
+            axis="share (mean over draws)",
+            marks=(0.8, 1.0),
             by=("of",),
         ),
     ),

@@ -14,6 +14,8 @@ from sat.report.page import head, legend, nothing_to_draw, sheet
 from sat.report.style import GREY, INK, OF
 from sat.units.analysis import SIMILARITIES
 
+MARKERS = {"sat": "o", "affinity": "s"}
+
 
 def stability_figure(curve: pd.DataFrame, correlation: float, enough: Mapping[str, int | None]) -> Figure:
     """Draw the rank correlation of matrices from different images against the number of images.
@@ -42,13 +44,13 @@ def stability_figure(curve: pd.DataFrame, correlation: float, enough: Mapping[st
         if part.empty:
             continue
         axes.fill_between(part["images"], part["p05"], part["p95"], color=colour, alpha=0.2, linewidth=0)
-        axes.plot(part["images"], part["mean"], "o-", color=colour, ms=3)
-        handles.append(Line2D([], [], color=colour, marker="o", ms=3, label=f"{name}: mean of the draws"))
+        axes.plot(part["images"], part["mean"], MARKERS[of] + "-", color=colour, ms=3)
+        handles.append(Line2D([], [], color=colour, marker=MARKERS[of], ms=3, label=f"{name}: mean of the draws"))
         if (least := enough[of]) is None:
             best = part.iloc[-1]
             answers.append(
-                f"{name}: {best['images']:.0f} images per sample are not enough "
-                f"(mean correlation {best['mean']:.2f}, target {correlation:g})"
+                f"{name}: {correlation:g} is not reached in 95 % of the draws with {best['images']:.0f} images per "
+                f"sample, half of all (mean correlation {best['mean']:.2f})"
             )
         else:
             axes.axvline(least, color=colour, linestyle=":")

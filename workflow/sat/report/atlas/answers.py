@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from sat.report.wording import STEADY
+from sat.report.atlas.statement import opening
+from sat.report.wording import STEADY, measure_words
 from sat.units.analysis import SIMILARITIES
 
 SURE = 0.05
@@ -57,17 +58,21 @@ def _caveats(table: pd.DataFrame) -> str:
     warned = int((table["warning"].notna() & (table["warning"] != "")).sum())
     if not warned:
         return "No confounder is found."
-    return f"{warned} of {len(table)} possible confounders need care; the opening of this page names them."
+    return (
+        f"{warned} of {len(table)} checks for confounders warn{'s' if warned == 1 else ''}; the opening of this page "
+        "says of what."
+    )
 
 
 def _effects_pool(table: pd.DataFrame) -> str:
-    row = table[table["quantity"] == "share_sat"]
-    if row["value"].isna().all():
+    rows = table.set_index("quantity")
+    if pd.isna(rows.loc["share_sat", "value"]):
         return ""
-    value, chance = row.iloc[0][["value", "chance"]]
+    half = rows["value"].get("share_half")
+    odds = "" if half is None or pd.isna(half) else f" and {100 * half:.0f} % of that of the log-odds of transfer"
     return (
-        f"One level for each model explains {100 * value:.0f} % of the variance of SAT; {100 * chance:.0f} % would be "
-        "expected by chance."
+        f"One level for each model explains {100 * rows.loc['share_sat', 'value']:.0f} % of the variance of SAT{odds}; "
+        f"{100 * rows.loc['share_sat', 'chance']:.0f} % would be expected by chance."
     )
 
 
@@ -102,7 +107,7 @@ def _membership(table: pd.DataFrame, draws: str) -> str:
     for of, part in table.groupby("of", sort=False):
         known = part["mates"].dropna()
         words.append(f"{int((known >= STEADY).sum())} of {len(known)} models by {SIMILARITIES[str(of)]}")
-    return f"With other {draws}, {' and '.join(words)} stay with at least {STEADY:.0%} of their cluster mates."
+    return f"With other {draws}, {' and '.join(words)} keep on average at least {100 * STEADY:.0f} % of their mates."
 
 
 def _agreement(table: pd.DataFrame) -> str:
@@ -114,13 +119,15 @@ def _agreement(table: pd.DataFrame) -> str:
 
 
 def _counted(what: str, p: str) -> Callable[[pd.DataFrame], str]:
-    """How many of the rows are told from chance."""
+    """How many of the rows differ from chance."""
 
     def count(table: pd.DataFrame) -> str:
         known = table[p].dropna()
         if known.empty:
             return f"No {what} can be tested."
-        return f"{int((known <= SURE).sum())} of {len(known)} {what}s are told from chance (adjusted p ≤ {SURE})."
+        sure = int((known <= SURE).sum())
+        verb = "differs" if sure == 1 else "differ"
+        return f"{sure} of {len(known)} {what}s {verb} from chance (adjusted p ≤ {SURE})."
 
     return count
 
@@ -132,14 +139,16 @@ def _r2(table: pd.DataFrame) -> str:
 
 
 def _ensembles_clusters(table: pd.DataFrame) -> str:
-    best = _largest(table, "error_reduction")
-    if best is None:
+    # The largest of many means would be chance, so the range over the numbers of clusters is said for each end.
+    known = table[table["error_reduction"].notna()].groupby("size")["error_reduction"]
+    words = []
+    for size, part in known:
+        if size in (table["size"].min(), table["size"].max()):
+            low, high = (f"{100 * end:.0f}" for end in (part.min(), part.max()))
+            words.append(f"{low if low == high else f'{low} to {high}'} % for {size} members")
+    if not words:
         return ""
-    return (
-        f"Ensembles of {best['size']:.0f} models from {best['n_clusters']:.0f} cluster"
-        f"{'' if best['n_clusters'] == 1 else 's'} gain most: {100 * best['error_reduction']:.0f} % fewer errors than "
-        "their average member."
-    )
+    return f"Error reduction, by number of clusters: {' and '.join(words)}."
 
 
 def _separation(table: pd.DataFrame) -> str:
@@ -147,8 +156,9 @@ def _separation(table: pd.DataFrame) -> str:
     if best is None:
         return ""
     return (
-        f"{best['measure']} tells families apart best: in {100 * best['roc_auc']:.0f} % of the cases, a pair within a "
-        "family is more similar than one across."
+        f"{opening(measure_words(best['measure']))} has the largest AUC ({best['roc_auc']:.2f}"
+        f"{', levels taken out' if best['rest'] else ''}; {best['n_within']} pairs within families). Differences "
+        "between measures are not tested."
     )
 
 
@@ -163,7 +173,13 @@ def _mistakes_pool(table: pd.DataFrame) -> str:
     value = table.set_index("quantity")["value"]
     if not value["fooled"] > 0:
         return "No adversarial image fools both its source and another model."
-    return f"{100 * value['same'] / value['fooled']:.0f} % of the fooled targets make their source's mistake."
+    same, by_class, by_image = (
+        100 * value[key] / value["fooled"] for key in ("same", "expected_by_class", "expected_by_image")
+    )
+    return (
+        f"{same:.0f} % of the fooled targets make their source's mistake. The true class predicts {by_class:.0f} %, "
+        f"and what other models do on the same image {by_image:.0f} %."
+    )
 
 
 def _mistakes_relation(table: pd.DataFrame) -> str:

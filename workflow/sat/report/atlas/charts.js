@@ -2,7 +2,7 @@
 /* The interactive figures of the results. Each is drawn from the tables of the page when its entry is opened, and follows
    the sorting and the filter of the table beside it. */
 const satCharts = (page) => {
-const { data, items, names, measures, pair, columns, el, known, show, interval, brief, looks, swatch, spread, onPlot } = page;
+const { data, items, names, measures, pair, columns, el, known, show, interval, brief, looks, swatch, spread, onPlot, coloured, ROLES } = page;
 const MOST_ROWS = 60, MOST_NAMES = 80, MOST_PAIRS = 20000, ROW = 18;
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"], MARKERS = ["circle", "square", "triangle", "diamond"];
 const WORDS = { sat: "SAT", affinity: "affinity" };
@@ -16,6 +16,7 @@ const columnOf = (view, name) => data.tables[view.table]?.columns.find((column) 
 const cell = (view, name, row) => (name ? columnOf(view, name)?.[row] ?? null : null);
 const word = (value) => WORDS[value] ?? (known(value) ? String(value) : "not known");
 const title = (column) => column.title || column.name.replaceAll("_", " ");
+const axisTitle = (column) => `${title(column)}${column.share ? " (1 is 100 %)" : ""}`;
 
 const NAMED = new Set(["model", "model_a", "model_b", "source", "target", "teacher", "members"]);
 function rowsOf(chart) {
@@ -78,7 +79,8 @@ function drawRows(chart) {
   if (view.values.some((column) => column.low)) made.notes.push("Lines are intervals.");
   if (found.length > rows.length) made.notes.push(`The first ${rows.length} of ${found.length} rows are drawn; sort or filter the table to see others.`);
   made.rows = rows.map((row) => labelOf(view, row));
-  made.x = step > 1 ? "" : title(view.values[0]);
+  made.x = view.axis || (step > 1 ? "" : axisTitle(view.values[0]));
+  made.marks = view.marks;
   return made;
 }
 
@@ -98,7 +100,7 @@ function drawPoints(chart) {
   if (rows.length <= MOST_NAMES && view.name.length === 1 && view.name[0] !== "members") made.labels = rows.map((row) => labelOf(view, row));
   if (view.x.low || view.y.low) made.notes.push("Lines are intervals.");
   made.legend = legend;
-  return { ...made, x: view.same_scale ? "" : title(view.x), y: view.same_scale ? "" : title(view.y), same: view.same_scale, diagonal: view.diagonal };
+  return { ...made, x: view.same_scale ? "" : axisTitle(view.x), y: view.same_scale ? "" : axisTitle(view.y), same: view.same_scale, diagonal: view.diagonal };
 }
 
 function drawPairs(chart) {
@@ -115,7 +117,7 @@ function drawPairs(chart) {
     }
   }
   if (step > 1) made.notes.push(`Every ${step}th of ${count.toLocaleString("en-GB")} pairs is drawn.`);
-  return { ...made, x: one.title, y: other.title };
+  return { ...made, x: axisTitle(one), y: axisTitle(other) };
 }
 
 function drawLines(chart) {
@@ -136,21 +138,22 @@ function drawLines(chart) {
       made.legend.push(el("span", {}, swatch(colour, marker), name));
     }
   }
-  return { ...made, x: title(view.x), y: view.values.length > 1 ? "" : title(view.values[0]) };
+  return { ...made, x: axisTitle(view.x), y: view.values.length > 1 ? "" : axisTitle(view.values[0]) };
 }
 
 function drawTree(chart) {
-  const made = empty(), n = names.length, y = new Map(data.tree.map((model, k) => [model, k + 0.5])), x = new Map();
-  data.joins.forEach(([one, other, height], k) => {
-    const [a, b] = [one, other].map((node) => [x.get(node) ?? 0, y.get(node)]);
+  /* The axis is SAT and falls to the right, so that names stand at 100 % transfer. */
+  const made = empty(), n = names.length, most = Math.log(100), y = new Map(data.tree.map((model, k) => [model, k + 0.5])), x = new Map();
+  data.joins.forEach(([one, other, distance], k) => {
+    const height = most - distance, [a, b] = [one, other].map((node) => [x.get(node) ?? most, y.get(node)]);
     made.lines.xs.push([a[0], height, height, b[0]]); made.lines.ys.push([a[1], a[1], b[1], b[1]]); made.lines.colour.push("#57606a");
     x.set(n + k, height); y.set(n + k, (a[1] + b[1]) / 2);
   });
   const column = columns.get("family"), { look, legend } = looks(data.tree.map((model) => column?.values[model] ?? null), Boolean(column));
-  data.tree.forEach((model, k) => point(made, 0, k + 0.5, ...look[k], [names[model]], [model]));
+  data.tree.forEach((model, k) => point(made, most, k + 0.5, ...look[k], [names[model]], [model]));
   made.rows = data.tree.map((model) => names[model]);
   made.notes.push("Models that join further to the left are more similar.");
-  return { ...made, legend, x: "distance: ln 100 - SAT" };
+  return { ...made, legend, falls: true, x: "SAT at which branches join" };
 }
 
 /* A heat map has its cells in rows from the top. */
@@ -158,7 +161,8 @@ function heatOf(chart) {
   const { view } = chart;
   if (view.measure) {
     const cells = data.tree.map((i) => data.tree.map((j) => (i === j ? NaN : pair(view.measure, i, j))));
-    return { names: data.tree.map((k) => names[k]), columns: data.tree.map((k) => names[k]), models: data.tree, cells, title: measures.get(view.measure).title, share: measures.get(view.measure).share };
+    const one = measures.get(view.measure);
+    return { names: data.tree.map((k) => names[k]), columns: data.tree.map((k) => names[k]), models: data.tree, cells, title: one.title, share: one.share, scale: one.scale, axes: one.directed ? ROLES : ["", ""] };
   }
   const rows = rowsOf({ ...chart, view: { ...view } }), read = (name) => rows.map((row) => word(cell(view, name, row)));
   const [first, second] = [read(view.row), read(view.column)], both = view.symmetric ? [[...first, ...second], [...first, ...second]] : [first, second];
@@ -169,13 +173,13 @@ function heatOf(chart) {
     cells[i][j] = known(value) ? value : NaN;
     if (view.symmetric) cells[down.indexOf(second[k])][across.indexOf(first[k])] = cells[i][j];
   });
-  return { names: down, columns: across, cells, title: title(view.value), share: view.value.share };
+  return { names: down, columns: across, cells, title: title(view.value), share: view.value.share, axes: [view.column, view.row].map((name) => name.replaceAll("_", " ")) };
 }
 
 /* --- to Bokeh */
 const DRAW = { rows: drawRows, points: drawPoints, pairs: drawPairs, lines: drawLines, tree: drawTree };
 function template(view) {
-  if (view.kind === "heat") return "heat";
+  if (view.kind === "heat") return measures.get(view.measure)?.scale === "log" ? "rates" : "heat";
   return view.kind === "rows" || view.kind === "tree" ? "rows" : view.log ? "logarithms" : "numbers";
 }
 let embedded = 0;
@@ -215,17 +219,14 @@ async function draw(chart) {
 
 function putHeat(chart, figure, made) {
   const cells = chart.find("chart-cells"), Array2D = cells.data.image[0].constructor, shape = [made.names.length, made.columns.length];
-  const flat = made.cells.flat(), finite = flat.filter((value) => !Number.isNaN(value));
-  let low = Infinity, high = -Infinity;
-  for (const value of finite) { low = Math.min(low, value); high = Math.max(high, value); }
-  if (!finite.length) [low, high] = [0, 1];
-  else if (low === high) { low -= 0.5; high += 0.5; }
-  chart.find("chart-colours").setv({ low, high, palette: data.palettes.cividis });
-  cells.data = { image: [new Array2D(Float32Array.from(flat), shape)], x: [0], y: [0], dw: [shape[1]], dh: [shape[0]] };
+  const { drawn, mapper, words } = coloured(made.cells.flat(), made.scale, "cividis");
+  chart.find("chart-colours").setv(mapper);
+  [figure.above[0].axis_label, figure.left[0].axis_label] = made.axes;
+  cells.data = { image: [new Array2D(Float32Array.from(drawn), shape)], x: [0], y: [0], dw: [shape[1]], dh: [shape[0]] };
   figure.height = Math.min(720, 190 + 26 * shape[0]);
   figure.x_range.setv({ start: 0, end: shape[1], reset_start: 0, reset_end: shape[1] });
   figure.y_range.setv({ start: shape[0], end: 0, reset_start: shape[0], reset_end: 0 });
-  made.notes = [`Colour: ${made.title}. White: no value.`];
+  made.notes = [`Colour: ${made.title}. ${words}`];
   nameHeat(chart);
 }
 function nameHeat(chart) {
@@ -249,7 +250,7 @@ function limits(values, logarithms) {
   return [low - room, high + room];
 }
 function putPoints(chart, figure, made) {
-  const across = limits([...made.points.x, ...made.ends.x0, ...made.ends.x1, ...made.lines.xs.flat()], chart.view.log);
+  const across = limits([...made.points.x, ...made.ends.x0, ...made.ends.x1, ...made.lines.xs.flat(), ...(made.marks || [])], chart.view.log);
   let up = limits([...made.points.y, ...made.ends.y0, ...made.ends.y1, ...made.bands.ys.flat(), ...made.lines.ys.flat()], false);
   if (made.rows) {
     const step = made.rows.length > 40 ? 14 : ROW;
@@ -258,7 +259,9 @@ function putPoints(chart, figure, made) {
     const axis = figure.left[0];
     axis.ticker.ticks = made.rows.map((_, k) => k + 0.5);
     axis.major_label_overrides = new Map(made.rows.map((text, k) => [k + 0.5, brief(text, innerWidth > 600 ? 36 : 18)]));
-    if (across[0] < 0 && across[1] > 0) made.guides = { xs: [[0, 0]], ys: [[0, made.rows.length]] };
+    const marks = [...new Set([...(made.marks || []), ...(across[0] < 0 && across[1] > 0 ? [0] : [])])];
+    made.guides = { xs: marks.map((at) => [at, at]), ys: marks.map(() => [0, made.rows.length]) };
+    if (made.falls) across.reverse();
   } else if (made.diagonal) {
     const ends = [Math.max(across[0], up[0]), Math.min(across[1], up[1])];
     if (ends[0] < ends[1]) made.guides = { xs: [ends], ys: [ends] };
@@ -279,7 +282,7 @@ function putPoints(chart, figure, made) {
 function nameDots(chart) {
   if (!chart.made || chart.made.cells) return;
   const { points, labels } = chart.made;
-  chart.find("chart-names").data = spread(chart.find("chart"), points.x, points.y, labels);
+  chart.find("chart-names").data = spread(chart.find("chart"), points.x, points.y, labels, chart.made.ends.x0.length > 0);
 }
 
 /* --- what readers do */

@@ -11,6 +11,7 @@ from bokeh.models import (
     BasicTicker,
     ColumnDataSource,
     CustomJS,
+    CustomJSTickFormatter,
     FixedTicker,
     HoverTool,
     LinearColorMapper,
@@ -35,6 +36,7 @@ OWN: Mapping[str, Chart] = {
                 Column("whitebox", "white-box success", "whitebox_low", "whitebox_high", share=True),
                 Column("noise_rate", "errors under random noise", share=True),
             ),
+            axis="share of images (1 is 100 %)",
         ),
     ),
     "most_similar": (
@@ -122,12 +124,13 @@ def used_tables(views: Mapping[str, Sequence[View]]) -> set[str]:
 
 
 def templates() -> dict[str, Any]:
-    """Plots without data, by kind: rows, numbers on both axes, the same with logarithms below, and a heat map."""
+    """Plots without data, by kind: rows, numbers on both axes (or logarithms below), heat maps (or rates)."""
     return {
         "rows": item(_numbers("linear", rows=True)),
         "numbers": item(_numbers("linear")),
         "logarithms": item(_numbers("log")),
         "heat": item(_heat()),
+        "rates": item(_heat(logarithms=True)),
     }
 
 
@@ -203,7 +206,8 @@ def _numbers(scale: str, rows: bool = False) -> Any:
     return plot
 
 
-def _heat() -> Any:
+def _heat(logarithms: bool = False) -> Any:
+    """Cells with a scale of colours; of logarithms to base 10, the scale names the rates."""
     plot = _plot(
         tools="pan,wheel_zoom,box_zoom,reset,save",
         active_drag=None,
@@ -218,7 +222,10 @@ def _heat() -> Any:
     plot.image("image", "x", "y", "dw", "dh", source=ColumnDataSource(cells, name="chart-cells"), color_mapper=mapper)
     marks = _source("chart-marks", "left", "right", "top", "bottom")
     outline(plot, marks)
-    plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=12), "right")
+    named: dict[str, Any] = (
+        {"formatter": CustomJSTickFormatter(code="return window.satAtlas.percent(tick)")} if logarithms else {}
+    )
+    plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=12, **named), "right")
     for event, call in {"mousemove": "moved(cb_obj)", "tap": "tapped(cb_obj)"}.items():
         plot.js_on_event(event, CustomJS(code=f"window.satAtlas.charts.{call}"))
     plot.js_on_event("mouseleave", CustomJS(code="window.satAtlas.leave()"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sat.report.atlas.statement import Statement, listed
+from sat.report.atlas.statement import Statement, listed, opening
 from sat.report.wording import p_words
 from sat.units.analysis import SIMILARITIES
 
@@ -28,23 +28,23 @@ def _retraining(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
         if high < HALF:
             yield Statement(
                 "retraining",
-                f"{name} differs more between nets than between trainings of the same nets: the seeds of the training "
-                f"make {100 * share:.0f} % of its variance.",
+                f"{opening(name)} differs more between nets than between trainings of the same nets: the seeds of the "
+                f"training make {100 * share:.0f} % of its variance.",
                 f"{numbers[:1].upper()}{numbers[1:]}." + _wider(row["widening"]),
                 margin=HALF - high,
             )
         elif low > HALF:
             yield Statement(
                 "retraining",
-                f"{name} differs more between trainings of the same nets than between nets: the seeds of the training "
-                f"make {100 * share:.0f} % of its variance.",
+                f"{opening(name)} differs more between trainings of the same nets than between nets: the seeds of the "
+                f"training make {100 * share:.0f} % of its variance.",
                 f"{numbers[:1].upper()}{numbers[1:]}." + _wider(row["widening"]),
                 margin=low - HALF,
             )
         else:
             yield Statement(
                 "retraining",
-                f"Whether {name} depends more on the nets or on the seeds of their training",
+                f"It is not certain whether {name} depends more on the nets or on the seeds of their training.",
                 f"The seeds make {100 * share:.0f} % of its variance, but with {nets} nets "
                 + (f"the {numbers.partition(',')[0]} contains half." if low == low else "no interval is known."),
                 open=True,
@@ -66,7 +66,8 @@ def _reference(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]
         if p <= 1 - config["confidence"] and row["pearson"] > 0:
             yield Statement(
                 "reference",
-                f"{name} goes with {name} of the reference (Pearson's correlation {row['pearson']:.2f}).",
+                f"{opening(name)} correlates positively with {name} of the reference (Pearson's correlation "
+                f"{row['pearson']:.2f}).",
                 f"{told}; {p_words(p)}, one-sided, from permutations of models"
                 + (f", adjusted for {len(rows)} tests." if len(rows) > 1 else "."),
                 margin=float(row["pearson"]),
@@ -74,8 +75,8 @@ def _reference(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]
         else:
             yield Statement(
                 "reference",
-                f"Whether {name} goes with {name} of the reference",
-                f"No agreement is shown ({told[:1].lower()}{told[1:]}; {p_words(p)}).",
+                f"{opening(name)} is not shown to agree with {name} of the reference.",
+                f"{told}; {p_words(p)}.",
                 open=True,
             )
 
@@ -97,8 +98,8 @@ def _ablation(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
             which = "the one other attack" if len(rows) == 1 else f"{known.sum()} of {len(rows)} other attacks"
             yield Statement(
                 "ablation",
-                f"{name} of {which} goes with {name} of the study's attack: the rank correlation over pairs of models "
-                f"is {worst['spearman']:.2f}{' or more' if len(agree) > 1 else ''}.",
+                f"{opening(name)} of {which} correlates positively with {name} of the study's attack: the rank "
+                f"correlation over pairs of models is {worst['spearman']:.2f}{' or more' if len(agree) > 1 else ''}.",
                 f"Lowest for {worst['variant']}; largest {p_words(adjusted[known].max())}, from permutations of models"
                 + (f", adjusted for {len(rows)} attacks." if len(rows) > 1 else "."),
                 margin=float(worst["spearman"]),
@@ -106,9 +107,9 @@ def _ablation(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         if not known.all():
             yield Statement(
                 "ablation",
-                f"Whether {name} of {listed([str(one) for one in rows.loc[~known, 'variant']])} goes with {name} of "
-                "the study's attack",
-                f"No agreement is shown (smallest {p_words(adjusted[~known].min())}, adjusted).",
+                f"{opening(name)} of {listed([str(one) for one in rows.loc[~known, 'variant']])} is not shown to agree "
+                f"with {name} of the study's attack.",
+                f"Smallest {p_words(adjusted[~known].min())}, adjusted.",
                 open=True,
             )
 
@@ -133,7 +134,7 @@ def _distillation(tables: Tables, config: Mapping[str, Any]) -> Iterator[Stateme
             rivals = [str(name) for name in rest.loc[100 * rest["gain_high"] >= low, "teacher"]]
             yield Statement(
                 "distillation",
-                "Which teacher is the best",
+                "The best teacher is not certain.",
                 f"{first['teacher']} is ahead, but its interval overlaps with {listed(rivals)}."
                 if rivals
                 else f"{first['teacher']} is ahead, but its interval contains no gain at all.",
@@ -154,9 +155,8 @@ def _distillation(tables: Tables, config: Mapping[str, Any]) -> Iterator[Stateme
         else:
             yield Statement(
                 "distillation_relation",
-                f"Whether {name} of teacher and student says how much the student gains",
-                f"No relation is shown (rank correlation {row['spearman']:.2f} over {row['n_teachers']:.0f} teachers; "
-                f"{p_words(p)}).",
+                f"{opening(name)} of teacher and student is not shown to say how much the student gains.",
+                f"Rank correlation {row['spearman']:.2f} over {row['n_teachers']:.0f} teachers; {p_words(p)}.",
                 open=True,
             )
 

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sat.report.atlas.charts import charts, used_tables
 from sat.report.atlas.results import Results
+from sat.report.wording import measure_words
+from sat.statistics.correlation import spearman
 from sat.units.analysis import Shown
 
 PIPELINE = {
@@ -184,7 +186,7 @@ def pairs(results: Results) -> list[dict[str, Any]]:
         mark = from_pairs(estimated.assign(estimated=1.0), "estimated")
         add("estimated", "estimated (1) or measured (0)", np.nan_to_num(mark))
     if "affinity" in tables:
-        add("affinity", "affinity", tables["affinity"].loc[names, names].to_numpy(float))
+        add("affinity", "affinity", tables["affinity"].loc[names, names].to_numpy(float), scale="diverging")
     if (effects := tables.get("effects_pairs", estimated)) is not None and "affinity_low" in effects:
         for end, word in (("low", "lower"), ("high", "upper")):
             add(f"affinity_{end}", f"affinity, {word} end", from_pairs(effects, f"affinity_{end}"), shown=False)
@@ -199,12 +201,15 @@ def pairs(results: Results) -> list[dict[str, Any]]:
             ("above_noise", "direction above random noise (1) or not (0)", True, False),
         ):
             square = _square(directed, "source", "target", column, names)
-            add(f"directed_{column}", title, square, directed=True, shown=shown, share=share)
+            scale = "log" if column == "rate" else ""
+            add(f"directed_{column}", title, square, directed=True, shown=shown, share=share, scale=scale)
     for name in ("measures_pairs", "mistakes"):
         frame = tables.get(name)
         for column in () if frame is None else _measures(name, frame):
-            title = {"same_share": "same wrong class", "excess": "same wrong class, beyond chance"}.get(column, column)
-            add(f"{name}:{column}", title.replace("_", " "), from_pairs(frame, column), measure=True)
+            words = {"same_share": "same wrong class", "excess": "same wrong class, beyond chance"}
+            scale = "diverging" if column == "excess" else ""
+            title = words.get(column) or measure_words(column)
+            add(f"{name}:{column}", title, from_pairs(frame, column), measure=True, scale=scale)
     return found
 
 
@@ -288,11 +293,45 @@ def _filled(sat: pd.DataFrame) -> pd.DataFrame:
 
 
 def maps(results: Results) -> list[dict[str, Any]]:
-    """Coordinates of the models on each map; None for a model that is not on it."""
-    found = [{"title": "MDS of SAT", **_places(scaled(results.tables["sat"]), results.models)}]
+    """Coordinates of the models on each map, None for a model that is not on it; and in words what the map keeps."""
+    sat = results.tables["sat"]
+    frames = {"MDS of SAT": scaled(sat)}
     if "tsne" in results.tables:
-        found.append({"title": "t-SNE of spectral features", **_places(results.tables["tsne"], results.models)})
-    return found
+        frames["t-SNE of spectral features"] = results.tables["tsne"]
+    return [
+        {"title": title, "kept": kept(frame, sat), **_places(frame, results.models)} for title, frame in frames.items()
+    ]
+
+
+def kept(places: pd.DataFrame, sat: pd.DataFrame) -> str:
+    """Say how much of SAT a map keeps.
+
+    Parameters
+    ----------
+    places : DataFrame
+        Columns model, x, y.
+    sat : DataFrame, shape (n, n)
+
+    Returns
+    -------
+    str
+    """
+    names, (x, y) = list(places["model"]), places[["x", "y"]].to_numpy(float).T
+    if len(names) < 3:
+        return "A map of so few models says nothing."
+    similar = sat.loc[names, names].to_numpy(float)
+    similar = (similar + similar.T) / 2
+    apart = np.hypot(x[:, None] - x, y[:, None] - y)
+    first, second = np.triu_indices(len(names), 1)
+    r = spearman(apart[first, second], -similar[first, second])
+    similar[np.isnan(similar) | np.eye(len(names), dtype=bool)] = -np.inf
+    np.fill_diagonal(apart, np.inf)
+    same = int((apart.argmin(1) == similar.argmax(1)).sum())
+    order = f"the order of its distances agrees with SAT by a rank correlation of {r:.2f}, and " if r == r else ""
+    return (
+        f"A map keeps only part of the similarities: {order}for {same} of {len(names)} models, the nearest one on this "
+        "map is the most similar one. Use the matrix to compare pairs."
+    )
 
 
 def _places(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:

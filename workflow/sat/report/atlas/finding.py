@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sat.report.atlas.comparisons import COMPARISONS
 from sat.report.atlas.statement import Statement, listed
-from sat.report.wording import STEADY, p_words, support
+from sat.report.wording import STEADY, measure_words, p_words, support
+from sat.text import LOW_WHITEBOX
 from sat.units.analysis import SIMILARITIES
 
 N_STATEMENTS = 5
@@ -44,7 +45,7 @@ def statements(tables: Tables, config: Mapping[str, Any]) -> list[Statement]:
 
 
 def surest(found: Iterable[Statement], number: int = N_STATEMENTS) -> list[Statement]:
-    """Select the sure statements with the largest margins, one of each topic before a second of any.
+    """Select sure statements in the order of the topics, one of each topic before a second of any.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     if "most_similar" not in tables:
         yield Statement(
             "sat",
-            "How sure any similarity is",
+            "No similarity has an interval.",
             "The matrix comes from a file, so no intervals are available.",
             open=True,
         )
@@ -88,7 +89,7 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     others[np.arange(len(names)), nearest] = np.nan
     rival = np.fmax.reduce(others, 1, initial=-np.inf)
     settled = low[np.arange(len(names)), nearest] > rival
-    level = f"{config['confidence']:.0%}".replace("%", " %")
+    level = f"{100 * config['confidence']:g} %"
     for one, other in enumerate(nearest):
         if one < other and nearest[other] == one and settled[one] and settled[other] and sound[one, other]:
             highest = max(rival[one], rival[other])
@@ -97,13 +98,14 @@ def _nearest(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
                 f"{names[one]} and {names[other]} are each other's most similar models "
                 f"(SAT {value[one, other]:.2f}, {level} interval {low[one, other]:.2f} to {high[one, other]:.2f}).",
                 f"The intervals of all other pairs with either model end below it, the highest at {highest:.2f}.",
-                margin=low[one, other] - highest,
+                # The most similar pair is said first.
+                margin=value[one, other],
             )
     unsettled = [name for name, known in zip(names, settled, strict=True) if not known]
     if unsettled:
         yield Statement(
             "most_similar",
-            f"Which model is most similar to {listed(unsettled)}",
+            f"The most similar model of {listed(unsettled)} is not certain.",
             "The intervals of the most similar pair and of the next ones overlap.",
             open=True,
         )
@@ -128,26 +130,28 @@ def _clusters(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     for (of, name), column in zip(SIMILARITIES.items(), ("cluster", "cluster_affinity"), strict=True):
         clusters = tables["clusters"][["model", column]].dropna()
         if clusters.empty:
-            yield Statement("clusters", f"Which models form clusters of {name}", "Too few models have it.", open=True)
+            yield Statement("clusters", f"There are no clusters of {name}.", "Too few models have it.", open=True)
             continue
         k = int(clusters[column].max())
         mates = pd.DataFrame({key: one[one["of"] == of].set_index("model")["mates"] for key, one in draws.items()})
         least = mates.min(axis=1)
         choice = tables["choose_k"]
-        firm, _ = support(choice[choice["of"] == of].set_index("k"), k, bool((least >= STEADY).all()))
+        firm, choices = support(choice[choice["of"] == of].set_index("k"), k, bool((least >= STEADY).all()))
+        alone = ", or it stays alone as often" if (clusters[column].value_counts() == 1).any() else ""
         if firm.startswith("firm:"):
             yield Statement(
                 "clusters",
-                f"The {k} clusters of {name} are firm.",
-                f"Over other {' and '.join(draws)}, every model stays with its cluster in at least "
-                f"{100 * least.min():.0f} % of the draws ({firm.partition(': ')[2]}).",
+                f"The {k} clusters of {name} (k = {k}, as configured) are stable over {' and '.join(draws)}.",
+                f"On average, at least {100 * least.min():.0f} % of a model's cluster mates stay with it{alone} "
+                f"({firm.partition(': ')[2]}). Number of clusters: {choices}. This "
+                "does not say what other trainings of the models would give.",
                 margin=least.min() - STEADY,
             )
         else:
             unsure = [str(model) for model in least.index[~(least >= STEADY)]]
             yield Statement(
                 "clusters",
-                f"Which models form clusters of {name}",
+                f"Clusters of {name} are not reliable.",
                 f"The {k} clusters are {firm.replace(': ', ' (')}"
                 + (")." if ":" in firm else ".")
                 + (f" {listed(unsure)} often change clusters with other {' or '.join(draws)}." if unsure else ""),
@@ -165,18 +169,34 @@ def _groups(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         if p <= alpha and value > 0 and row["low"] > 0:
             yield Statement(
                 "groups_overall",
-                f"Models of the same {column} are more similar than models of different ones.",
-                f"Half the mean contrast is {value:.2f} in log-odds, interval {row['low']:.2f} to {row['high']:.2f}; "
-                f"{p_words(p)}, adjusted for all groupings.",
+                f"In this pool, models of the same {column} are more alike than models of different ones, beyond what "
+                "their own levels predict.",
+                f"Half the mean contrast is {value:.2f} in log-odds, interval {row['low']:.2f} to {row['high']:.2f} "
+                f"over models; {p_words(p)}, adjusted for all groupings ({row['n_models']} models, {row['n_values']} "
+                "groups)."
+                + _equally(row)
+                + " Such models may share other things, such as settings of their training: this does not tell which "
+                "of these makes them alike.",
                 margin=row["low"],
             )
         elif p == p:
             yield Statement(
                 "groups_overall",
-                f"Whether models of the same {column} are more similar",
+                f"Models of the same {column} are not shown to be more similar.",
                 f"No such difference is shown ({p_words(p)}, interval {row['low']:.2f} to {row['high']:.2f}).",
                 open=True,
             )
+
+
+def _equally(row: Mapping[str, Any]) -> str:
+    """Say what the contrast is if every two groups weigh the same; empty if that has no interval."""
+    if pd.isna(row["low_equal"]):
+        return ""
+    low, high = row["low_equal"], row["high_equal"]
+    return (
+        f" If every two groups weigh the same, it is {row['half_contrast_equal']:.2f} ({low:.2f} to {high:.2f}"
+        f"{', which contains 0' if low <= 0 <= high else ''})."
+    )
 
 
 def _effects(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
@@ -188,12 +208,12 @@ def _effects(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         (
             "fragility",
             "{} is the most fragile model: images made on others fool it most easily.",
-            "Which model is the most fragile",
+            "The most fragile model is not certain.",
         ),
         (
             "strength",
             "{} is the strongest source: its adversarial images fool others best.",
-            "Which model is the strongest source",
+            "The strongest source is not certain.",
         ),
     ):
         known = table.dropna(subset=[quantity, f"{quantity}_low", f"{quantity}_high"])
@@ -207,7 +227,7 @@ def _effects(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
                 "effects",
                 sure.format(top["model"]),
                 f"Its {quantity} is {top[quantity]:.2f} (interval {low:.2f} to {high:.2f}); no other interval goes "
-                f"beyond {highest:.2f}.",
+                f"beyond {highest:.2f}." + (_noisiest(tables, top["model"]) if quantity == "fragility" else ""),
                 margin=low - highest,
             )
         else:
@@ -218,6 +238,17 @@ def _effects(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
                 f"{top['model']} is ahead, but its interval overlaps with {listed(rivals)}.",
                 open=True,
             )
+
+
+def _noisiest(tables: Tables, model: str) -> str:
+    """Say of a fragile model that it errs most under noise, too; empty if it does not."""
+    models = tables.get("models")
+    if models is None or "noise_rate" not in models:
+        return ""
+    rate = models.set_index("model")["noise_rate"]
+    if not (rate[model] > rate.drop(model)).all():
+        return ""
+    return f" It also makes the most errors under random noise of the same size ({100 * rate[model]:.1f} %)."
 
 
 def _components(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
@@ -240,7 +271,7 @@ def _components(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
         elif len(rows):
             yield Statement(
                 "components",
-                f"Which components matter for {name}",
+                f"No component is shown to matter for {name}.",
                 f"None differs from chance (smallest {p_words(rows['p_adjusted'].min())}, adjusted).",
                 open=True,
             )
@@ -257,26 +288,24 @@ def _whitebox(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     if len(below):
         yield Statement(
             "models",
-            f"White-box success is below {least:g} for {listed(list(below['model']))}, so a stronger attack would "
-            f"raise {'its' if len(below) == 1 else 'their'} rates as {'a source' if len(below) == 1 else 'sources'}.",
+            f"White-box success is below {least:g} for {listed(list(below['model']))}: {LOW_WHITEBOX}.",
             f"{'The interval ends' if len(below) == 1 else 'All their intervals end'} below {least:g}.",
             margin=least - float(below["whitebox_high"].max()),
         )
     elif not len(unsure) and len(table):
-        worst = table.loc[table["whitebox_low"].idxmin()]
+        worst, lowest = (table.loc[table[column].idxmin()] for column in ("whitebox_low", "whitebox"))
         yield Statement(
             "models",
-            f"The attack fools every model on which it is made, on at least {100 * worst['whitebox_low']:.0f} % of "
-            "the images.",
-            f"That is the lowest end of any interval of white-box success ({worst['model']}); the study asks for "
-            f"{100 * least:.0f} %.",
+            f"Every model's own attack fools it on at least {100 * lowest['whitebox']:.0f} % of its images.",
+            f"White-box success is lowest for {lowest['model']}. The lowest end of any interval is "
+            f"{100 * worst['whitebox_low']:.0f} % ({worst['model']}), and the study asks for {100 * least:.0f} %.",
             margin=float(worst["whitebox_low"]) - least,
         )
     if len(unsure):
         yield Statement(
             "models",
-            f"Whether the attack is strong enough on {listed(list(unsure['model']))}",
-            f"The interval of white-box success contains {least:g}.",
+            f"White-box success may be below {least:g} for {listed(list(unsure['model']))}.",
+            f"{'Its interval contains' if len(unsure) == 1 else 'Their intervals contain'} {least:g}.",
             open=True,
         )
 
@@ -289,20 +318,24 @@ def _noise(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     pairs = pairs[pairs["sat"].notna()]
     if pairs.empty:
         return
-    above = int((pairs["noise_p_holm"] <= (1 - config["confidence"]) / 2).sum())
+    level = (1 - config["confidence"]) / 2
+    kept = pairs[pairs["noise_p_holm"] <= level]
+    above, one = len(kept), int((kept["directions_above"] == 1).sum())
     if above:
-        which = "All" if above == len(pairs) else f"{above:,} of"
+        which = "all" if above == len(pairs) else f"{above:,} of"
+        alone = "one of them" if one == 1 else f"{one:,} of them"
         yield Statement(
             "most_similar_noise",
-            f"{which} {len(pairs):,} pairs of models are fooled by each other's adversarial images more often than by "
-            "random noise of the same size.",
-            "A one-sided test of each pair, with Holm's adjustment for the number of pairs.",
+            f"In {which} {len(pairs):,} pairs of models, adversarial images fool more often than random noise of the "
+            "same size, over both directions together.",
+            (f"In {alone}, only one direction does so by itself. " if one else "")
+            + f"A one-sided test of each pair at {level:.3g}, with Holm's adjustment for the number of pairs.",
             margin=above / len(pairs),
         )
     if above < len(pairs):
         yield Statement(
             "most_similar_noise",
-            f"Whether adversarial images transfer at all between the other {len(pairs) - above:,} pairs",
+            (f"For the other {len(pairs) - above:,} pairs" if above else "For all pairs") + ", transfer is not shown.",
             "Random noise of the same size may fool these models as often.",
             open=True,
         )
@@ -318,8 +351,8 @@ def _measures(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
         name="measure",
         r="spearman",
         p="mantel_p",
-        words="Affinity goes with the measure {}",
-        unsure="Whether affinity goes with {}",
+        words="Affinity correlates {} with {}",
+        unsure="No correlation of affinity with {} is shown.",
     )
 
 
@@ -329,23 +362,26 @@ def _mistakes(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]:
     if pool is None:
         return
     value = pool.set_index("quantity")["value"]
-    fooled, same, chance = value["fooled"], value["same"], value["expected_by_class"]
+    fooled, same, chance, image = (value[key] for key in ("fooled", "same", "expected_by_class", "expected_by_image"))
     if fooled and same > 0 and (pairs := tables.get("mistakes")) is not None:
         above = pairs[(pairs["p_holm"] <= 1 - config["confidence"]) & (pairs["excess"] > 0)]
         known = int(pairs["p_holm"].notna().sum())
+        more, fewer = int((pairs["excess_image_low"] > 0).sum()), int((pairs["excess_image_high"] < 0).sum())
         if len(above):
             yield Statement(
                 "mistakes",
                 f"Fooled models tend to make their source's mistake: they predict the same wrong class in "
-                f"{100 * same / fooled:.0f} % of the cases; {100 * chance / fooled:.0f} % would be expected from the "
-                "true class.",
-                f"{len(above):,} of {known:,} pairs share more mistakes than expected, by Holm's test.",
+                f"{100 * same / fooled:.0f} % of the cases. The true class predicts {100 * chance / fooled:.0f} %, and "
+                f"what other models do on the same image {100 * image / fooled:.0f} %.",
+                f"{len(above):,} of {known:,} pairs share more mistakes than the true class predicts, by Holm's test. "
+                f"By the interval of each, {more:,} share{'s' if more == 1 else ''} more than the image predicts, and "
+                f"{fewer:,} fewer.",
                 margin=len(above) / known,
             )
         elif known:
             yield Statement(
                 "mistakes",
-                "Whether fooled models make their source's mistake",
+                "Fooled models are not shown to make their source's mistake.",
                 "No pair shares more mistakes than expected from the true class.",
                 open=True,
             )
@@ -367,14 +403,15 @@ def _ensembles(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement]
             "ensembles_relation",
             "Ensembles of less similar models remove more of their members' errors.",
             f"Rank correlation with affinity from {strongest:.2f} to {weakest:.2f} for "
-            f"{listed([str(size) for size in rows['size']])} members, given which models are members; largest "
-            f"{p_words(adjusted.max())}, adjusted for the number of sizes.",
+            f"{listed([str(size) for size in rows['size']])} members, after the effects of single models are removed; "
+            f"largest {p_words(adjusted.max())}, adjusted for the number of sizes. It does not follow that a set "
+            "chosen by this is better than the most accurate models; the command sat recommend ensemble compares them.",
             margin=-float(weakest),
         )
     else:
         yield Statement(
             "ensembles_relation",
-            "Whether ensembles of less similar models remove more errors",
+            "Ensembles of less similar models are not shown to remove more errors.",
             f"It is not shown for every size of ensembles (largest {p_words(adjusted.max())}, adjusted).",
             open=True,
         )
@@ -402,15 +439,16 @@ def _related(
         best = rows.loc[rows.loc[known, r].abs().idxmax()]
         yield Statement(
             topic,
-            words.format(best[name]) + f" (rank correlation {best[r]:.2f}).",
+            words.format("positively" if best[r] > 0 else "negatively", measure_words(str(best[name])))
+            + f" (rank correlation {best[r]:.2f}).",
             f"{p_words(adjusted[best.name])} after adjustment for {len(rows)} measures, from permutations of models.",
             margin=abs(float(best[r])),
         )
     if not known.all():
         yield Statement(
             topic,
-            unsure.format(listed([str(which) for which in rows.loc[~known, name]])),
-            f"No relation is shown (smallest {p_words(adjusted[~known].min())}, adjusted).",
+            unsure.format(listed([measure_words(str(which)) for which in rows.loc[~known, name]])),
+            f"Smallest {p_words(adjusted[~known].min())}, adjusted.",
             open=True,
         )
 

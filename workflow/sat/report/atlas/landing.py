@@ -33,7 +33,7 @@ def make_landing(results: Results) -> str:
     lines += ["pairs with adversarial images, and all tables.", ""]
     lines += ["**The finding**", ""]
     lines += [f"* **{escaped(one.text)}** {escaped(one.sure)}" for one in surest(found)] or ["* Nothing is sure."]
-    if unsure := [f"* **{escaped(one.text)}.** {escaped(one.sure)}" for one in found if one.open]:
+    if unsure := [f"* **{escaped(one.text)}** {escaped(one.sure)}" for one in found if one.open]:
         lines += ["", "**What could not be said, and why**", "", *unsure]
     picture = results.figures.get("clustermap", b"")
     if 0 < len(picture) <= MOST_SVG:

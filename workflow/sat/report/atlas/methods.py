@@ -27,7 +27,14 @@ def attack_words(config: Mapping[str, Any]) -> str:
     declared = units.declarations("attacks").get(attack["method"])
     if declared is None:
         return f"{attack['method']}, eps {attack['eps']}"
-    settings = [f"{key.replace('_', ' ')} {_word(attack[key])}" for key in declared.keys if key in attack]
+    steps = {"steps", "step"} <= {key for key in declared.keys if key in attack}
+    settings = [f"{attack['steps']} steps of {attack['step']}"] if steps else []
+    for key in declared.keys:
+        if key in attack and not (steps and key in ("steps", "step")):
+            words, value = key.replace("_", " "), attack[key]
+            settings.append(
+                f"{'with' if value else 'without'} {words}" if isinstance(value, bool) else f"{words} {value}"
+            )
     size = f"{attack['eps']} pixels" if declared.norm == "patch" else f"eps {attack['eps']}"
     return ", ".join([f"{attack['method']} ({declared.summary})", f"{NORMS[declared.norm]} norm, {size}", *settings])
 
@@ -63,13 +70,15 @@ def methods(results: Results) -> str:
             f"For a pair of models, only images count that both classify correctly ({_span(common, 0)} per pair).",
             f"SAT is the natural logarithm of the percentage of adversarial images that fool the other model, averaged "
             f"over both directions, with a floor of {floor} %.",
-            f"Intervals are Wilson's at {confidence}; they cover the choice of images only.",
+            f"Intervals of rates and of SAT are Wilson's at {confidence}, SAT's with the number of trials that both "
+            "directions are worth together; they cover the choice of images only.",
             "As a control, every model was also evaluated on the images under random noise of the attack's size.",
         ]
     if "effects" in tables:
         said.append(
-            "Affinity is similarity beyond what the two models' own strength and fragility predict, on the log-odds of "
-            "the directed transfer rates."
+            "Affinity is similarity beyond what the two models' own strength and fragility predict within this pool: "
+            "the rest of a least-squares fit of one effect of each model to the log-odds of transfer"
+            + ("." if config.get("matrix") else f"; its intervals at {confidence} come from a bootstrap over images.")
         )
     if "clusters" in tables:
         asked = config["clusters"]
@@ -110,10 +119,6 @@ def bibtex(citation: Path = CITATION) -> str:
         f"  version = {{{given['version']}}}\n"
         "}\n"
     )
-
-
-def _word(value: Any) -> str:
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
 def _span(values: Any, digits: int) -> str:

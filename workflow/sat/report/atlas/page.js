@@ -57,7 +57,7 @@ if (data.tables.spectral_features) {
   const distance = (i, j) => Math.hypot(...features.map((column) => column.values[rowOf.get(names[i])] - column.values[rowOf.get(names[j])]));
   const values = new Float32Array((n * (n - 1)) / 2);
   for (let i = 0, k = 0; i < n; i++) for (let j = i + 1; j < n; j++) values[k++] = distance(i, j);
-  measures.set("distance", { key: "distance", title: "distance of spectral features", shown: true, values });
+  measures.set("distance", { key: "distance", title: "distance of spectral features", shown: true, scale: "reversed", values });
 }
 const columns = new Map(data.columns.map((column) => [column.key, column]));
 const isText = (column) => column.values.some((value) => typeof value === "string");
@@ -89,28 +89,44 @@ const plain = (text) => text.replaceAll("$$", "$\u200b$").replaceAll("\\(", "\\\
 const brief = (text, most = 22) => plain(text.length > most ? `${text.slice(0, most - 1)}…` : text);
 const find = (name) => plots.document.get_model_by_name(name);
 
+/* What is drawn of some values: with logarithms of rates, 0 in the middle of what has a sign, and light for what is near. */
+function coloured(values, scale, palette) {
+  let drawn = values, low = Infinity, high = -Infinity;
+  if (scale === "log") {
+    const least = values.reduce((found, value) => (value > 0 && value < found ? value : found), 1);
+    drawn = values.map((value) => Math.log10(value > least || Number.isNaN(value) ? value : least));
+  }
+  for (const value of drawn) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (low > high) [low, high] = [0, 1];
+  if (scale === "diverging") [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
+  if (low === high) { low -= 0.5; high += 0.5; }
+  const colours = data.palettes[scale === "diverging" ? scale : palette], none = scale === "diverging" ? "Grey" : "White";
+  const words = { log: " The scale is logarithmic; a rate of 0 has the colour of the lowest other one.", diverging: " Red: above 0; blue: below 0.", reversed: " Light: near." };
+  const mapper = { low, high, palette: scale === "reversed" ? [...colours].reverse() : colours, nan_color: scale === "diverging" ? "#b0b0b0" : "#ffffff" };
+  return { drawn, mapper, words: `${none}: no value.${words[scale] || ""}` };
+}
+const percent = (power) => `${+(100 * 10 ** power).toPrecision(2)} %`;
+const ROLES = ["target: the images are tried on it", "source: the images are made on it"];
+
 function drawMatrix(keepView = false) {
   rows = ordered();
   const one = measures.get(state.measure), size = rows.length;
   const values = new Float32Array(size * size);
-  let low = Infinity, high = -Infinity;
   for (let i = 0; i < size; i++) {
-    for (let j = 0; j < size; j++) {
-      const value = i === j ? NaN : pair(state.measure, rows[i], rows[j]);
-      values[i * size + j] = value;
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
+    for (let j = 0; j < size; j++) values[i * size + j] = i === j ? NaN : pair(state.measure, rows[i], rows[j]);
   }
-  if (low >= high) { low -= 0.5; high += 0.5; }
-  byId("about-measure").textContent = one.directed
-    ? "Rows are sources, on which images are made; columns are targets, which they are tried on. White: no value."
-    : "White: no value; a model is not compared with itself.";
+  const { drawn, mapper, words } = coloured(values, one.scale, state.palette);
+  byId("about-measure").textContent = `${one.directed
+    ? "Rows are sources, on which images are made; columns are targets, which they are tried on."
+    : "A model is not compared with itself."} ${words}`;
   if (!plots) return;
-  const cells = find("matrix-cells"), Array2D = cells.data.image[0].constructor;
-  const mapper = find("matrix-colours");
-  mapper.setv({ palette: data.palettes[state.palette], low: Number.isFinite(low) ? low : 0, high: Number.isFinite(high) ? high : 1 });
-  cells.data = { image: [new Array2D(values, [size, size])], x: [0], y: [0], dw: [size], dh: [size] };
+  const cells = find("matrix-cells"), Array2D = cells.data.image[0].constructor, figure = find("matrix");
+  [figure.above[0].axis_label, figure.left[0].axis_label] = one.directed ? ROLES : ["", ""];
+  find("matrix-colours").setv(mapper);
+  cells.data = { image: [new Array2D(drawn, [size, size])], x: [0], y: [0], dw: [size], dh: [size] };
   if (!keepView) {
     find("matrix-x").setv({ start: 0, end: size, reset_start: 0, reset_end: size });
     find("matrix-y").setv({ start: size, end: 0, reset_start: size, reset_end: 0 });
@@ -238,7 +254,7 @@ function looks(values, coloured, share = false) {
 /* Names beside points, each where it covers no other name and no other point; one without such a place is left out, and
    stands in what pointing at its point says. */
 const pen = document.createElement("canvas").getContext("2d");
-function spread(figure, xs, ys, texts) {
+function spread(figure, xs, ys, texts, crossed = false) {
   const found = { x: [], y: [], name: [], dx: [], dy: [] }, wide = figure.inner_width, high = figure.inner_height;
   if (!texts.length || !(wide > 0)) return found;
   const scale = (range, length) => (value) => ((value - range.start) / (range.end - range.start)) * length;
@@ -251,7 +267,8 @@ function spread(figure, xs, ys, texts) {
   texts.forEach((text, k) => {
     const short = brief(text), [x, y] = dots[k], width = pen.measureText(short).width + 4;
     if (!(x >= 0 && x <= wide && y >= 0 && y <= high)) return;
-    const places = [[8, 4], [-8 - width, 4], [-width / 2, -8], [-width / 2, 18]];
+    /* Beside intervals, between their arms. */
+    const places = crossed ? [[5, -4], [5, 14], [-3 - width, -4], [-3 - width, 14]] : [[8, 4], [-8 - width, 4], [-width / 2, -8], [-width / 2, 18]];
     for (const [dx, dy] of places) {
       const box = [x + dx, y + dy - 10, x + dx + width, y + dy + 3];
       if (!free(box, k)) continue;
@@ -268,6 +285,7 @@ function drawMap() {
   const shown = names.map((_, k) => k).filter((k) => known(layout.x[k]));
   const { look, legend } = looks(shown.map((k) => column?.values[k] ?? null), Boolean(column), column?.share);
   byId("legend").replaceChildren(...legend);
+  byId("about-map").textContent = layout.kept;
   if (!plots) return;
   const source = find("map-points");
   source.data = {
@@ -485,7 +503,7 @@ function onPlot(figure, host, again) {
   if (!matchMedia("(max-width: 600px)").matches) return;
   for (const tool of figure.toolbar.tools) if (tool.active && !["TapTool", "HoverTool"].includes(tool.type)) tool.active = false;
 }
-const charts = satCharts({ data, items, names, measures, pair, columns, state, el, known, show, interval, brief, looks, swatch, spread, onPlot, tell, leave, lines, mark, openModel, openPair });
+const charts = satCharts({ data, items, names, measures, pair, columns, state, el, known, show, interval, brief, looks, swatch, spread, onPlot, tell, leave, lines, mark, openModel, openPair, coloured, ROLES });
 
 /* --- controls */
 function options(select, entries, value) {
@@ -536,7 +554,8 @@ function fromAddress() {
   if (kind === "pair" && found.length === 2 && found.every((k) => k >= 0)) openPair(...found);
 }
 
-window.satAtlas = { hover, leave, tap, chosen, pointed, state, pair, find, charts, rows: () => rows };
+const tick = (value) => (measures.get(state.measure).scale === "log" ? percent(value) : String(+value.toPrecision(6)));
+window.satAtlas = { tick, percent, hover, leave, tap, chosen, pointed, state, pair, find, charts, rows: () => rows };
 drawMatrix();
 drawMap();
 fromAddress();

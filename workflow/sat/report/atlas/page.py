@@ -205,12 +205,13 @@ def _add_figure(entry: Entry, svg: bytes) -> None:
 
 
 def _caption(name: str) -> str:
-    """The caption of a table or figure, as it stands in the report; empty if there is none."""
+    """The caption of a table or figure for the page; empty if there is none."""
     path = next((path for end in ("", "_figure") if (path := CAPTIONS / f"{name}{end}.rst").exists()), None)
     if path is None:
         return ""
-    # A block in braces is for Snakemake's report alone.
+    # A block in braces is for Snakemake's report alone, and a comment in braces for the page alone.
     text = re.sub(r"\{%.*?%\}.*?\{% endif %\}|\{[{%].*?[%}]\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"\{#(.*?)#\}", r"\1", text, flags=re.DOTALL)
     return " ".join(text.split())
 
 

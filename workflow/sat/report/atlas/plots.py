@@ -11,6 +11,7 @@ from bokeh.models import (
     BasicTicker,
     ColumnDataSource,
     CustomJS,
+    CustomJSTickFormatter,
     FixedTicker,
     HoverTool,
     InlineStyleSheet,
@@ -18,12 +19,12 @@ from bokeh.models import (
     Range1d,
 )
 from bokeh.models.annotations import ColorBar
-from bokeh.palettes import Cividis256, Viridis256
+from bokeh.palettes import Cividis256, RdBu11, Viridis256, interp_palette
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-PALETTES = {"viridis": list(Viridis256), "cividis": list(Cividis256)}
-"""Both are readable with any colour vision, and in grey."""
+PALETTES = {"viridis": list(Viridis256), "cividis": list(Cividis256), "diverging": list(interp_palette(RdBu11, 256))}
+"""All are readable with any colour vision, and the first two in grey. In the third, blue is below 0 and red above."""
 
 
 def library() -> str:
@@ -84,6 +85,7 @@ def _matrix() -> Any:
         axis.ticker = FixedTicker(ticks=[])
         axis.major_label_text_font_size = "10px"
         axis.major_tick_in = 0
+        axis.axis_label_text_font_style = "normal"
     plot.xaxis.major_label_orientation = np.pi / 2
     mapper = LinearColorMapper(palette=Viridis256, low=0, high=1, nan_color="#ffffff", name="matrix-colours")
     cells = ColumnDataSource(
@@ -92,7 +94,8 @@ def _matrix() -> Any:
     plot.image("image", "x", "y", "dw", "dh", source=cells, color_mapper=mapper)
     marks = ColumnDataSource({name: [] for name in ("left", "right", "top", "bottom")}, name="matrix-marks")
     outline(plot, marks)
-    plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), width=14), "right")
+    formatter = CustomJSTickFormatter(code="return window.satAtlas.tick(tick)")
+    plot.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), formatter=formatter, width=14), "right")
     where = {"mousemove": "hover(cb_obj.x, cb_obj.y, cb_obj.sx, cb_obj.sy)", "mouseleave": "leave()"}
     for event, call in {**where, "tap": "tap(cb_obj.x, cb_obj.y)"}.items():
         plot.js_on_event(event, CustomJS(code=f"window.satAtlas.{call}"))

@@ -17,7 +17,12 @@ class Statement:
     open: bool = False
     """Whether it says what could not be said."""
     margin: float = 0.0
-    """How far its numbers are beyond what it needs. Compares statements of one topic."""
+    """Of statements of one topic, the one with the largest number is said first."""
+
+
+def opening(words: str) -> str:
+    """Write words as the first of a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 def listed(names: list[str], most: int = 6) -> str:
