@@ -1,11 +1,13 @@
 """sat status: before, during and after runs, failed and killed ones too."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,7 @@ import pytest
 from conftest import ROOT
 from projects import ANALYSES, PAGES, SNAKEMAKE, Project, unwrapped
 from sat.status.progress import QUIET, progress
+from sat.store.history import HISTORY
 from sat.study.plan import Plan
 from sat.study.study import load_study
 
@@ -69,7 +72,7 @@ def test_the_69_models_take_no_torch_and_their_logs_are_where_snakemake_says(tmp
     study = ROOT / "studies/imagenet69.yaml"
     words = ["status", "--study", str(study), "--config", "tile_size=1"]
     script = f"import sys; from sat.__main__ import main; main({words}); sys.exit('torch' in sys.modules)"
-    (tmp_path / "results/imagenet69").mkdir(parents=True)
+    (tmp_path / "results/imagenet69/logs").mkdir(parents=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     begun = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -153,6 +156,12 @@ def test_during_a_run_and_after_kills(project):
     for path in (*project.results.glob("logs/weights/*"), *project.folder.glob(".snakemake/log/*")):
         times = path.stat()
         os.utime(path, (times.st_atime, times.st_mtime - QUIET - 60))
+    # The run began as long ago.
+    history = project.results / HISTORY
+    lines = [json.loads(line) for line in history.read_text().splitlines()]
+    for line in lines:
+        line["time"] = (datetime.fromisoformat(line["time"]) - timedelta(seconds=QUIET + 60)).isoformat()
+    history.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     text = status(project)
     assert counts(text)["train"] == (3, 0, 0, 1, 2)
     assert "nothing has been written for 11 min" in text and "the 2 job(s) that it has started are silent" in unwrapped(
