@@ -209,7 +209,7 @@ def test_mistakes_are_told_and_nothing_is_written(
     assert "exists already, so nothing was packed" in sat(finished, "export", "-o", str(archive), status=1)
     assert "did you mean weights?" in sat(finished, "export", "--with", "weight", status=1)
     unfinished = Project.new(tmp_path / "unfinished", TINY, ROWS)
-    unfinished.results.mkdir(parents=True)
+    (unfinished.results / "logs").mkdir(parents=True)
     assert "Run the study to its end first" in unwrapped(sat(unfinished, "export", status=1))
     (lab.folder / "results/tiny").mkdir(parents=True)
     said = unwrapped(sat(lab, "import", str(archive), status=1))
