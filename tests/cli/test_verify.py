@@ -11,7 +11,7 @@ NETS = "def mine(num_classes): ..."
 
 def test_the_command_that_repairs_names_the_snakefile_and_the_consent_that_it_needs(sat, write_study, tmp_path):
     study = write_study()
-    (tmp_path / "results/tiny").mkdir(parents=True)
+    (tmp_path / "results/tiny/logs").mkdir(parents=True)
     said = sat(tmp_path, "verify", "study.yaml")
     assert said.returncode == 1
     plain = shlex.split(said.stdout.splitlines()[-1])
