@@ -164,3 +164,10 @@ def test_the_live_display_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("sys.stderr", Terminal())
     assert calls.live_display(["--cores", "2"]) == ["--logger", "rich"]
     assert calls.live_display(["--logger", "snkmt"]) == calls.live_display(["--quiet"]) == []
+
+
+def test_an_absolute_path_is_never_shortened():
+    path = f"/{'deep-er/' * 20}results"
+    lines = wrapped(f"The study has results in {path}: call sat there ({path}), and not {'x' * 100}.", "", "  ")
+    assert [line.strip() for line in lines if path in line] == [f"{path}:", f"({path}),"]
+    assert all(len(line) <= WIDTH for line in lines if path not in line) and "x" * 100 not in "".join(lines)

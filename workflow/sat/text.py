@@ -24,6 +24,8 @@ def shortened(name: str, letters: int) -> str:
 def wrapped(text: str, indent: str = "", following: str | None = None) -> list[str]:
     """Wrap a text, with no break at a non-breaking space; a word that is longer than a line is shortened.
 
+    Absolute paths stay whole, since they are there to be copied.
+
     Parameters
     ----------
     text : str
@@ -34,8 +36,15 @@ def wrapped(text: str, indent: str = "", following: str | None = None) -> list[s
     """
     following = indent if following is None else following
     room = WIDTH - max(len(indent), len(following))
-    words = " ".join(shortened(word, room) for word in text.split(" "))
-    lines = wrap(words, WIDTH, initial_indent=indent, subsequent_indent=following, break_on_hyphens=False)
+    words = " ".join(word if word.lstrip("(").startswith("/") else shortened(word, room) for word in text.split(" "))
+    lines = wrap(
+        words,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=following,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
