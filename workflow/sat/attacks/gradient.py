@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sat.models.frozen import QuickGradients
+from sat.attacks.frozen import QuickGradients
 
 Model: TypeAlias = Callable[[Tensor], Tensor]
 """Function from images in units of [0, 1] to logits: a Classifier, or one behind a transformation of the images."""

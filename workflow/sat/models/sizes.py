@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sat.logs import log
 from sat.models.classifier import Classifier
-from sat.models.frozen import QuickGradients
 from sat.models.without_compiler import without_compiler
 
 
@@ -83,7 +81,7 @@ class _Live(TorchDispatchMode):
         self.now -= size
 
 
-def activation_mb(classifier: Classifier, gradient: bool, quick: bool = False) -> float:
+def activation_mb(classifier: Classifier, gradient: bool) -> float:
     """Measure the memory that tensors take in a forward pass of one image.
 
     Parameters
@@ -92,8 +90,6 @@ def activation_mb(classifier: Classifier, gradient: bool, quick: bool = False) -
         In evaluation mode.
     gradient : bool
         Whether what a gradient with respect to the image needs is kept.
-    quick : bool
-        Whether that is what an attack keeps (`sat.models.frozen.QuickGradients`).
 
     Returns
     -------
@@ -102,7 +98,7 @@ def activation_mb(classifier: Classifier, gradient: bool, quick: bool = False) -
     """
     side, device = classifier.blueprint.input_size, classifier.mean.device
     images = torch.zeros(1, 3, side, side, device=device, requires_grad=gradient)
-    with torch.set_grad_enabled(gradient), QuickGradients() if quick else nullcontext(), _Live() as live:
+    with torch.set_grad_enabled(gradient), _Live() as live:
         logits = classifier(images)
     del logits
     most: int = live.most
@@ -120,9 +116,9 @@ def size_facts(classifier: Classifier) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``n_parameters``, ``gmacs`` and ``input_size``, as in the model table; ``forward_mb``, ``gradient_mb`` and
-        ``attack_mb``, the memory of the tensors for one image (see `activation_mb`). All but the first are for an image
-        of the model's own size. What cannot be found is left out.
+        ``n_parameters``, ``gmacs`` and ``input_size``, as in the model table; ``forward_mb`` and ``gradient_mb``, the
+        memory of the tensors for one image (see `activation_mb`). All but the first are for an image of the model's
+        own size. What cannot be found is left out.
     """
     side = classifier.blueprint.input_size
     facts: dict[str, Any] = {"n_parameters": sum(value.numel() for value in classifier.net.parameters())}
@@ -135,7 +131,6 @@ def size_facts(classifier: Classifier) -> dict[str, Any]:
             facts["gmacs"] = count_macs(classifier.net, image) / 1e9
             facts["forward_mb"] = activation_mb(classifier, gradient=False)
             facts["gradient_mb"] = activation_mb(classifier, gradient=True)
-            facts["attack_mb"] = activation_mb(classifier, gradient=True, quick=True)
     except Exception as error:  # the user's net may do anything, and these are only for estimates
         log.warning("operations and memory cannot be counted (%s: %s)", type(error).__name__, error)
     return facts

@@ -156,8 +156,6 @@ class Size:
     """Memory of the tensors of a forward pass for one image, counted (`sat.models.sizes`)."""
     gradient_mb: float | None = None
     """The same with what a gradient with respect to the image needs."""
-    attack_mb: float | None = None
-    """The same with what an attack's gradient needs on a CPU, which is less in a network with batch normalisation."""
 
     @property
     def known(self) -> bool:
@@ -201,8 +199,6 @@ class _Net:
     """Memory for the activations of a forward pass, per image."""
     gradient_mb: float
     """Memory for the activations of forward and backward pass with frozen weights, per image."""
-    attack_mb: float
-    """The same in an attack on a CPU."""
 
     @classmethod
     @cache
@@ -212,16 +208,14 @@ class _Net:
         gmacs = model.gmacs or ASSUMED_GMACS * pixels
         if model.forward_mb and model.gradient_mb:
             forward, gradient = FORWARD_FACTOR * model.forward_mb, GRADIENT_FACTOR * model.gradient_mb
-            # Weights that earlier versions made do not say it.
-            attack = GRADIENT_FACTOR * (model.attack_mb or model.gradient_mb)
         else:
             # How often a weight is used on an image, in thousands.
             uses = min(1e6 * gmacs / parameters, MOST_USES)
             forward = FORWARD_MB_PER_IMAGE * pixels
-            gradient = attack = pixels * (
+            gradient = pixels * (
                 GRADIENT_MB_PER_IMAGE + GRADIENT_MB_PER_ROOT_GMAC * math.sqrt(gmacs) + GRADIENT_MB_PER_USE * uses
             )
-        return cls(BYTES_PER_PARAMETER * parameters / 1e6, gmacs, pixels, forward, gradient, attack)
+        return cls(BYTES_PER_PARAMETER * parameters / 1e6, gmacs, pixels, forward, gradient)
 
     def seconds(self, images: float, batch: int, device: str, threads: int) -> float:
         """Time of the forward passes of some images."""
@@ -408,7 +402,7 @@ def attack_needs(
     net = _Net.of(model, canvas)
     memory = _base_mb(device, threads) + held + 2 * net.weights_mb
     if device != "cuda":
-        memory += GRADIENT_MB + at_once * net.attack_mb
+        memory += GRADIENT_MB + at_once * net.gradient_mb
     # One more forward pass at the end finds which images fool the model.
     passes = (GRADIENT_FORWARDS * steps + 1) * images
     reading = 2 * IO_SECONDS * _pixels(canvas) * images

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sat.attacks.frozen import NARROW, QuickGradients
 from sat.attacks.gradient import loss_gradient
-from sat.models.frozen import NARROW, QuickGradients
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
