@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sat.attacks.frozen import QuickGradients
-
 Model: TypeAlias = Callable[[Tensor], Tensor]
 """Function from images in units of [0, 1] to logits: a Classifier, or one behind a transformation of the images."""
 Gradient: TypeAlias = Callable[[Model, Tensor, Tensor], Tensor]
@@ -35,8 +33,6 @@ def loss_gradient(classifier: Model, unit: Tensor, target: Tensor) -> Tensor:
     float Tensor, shape (n, 3, S, S)
     """
     unit.requires_grad_()
-    with QuickGradients():
-        logits = classifier(unit)
-    loss = F.cross_entropy(logits.float(), target, reduction="sum")
+    loss = F.cross_entropy(classifier(unit).float(), target, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, unit)
     return gradient
