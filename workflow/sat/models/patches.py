@@ -21,10 +21,9 @@ class PatchConvolution(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         trained = weight.requires_grad or (bias is not None and bias.requires_grad)
         fits = input.dtype == torch.float32 and input.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if input.requires_grad and fits and not trained:
-            result: Tensor = _Patches.apply(input, weight, bias)
-            return result
-        return super()._conv_forward(input, weight, bias)
+        quick = input.requires_grad and fits and not trained
+        result: Tensor = (_Patches.apply if quick else super()._conv_forward)(input, weight, bias)
+        return result
 
 
 def quicken(net: nn.Module) -> None:
