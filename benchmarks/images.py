@@ -201,7 +201,7 @@ def stopping(matrix: Path, repeats: int) -> Table:
 
 def _rates(matrix: Path) -> pd.DataFrame:
     square = np.exp(pd.read_csv(matrix, index_col=0)) / 100
-    # A probit is finite below 1 alone.
+    # The probit of 1 is infinite.
     return square.clip(upper=0.9999)
 
 

@@ -1,4 +1,4 @@
-"""sat resume cancels the jobs of a dead run, and none of a living one. Two scripts stand for SLURM's programs."""
+"""sat resume cancels jobs only if their run is dead. Two scripts stand in for squeue and scancel."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def test_sat_run_and_snakemake_take_over_from_each_other(project):
         environment = {**ENVIRONMENT, "PYTHONPATH": str(project.folder / "workflow")}
         return project.call(sys.executable, "-m", "sat", "run", mine, *words, environment=environment)
 
-    # Of earlier runs: one that is long over, and one that a dry run may be about to read.
+    # Two files are from earlier runs. One is old; a dry run may be about to read the other.
     earlier = [project.folder / f".snakemake/studies/tiny/{name}.json" for name in ("old", "new")]
     earlier[0].parent.mkdir(parents=True)
     for file, age in zip(earlier, (25, 1), strict=True):

@@ -1,4 +1,4 @@
-"""Texts for a terminal of 80 columns: wrapped lines, aligned columns, shortened names; a sentence of many."""
+"""Texts for a terminal of 80 columns: wrapped lines, aligned columns, shortened names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ LOW_WHITEBOX = (
     "the attack fails on many of the model's own images, so its rates as a source depend on the attack's settings"
 )
 """What low white-box success means, wherever it is said."""
+
+
+def opening(words: str) -> str:
+    """Write words as the first of a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 def shortened(name: str, letters: int) -> str:

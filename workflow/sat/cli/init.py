@@ -142,7 +142,7 @@ def _divided(settings: dict[str, str], place: Path) -> dict[str, str]:
     Raises
     ------
     SatError
-        If there is no folder in it.
+        If the folder holds neither folders nor tar files.
     """
     classes = {name: _folders(place / name) for name in _folders(place)}
     if not classes and not any(place.glob("*.tar")):

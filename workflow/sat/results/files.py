@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from sat import units
 from sat.store.columns import TABLES, Table
 from sat.store.layout import ARRAYS
+from sat.text import opening
 from sat.units.analysis import Analysis
 
 HEAD = """# Files and columns
@@ -113,7 +114,7 @@ def _tables(declared: Mapping[str, Table]) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{opening(text)}."
 
 
 if __name__ == "__main__":

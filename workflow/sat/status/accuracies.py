@@ -6,8 +6,9 @@ predictions that are there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sat.statistics.published import REMARK, is_above_published
 from sat.store.artefact import is_made, read_sidecar, sidecar_path
@@ -50,11 +51,11 @@ def about_accuracies(plan: Plan, results: Path) -> list[str]:
         published = None if plan.study.trained(model) else row.published_top1
         if published and is_above_published(one["accuracy"], one["n_images"], published):
             lines.append(f"{model}: accuracy {100 * one['accuracy']:.1f} %, published {published:.1f} %: {REMARK}")
-    lines += near_chance(results, facts, plan.config.confidence)
+    lines += near_chance(results, facts.items(), plan.config.confidence)
     return lines
 
 
-def near_chance(results: Path, models: Iterable[str], confidence: float) -> list[str]:
+def near_chance(results: Path, clean: Iterable[tuple[str, Mapping[str, Any]]], confidence: float) -> list[str]:
     """Name the models whose accuracy may be chance: Wilson's interval does not lie above it.
 
     Chance is the share of the most frequent class of the evaluation images, since a model that always answers this
@@ -64,8 +65,8 @@ def near_chance(results: Path, models: Iterable[str], confidence: float) -> list
     ----------
     results : Path
         Folder of the study's results.
-    models : iterable of str
-        Models whose clean predictions are there.
+    clean : iterable of (str, mapping)
+        Each model, and the facts of its clean predictions from their sidecar.
     confidence : float
         Level of the interval.
 
@@ -82,8 +83,7 @@ def near_chance(results: Path, models: Iterable[str], confidence: float) -> list
         return []
     chance = max(counts) / sum(counts)
     found = []
-    for model in models:
-        facts = read_sidecar(results / f"clean/{model}.h5")["facts"]
+    for model, facts in clean:
         if wilson(facts["n_correct"], facts["n_images"], confidence)[0] <= chance:
             found.append(f"{model} ({100 * facts['accuracy']:.1f} %)")
     if not found:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sat.status.accuracies import near_chance
+from sat.store.artefact import read_sidecar
 from sat.store.tables import read_matrix, read_table
 from sat.study.attack import AttackSettings
 from sat.study.config import Config
@@ -202,8 +203,8 @@ def _warnings(results: Path, config: Config, inaccurate: Mapping[str, float], si
         caveats = read_table(path).set_index("quantity")["warning"]
         if isinstance(strong := caveats.get("at_ceiling"), str):
             ceiling = f"{strong}: {smaller_eps(config.attack)}"
-    found = near_chance(results, map(str, models.index), config.confidence)
-    return found + cautions(
+    clean = ((str(name), read_sidecar(results / f"clean/{name}.h5")["facts"]) for name in models.index)
+    return near_chance(results, clean, config.confidence) + cautions(
         models,
         similar,
         inaccurate,

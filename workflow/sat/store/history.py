@@ -222,9 +222,7 @@ def join_history(results: Path, other: Path, joined: Mapping[str, str]) -> int:
         Number of runs that are new. A run that is there already stays as it is.
     """
     ours, theirs = (
-        {run.start["run"]: run for run in parse_history(path.read_text(encoding="utf-8", errors="replace"))}
-        if (path := folder / HISTORY).is_file()
-        else {}
+        {run.start["run"]: run for run in (read_history(folder) if (folder / HISTORY).is_file() else [])}
         for folder in (results, other)
     )
     new = [run for name, run in theirs.items() if name not in ours]

@@ -55,6 +55,12 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def digests(given: Any) -> list[str]:
+    """Digests of one of a job's inputs, which may be several files, or absent in an older sidecar."""
+    entries = given if isinstance(given, list) else [given] if given else []
+    return [entry["sha256"] for entry in entries]
+
+
 def _flat(found: Mapping[str, Any]) -> dict[str, Any]:
     inner = found["precision"] if isinstance(found["precision"], dict) else {}
     return {**found, "precision": None, **{f"precision.{name}": value for name, value in inner.items()}}

@@ -13,14 +13,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sat.errors import SatError
 from sat.store.artefact import Job, check_content, is_made, read_sidecar, sidecar_path
-from sat.store.joining import differences
+from sat.store.joining import differences, digests
 from sat.store.step import Step
 
 FOLDER = ".shorter"
@@ -138,11 +138,6 @@ def _differences(job: Job, sidecar: Mapping[str, Any]) -> list[str]:
     same = {
         "version": (sidecar["stage"], sidecar["stage_version"]) == (step.stage, step.version),
         "settings": sidecar["params"] == json.loads(json.dumps(step.params)),
-        "weights": _digests(sidecar["inputs"].get("weights")) == _digests(job.inputs["weights"]),
+        "weights": digests(sidecar["inputs"].get("weights")) == digests(job.inputs["weights"]),
     }
     return [*(name for name, equal in same.items() if not equal), *differences(sidecar["run"], job.run)]
-
-
-def _digests(given: Any) -> list[str]:
-    entries: Iterable[Mapping[str, Any]] = given if isinstance(given, list) else [given] if given else []
-    return [entry["sha256"] for entry in entries]

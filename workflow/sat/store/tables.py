@@ -18,7 +18,7 @@ from sat.store.files import replacing
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
-    """Read a CSV or Parquet table, numbers to the last bit. Columns of `texts_of` are text, whatever they look like."""
+    """Read a CSV or Parquet table. Numbers are exact to the last bit, and the columns of `texts_of` stay text."""
     path = Path(path)
     if path.suffix == ".parquet":
         return pd.read_parquet(path)

@@ -13,8 +13,9 @@ from typing import Any
 
 from sat.store.artefact import Job
 from sat.store.files import replacing
-from sat.store.joining import computed, differences
+from sat.store.joining import computed, differences, digests
 
+log = logging.getLogger("sat")
 RUN = "run.json"
 """File in the folder that says how its content was computed."""
 
@@ -50,7 +51,7 @@ class Unfinished:
         # Work that outlives this job must not come from damaged inputs.
         job.ready()
         path = Path(path)
-        accounts = {name: _digests(given) for name, given in job.inputs.items()}
+        accounts = {name: digests(given) for name, given in job.inputs.items()}
         same = f".{path.name}.{kind}-{_key(job.step.json + json.dumps(accounts, sort_keys=True), 16)}"
         self._run = computed(job.run)
         self.folder = path.with_name(f"{same}-{_key(json.dumps(self._run, sort_keys=True), 8)}")
@@ -60,7 +61,7 @@ class Unfinished:
                 continue
             before = _read_run(other) if other.name.startswith(same) else None
             if before is not None:
-                logging.getLogger("sat").info(
+                log.info(
                     "the %s of a job that was stopped are not used, since it had another %s. This job starts anew. "
                     "They stay until the result is finished, for a job that computes as that one did: %s",
                     kind,
@@ -68,7 +69,7 @@ class Unfinished:
                     other.name,
                 )
             else:
-                logging.getLogger("sat").info("%s of other settings or inputs are removed: %s", kind, other.name)
+                log.info("%s of other settings or inputs are removed: %s", kind, other.name)
                 shutil.rmtree(other, ignore_errors=True)
 
     def sign(self) -> None:
@@ -95,10 +96,6 @@ def _read_run(folder: Path) -> Mapping[str, Any] | None:
 
 def _key(text: str, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-def _digests(given: Any) -> list[str]:
-    return [entry["sha256"] for entry in (given if isinstance(given, list) else [given])]
 
 
 def readable(file: Path) -> bool:

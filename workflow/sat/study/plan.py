@@ -419,7 +419,7 @@ class Plan:
         """Number of ordered pairs of models in use that are measured, each model with itself included."""
         used = len(self.study.used)
         others = used - len(self.study.landmarks) if self.study.landmarks else 0
-        # Of the models that are not landmarks, each is measured against itself alone.
+        # Two models that are not landmarks are not measured against each other.
         return used**2 - others * (others - 1)
 
     @property

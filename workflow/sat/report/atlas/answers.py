@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from sat.report.atlas.statement import opening
 from sat.report.wording import STEADY, measure_words
+from sat.text import opening
 from sat.units.analysis import SIMILARITIES
 
 SURE = 0.05

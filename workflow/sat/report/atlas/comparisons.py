@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from sat.report.atlas.statement import Statement, listed, opening
+from sat.report.atlas.statement import Statement, listed
 from sat.report.wording import p_words
+from sat.text import opening
 from sat.units.analysis import SIMILARITIES
 
 Tables = Mapping[str, pd.DataFrame]
@@ -30,7 +31,7 @@ def _retraining(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
                 "retraining",
                 f"{opening(name)} differs more between nets than between trainings of the same nets: the seeds of the "
                 f"training make {100 * share:.0f} % of its variance.",
-                f"{numbers[:1].upper()}{numbers[1:]}." + _wider(row["widening"]),
+                f"{opening(numbers)}." + _wider(row["widening"]),
                 margin=HALF - high,
             )
         elif low > HALF:
@@ -38,7 +39,7 @@ def _retraining(tables: Tables, config: Mapping[str, Any]) -> Iterator[Statement
                 "retraining",
                 f"{opening(name)} differs more between trainings of the same nets than between nets: the seeds of the "
                 f"training make {100 * share:.0f} % of its variance.",
-                f"{numbers[:1].upper()}{numbers[1:]}." + _wider(row["widening"]),
+                f"{opening(numbers)}." + _wider(row["widening"]),
                 margin=low - HALF,
             )
         else:

@@ -27,14 +27,9 @@ def attack_words(config: Mapping[str, Any]) -> str:
     declared = units.declarations("attacks").get(attack["method"])
     if declared is None:
         return f"{attack['method']}, eps {attack['eps']}"
-    steps = {"steps", "step"} <= {key for key in declared.keys if key in attack}
-    settings = [f"{attack['steps']} steps of {attack['step']}"] if steps else []
-    for key in declared.keys:
-        if key in attack and not (steps and key in ("steps", "step")):
-            words, value = key.replace("_", " "), attack[key]
-            settings.append(
-                f"{'with' if value else 'without'} {words}" if isinstance(value, bool) else f"{words} {value}"
-            )
+    given = {key: attack[key] for key in declared.keys if key in attack}
+    settings = [f"{given.pop('steps')} steps of {given.pop('step')}"] if {"steps", "step"} <= given.keys() else []
+    settings += [_setting(key.replace("_", " "), value) for key, value in given.items()]
     size = f"{attack['eps']} pixels" if declared.norm == "patch" else f"eps {attack['eps']}"
     return ", ".join([f"{attack['method']} ({declared.summary})", f"{NORMS[declared.norm]} norm, {size}", *settings])
 
@@ -119,6 +114,10 @@ def bibtex(citation: Path = CITATION) -> str:
         f"  version = {{{given['version']}}}\n"
         "}\n"
     )
+
+
+def _setting(words: str, value: Any) -> str:
+    return f"{'with' if value else 'without'} {words}" if isinstance(value, bool) else f"{words} {value}"
 
 
 def _span(values: Any, digits: int) -> str:

@@ -24,6 +24,7 @@ from sat.report.atlas.plots import PALETTES, library, plots
 from sat.report.atlas.results import Results
 from sat.report.atlas.statement import Statement
 from sat.report.wording import cautions
+from sat.text import opening
 from sat.units.analysis import Shown, in_reading_order
 
 HERE = Path(__file__).parent
@@ -125,7 +126,7 @@ def _cautions(results: Results) -> list[str]:
         )
     if "caveats" in tables:
         warnings = tables["caveats"]["warning"]
-        found += [text[:1].upper() + text[1:] for text in map(str, warnings[warnings.notna() & (warnings != "")])]
+        found += [opening(text) for text in map(str, warnings[warnings.notna() & (warnings != "")])]
     return found
 
 

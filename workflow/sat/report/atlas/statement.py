@@ -17,12 +17,7 @@ class Statement:
     open: bool = False
     """Whether it says what could not be said."""
     margin: float = 0.0
-    """Of statements of one topic, the one with the largest number is said first."""
-
-
-def opening(words: str) -> str:
-    """Write words as the first of a sentence."""
-    return words[:1].upper() + words[1:]
+    """If a topic has several statements, the one with the largest margin is said first."""
 
 
 def listed(names: list[str], most: int = 6) -> str:
