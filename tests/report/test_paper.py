@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from sat.analyses.effects.figure import effects_figure
 from sat.analyses.ensembles.figure import ensembles_figure
@@ -229,3 +230,19 @@ def test_words_for_a_correlation() -> None:
     assert short("vit_small_patch16_224.augreg_in21k_ft_in1k", 20) == "vit_small_patc\u2026_in1k"
     assert short("vit", 3) == "vit"
     assert shorts(["one_long_name", "one_lang_name", "x"], 8) == ["one_lo\u2026me", "one_la\u2026me", "x"]
+
+
+@pytest.mark.parametrize("width", ["one", "two"])
+def test_titles_of_panels_keep_apart_and_on_the_page(width: Width) -> None:
+    (table, found), sizes = ensembles(0.2), (2, 3, 4, 5)
+    with paper(width):
+        figure = ensembles_figure(*(pd.concat([one.assign(size=size) for size in sizes]) for one in (table, found)))
+    figure.canvas.draw()
+    titles = [
+        part for axes in figure.axes for part in axes.get_children() if isinstance(part, Text) and part.get_text()
+    ]
+    boxes = [title.get_window_extent() for title in titles]
+    plt.close(figure)
+    assert len(boxes) == 2 * len(sizes)
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))

@@ -57,7 +57,7 @@ def ensembles_figure(table: pd.DataFrame, found: pd.DataFrame) -> Figure:
             if place == 0:
                 axes.set_ylabel("fewer errors than the\naverage member (%)")
             within = relation(row["partial_spearman"], row["partial_p"])
-            words = f"gain: {relation(row['spearman'], row['p'])}\nwithout single-model effects: {within}"
+            words = f"gain: {relation(row['spearman'], row['p'])}\nwithout single-model effects:\n{within}"
             axes.set_title(f"{row['size']:.0f} members\n{words.replace(' (', chr(10) + '(')}", fontsize=5.5)
     legend(
         figure,
@@ -74,7 +74,7 @@ def _answer(of: str, rows: list[tuple[pd.Series, pd.DataFrame]]) -> str:
     name = SIMILARITIES[of]
     if of == "sat":
         # Where accurate models are harder to fool, p of SAT is small without any effect of similarity.
-        return "Ensembles and SAT: not to be interpreted, since SAT contains how easily each member is fooled"
+        return "Ensembles and SAT: no conclusion (SAT contains how easily each member is fooled)"
     shown = [row for row, _ in rows if row["partial_p"] <= CERTAIN]
     if not shown:
         known = [row["partial_p"] for row, _ in rows if row["partial_p"] == row["partial_p"]]
